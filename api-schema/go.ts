@@ -35,6 +35,8 @@ export const string = (o: GoField = {}) => Type.String({ ...o, go: "string" });
 export const bool = (o: GoField = {}) => Type.Boolean({ ...o, go: "bool" });
 export const int = (o: GoField = {}) => Type.Integer({ ...o, go: "int" });
 export const int64 = (o: GoField = {}) => Type.Integer({ ...o, go: "int64" });
+/** An int64 beyond 2^53 (nanoseconds since 1970): a bigint here, plain digits on the wire. */
+export const bigint = (o: GoField = {}) => Type.BigInt({ ...o, go: "int64" });
 export const uint16 = (o: GoField = {}) => Type.Integer({ ...o, go: "uint16" });
 export const uint32 = (o: GoField = {}) => Type.Integer({ ...o, go: "uint32" });
 export const uint64 = (o: GoField = {}) => Type.Integer({ ...o, go: "uint64" });
