@@ -1,4 +1,4 @@
-/* RFC 8259 parser. One arena per document: chunks that are only ever freed together, so that no reader owns anything. */
+/* RFC 8259 parser. Two allocations per document, sized by a first look at the text: nothing grows, no reader owns anything. */
 #include "json.h"
 
 #include <errno.h>
@@ -8,44 +8,19 @@
 #include "utf8.h"
 
 #define DEPTH_MAX 128
-#define SIZE_MAX_BYTES ((size_t)64 << 20)
-#define CHUNK_BYTES ((size_t)16 << 10)
-
-struct chunk {
-    struct chunk *previous;
-    size_t used, size;
-    _Alignas(max_align_t) char bytes[];
-};
+#define LENGTH_MAX ((size_t)64 << 20)
 
 struct json_document {
-    struct chunk *chunks;
-    struct json root;
+    struct json *nodes; /* the first is the root */
+    char *strings;
 };
 
 struct parser {
     const char *start, *at, *end;
-    struct json_document *document;
+    struct json *next_node;
+    char *next_string;
     struct fault *f;
 };
-
-static void *allocate(struct parser *p, size_t size)
-{
-    size_t aligned = (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
-    struct chunk *chunk = p->document->chunks;
-    if (chunk == NULL || chunk->size - chunk->used < aligned) {
-        size_t wanted = aligned > CHUNK_BYTES ? aligned : CHUNK_BYTES;
-        chunk = malloc(sizeof *chunk + wanted);
-        if (chunk == NULL) {
-            fault_errno(p->f, STAGE_CONFIG, "parse JSON");
-            return NULL;
-        }
-        *chunk = (struct chunk){.previous = p->document->chunks, .size = wanted};
-        p->document->chunks = chunk;
-    }
-    void *memory = chunk->bytes + chunk->used;
-    chunk->used += aligned;
-    return memory;
-}
 
 static int refuse(struct parser *p, const char *reason)
 {
@@ -166,10 +141,7 @@ static int parse_string(struct parser *p, const char **text, size_t *length)
     const char *quote = find_quote(p->at, p->end);
     if (quote == NULL)
         return refuse(p, "the string does not end");
-    /* No escape is shorter than what it stands for: \uXXXX is at most three bytes of UTF-8, a pair is four. */
-    char *out = allocate(p, (size_t)(quote - p->at) + 1);
-    if (out == NULL)
-        return -1;
+    char *out = p->next_string;
     *text = out;
     while (p->at < quote) {
         if (*p->at == '\\') {
@@ -190,6 +162,7 @@ static int parse_string(struct parser *p, const char **text, size_t *length)
     p->at = quote + 1;
     *out = '\0';
     *length = (size_t)(out - *text);
+    p->next_string = out + 1;
     return 0;
 }
 
@@ -217,12 +190,10 @@ static int parse_number(struct parser *p, struct json *value)
     }
     value->type = JSON_NUMBER;
     value->length = (size_t)(p->at - first);
-    char *text = allocate(p, value->length + 1);
-    if (text == NULL)
-        return -1;
-    memcpy(text, first, value->length);
-    text[value->length] = '\0';
-    value->text = text;
+    memcpy(p->next_string, first, value->length);
+    p->next_string[value->length] = '\0';
+    value->text = p->next_string;
+    p->next_string += value->length + 1;
     return 0;
 }
 
@@ -255,10 +226,7 @@ static int parse_members(struct parser *p, struct json *parent, char close, int 
     if (take(p, close))
         return 0;
     for (;;) {
-        struct json *member = allocate(p, sizeof *member);
-        if (member == NULL)
-            return -1;
-        *member = (struct json){0};
+        struct json *member = p->next_node++;
         if (parent->type == JSON_OBJECT) {
             size_t length;
             skip_space(p);
@@ -309,19 +277,41 @@ static int parse_value(struct parser *p, struct json *value, int depth)
     }
 }
 
+/* Room for every value: each but the root follows a comma or an opening bracket. And for every text: a string's two
+ * quotes pay for its NUL, no escape is shorter than what it stands for, and the byte that ends a number pays for the
+ * number's. */
+static struct json_document *allocate_document(const char *text, size_t length)
+{
+    AUTO_JSON struct json_document *document = calloc(1, sizeof *document);
+    if (document == NULL)
+        return NULL;
+    size_t values = 1;
+    for (size_t i = 0; i < length; i++)
+        values += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    document->nodes = calloc(values, sizeof *document->nodes);
+    document->strings = malloc(length + 1);
+    if (document->nodes == NULL || document->strings == NULL)
+        return NULL;
+    struct json_document *result = document;
+    document = NULL;
+    return result;
+}
+
 struct json_document *json_parse(const char *text, size_t length, struct fault *f)
 {
-    if (length > SIZE_MAX_BYTES) {
+    if (length > LENGTH_MAX) {
         fault_text(f, STAGE_CONFIG, "invalid JSON: %zu bytes are too many", length);
         return NULL;
     }
-    AUTO_JSON struct json_document *document = calloc(1, sizeof *document);
+    AUTO_JSON struct json_document *document = allocate_document(text, length);
     if (document == NULL) {
         fault_errno(f, STAGE_CONFIG, "parse JSON");
         return NULL;
     }
-    struct parser p = {.start = text, .at = text, .end = text + length, .document = document, .f = f};
-    if (parse_value(&p, &document->root, 0) < 0)
+    struct parser p = {.start = text, .at = text, .end = text + length, .f = f};
+    p.next_node = document->nodes + 1;
+    p.next_string = document->strings;
+    if (parse_value(&p, document->nodes, 0) < 0)
         return NULL;
     skip_space(&p);
     if (p.at != p.end) {
@@ -335,18 +325,15 @@ struct json_document *json_parse(const char *text, size_t length, struct fault *
 
 const struct json *json_root(const struct json_document *document)
 {
-    return document ? &document->root : NULL;
+    return document ? document->nodes : NULL;
 }
 
 void json_free(struct json_document *document)
 {
     if (document == NULL)
         return;
-    for (struct chunk *chunk = document->chunks; chunk != NULL;) {
-        struct chunk *previous = chunk->previous;
-        free(chunk);
-        chunk = previous;
-    }
+    free(document->nodes);
+    free(document->strings);
     free(document);
 }
 
