@@ -1,0 +1,113 @@
+import { EngineError } from "#base/errors";
+import type { ContainerRecord } from "#storage";
+import { Container } from "./container.ts";
+
+/** Where containers are kept on disk; `storage/records` implements it. */
+export interface ContainerTable {
+  list(): ContainerRecord[];
+  insert(record: ContainerRecord): void;
+  update(record: ContainerRecord): void;
+  delete(id: string): void;
+}
+
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** Every container by id, by name and by prefix. Changes are in the database before they show here. */
+export class ContainerIndex {
+  readonly #table: ContainerTable;
+  readonly #byId = new Map<string, Container>();
+  readonly #byName = new Map<string, Container>();
+  /** Names of containers that are being created. */
+  readonly #reserved = new Map<string, string>();
+
+  constructor(table: ContainerTable) {
+    this.#table = table;
+    for (const record of table.list()) this.#show(new Container(record));
+  }
+
+  /** By full id, exact name, or a prefix of the id that only one container has; in this order. */
+  get(text: string): Container {
+    if (text === "") throw new EngineError("invalidParameter", 'invalid name or ID supplied: ""');
+    const found = this.#byId.get(text) ?? this.#byName.get(text.replace(/^\//, ""));
+    if (found !== undefined) return found;
+    const [match, second] = [...this.#byId.values()].filter((container) => container.id.startsWith(text));
+    if (second !== undefined) {
+      throw new EngineError("invalidParameter", `multiple IDs found with provided prefix: ${text}`);
+    }
+    if (match === undefined) throw new EngineError("notFound", `No such container: ${text}`);
+    return match;
+  }
+
+  find(text: string): Container | undefined {
+    try {
+      return this.get(text);
+    } catch (error) {
+      if (error instanceof EngineError) return undefined;
+      throw error;
+    }
+  }
+
+  list(): Container[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Holds a name (without slash) for an id, until `insert` or `release`. */
+  reserve(name: string, id: string): void {
+    if (!namePattern.test(name)) {
+      const rule = "[a-zA-Z0-9][a-zA-Z0-9_.-]";
+      throw new EngineError("invalidParameter", `Invalid container name (${name}), only ${rule} are allowed`);
+    }
+    const holder = this.holderOf(name);
+    if (holder !== undefined) {
+      throw new EngineError(
+        "conflict",
+        `Conflict. The container name "/${name}" is already in use by container "${holder}". You have to remove (or rename) that container to be able to reuse that name.`,
+      );
+    }
+    this.#reserved.set(name, id);
+  }
+
+  release(name: string): void {
+    this.#reserved.delete(name);
+  }
+
+  holderOf(name: string): string | undefined {
+    return this.#byName.get(name)?.id ?? this.#reserved.get(name);
+  }
+
+  insert(container: Container): void {
+    this.#table.insert(container.record);
+    this.#reserved.delete(container.name);
+    this.#show(container);
+  }
+
+  /** Writes what has changed in the record. */
+  save(container: Container): void {
+    if (this.#byId.has(container.id)) this.#table.update(container.record);
+  }
+
+  rename(container: Container, name: string): void {
+    const before = container.record.name;
+    container.record.name = name;
+    try {
+      this.#table.update(container.record);
+    } catch (error) {
+      container.record.name = before;
+      throw error;
+    }
+    this.#byName.delete(before);
+    this.#reserved.delete(name);
+    this.#byName.set(name, container);
+  }
+
+  delete(container: Container): void {
+    this.#table.delete(container.id);
+    this.#byId.delete(container.id);
+    this.#byName.delete(container.name);
+  }
+
+  #show(container: Container): void {
+    this.#byId.set(container.id, container);
+    this.#byName.set(container.name, container);
+  }
+}

@@ -1,0 +1,99 @@
+import type { Id } from "#base/ids";
+import type { Task } from "#runtime";
+import type { ContainerRecord, ContainerStatus } from "#storage";
+import type { Exec } from "../exec/exec.ts";
+import type { WaitResult } from "./options.ts";
+import { RestartBackoff } from "./restart-policy.ts";
+
+/** Which state may follow which; everything else is a bug in the engine. */
+const moves: Readonly<Record<ContainerStatus, readonly ContainerStatus[]>> = {
+  created: ["running", "created", "exited", "removing"],
+  running: ["paused", "restarting", "exited"],
+  paused: ["running", "restarting", "exited"],
+  restarting: ["running", "exited"],
+  exited: ["running", "exited", "removing"],
+  removing: ["dead", "exited"],
+  dead: ["removing"],
+};
+
+/** Something that is attached before the container runs. It is bound between `create` and `start`, so no byte is missed. */
+export type PendingAttach = (task: Task | undefined) => Promise<void>;
+
+/** One container in this daemon's life: the record that is in the database, and what only lives in memory. */
+export class Container {
+  readonly id: Id;
+  readonly record: ContainerRecord;
+  /** The shim's client while a task exists: from just before the start until the exit was handled. */
+  task: Task | undefined;
+  /** The old shim is still cleaning up; a new start waits for it. */
+  shimClosed: Promise<void> = Promise.resolve();
+  isRemovalInProgress = false;
+  isRemoved = false;
+  /** `docker restart` is between its stop and its start: neither the restart policy nor `--rm` acts on this exit. */
+  isManualRestart = false;
+  /** `docker stop` or `kill` asked for the end of this run: no restart policy applies to it. */
+  isExitWanted = false;
+  readonly restartBackoff = new RestartBackoff();
+  readonly execs = new Map<string, Exec>();
+  readonly pendingAttaches = new Set<PendingAttach>();
+  /** Ends what belongs to one run: health checks, the stats of a stream, a pending restart. */
+  run = new AbortController();
+  readonly #stopWaiters = new Set<(result: WaitResult) => void>();
+  readonly #removalWaiters = new Set<(result: WaitResult) => void>();
+
+  constructor(record: ContainerRecord) {
+    this.id = record.id;
+    this.record = record;
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  get status(): ContainerStatus {
+    return this.record.state.status;
+  }
+
+  /** As moby counts: paused and restarting containers run. */
+  get isRunning(): boolean {
+    return this.status === "running" || this.status === "paused" || this.status === "restarting";
+  }
+
+  moveTo(status: ContainerStatus): void {
+    if (!moves[this.status].includes(status)) throw new Error(`container ${this.id}: ${this.status} cannot become ${status}`);
+    this.record.state.status = status;
+  }
+
+  waitForStop(): Promise<WaitResult> {
+    return new Promise((resolve) => this.#stopWaiters.add(resolve));
+  }
+
+  waitForRemoval(): Promise<WaitResult> {
+    return new Promise((resolve) => this.#removalWaiters.add(resolve));
+  }
+
+  /** The container has ended, or never ran and is gone. */
+  notifyStopped(): void {
+    const result = this.waitResult();
+    for (const resolve of this.#stopWaiters) resolve(result);
+    this.#stopWaiters.clear();
+  }
+
+  notifyRemoved(error?: string): void {
+    const result = { ...this.waitResult(), error };
+    for (const resolve of this.#removalWaiters) resolve(result);
+    this.#removalWaiters.clear();
+    this.notifyStopped();
+  }
+
+  waitResult(): WaitResult {
+    return { statusCode: this.record.state.exitCode, error: undefined };
+  }
+
+  /** Hands the task to everyone who attached early; `undefined` tells them that there will be none. */
+  async bindAttached(task: Task | undefined): Promise<void> {
+    const pending = [...this.pendingAttaches];
+    this.pendingAttaches.clear();
+    await Promise.all(pending.map((bind) => bind(task)));
+  }
+}

@@ -1,0 +1,52 @@
+import type { Clock } from "#base/clock";
+import type { Locks } from "#base/locks";
+import type { Log } from "#base/log";
+import type { Spawner } from "#runtime";
+import type { Storage } from "#storage";
+import type { Events } from "../events.ts";
+import type { ImageService } from "../image/service.ts";
+import type { NetworkService } from "../network/service.ts";
+import type { HostInfo } from "../spec/host-info.ts";
+import type { VolumeService } from "../volume/service.ts";
+import type { ContainerIndex } from "./container-index.ts";
+
+/** A runtime as `--add-runtime` and `--default-runtime` name it. */
+export interface RuntimeEntry {
+  readonly path: string;
+  /** Before the command; `--root` is added by the engine. */
+  readonly args: readonly string[];
+}
+
+/** What the daemon's configuration decides for containers. */
+export interface ContainerDefaults {
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly runtimes: Readonly<Record<string, RuntimeEntry>>;
+  readonly defaultRuntime: string;
+  readonly logDriver: string;
+  readonly logOptions: Readonly<Record<string, string>>;
+  /** Our own /sbin/docker-init. */
+  readonly initPath: string;
+  readonly isInitDefault: boolean;
+  readonly cgroupParent: string;
+  readonly isExperimental: boolean;
+  readonly stopTimeoutSeconds: number;
+}
+
+/** Everything that the verbs in this folder work with. Built once, in `daemon/main.ts`. */
+export interface ContainerContext {
+  readonly index: ContainerIndex;
+  readonly storage: Storage;
+  readonly images: ImageService;
+  readonly networks: NetworkService;
+  readonly volumes: VolumeService;
+  readonly spawner: Spawner;
+  readonly events: Events;
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly host: HostInfo;
+  readonly defaults: ContainerDefaults;
+  /** Set while the daemon goes down: exits are recorded, nothing is restarted or auto-removed. */
+  isShuttingDown: boolean;
+}

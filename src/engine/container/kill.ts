@@ -1,0 +1,62 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { EngineError, errnoOf } from "#base/errors";
+import type { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import { notRunning } from "./errors.ts";
+import { parseSignal, SIGKILL } from "./signals.ts";
+
+const killTimeoutMs = 10_000;
+
+/** Any signal but KILL is sent and not waited for; KILL returns when the container has ended. */
+export async function killContainer(context: ContainerContext, container: Container, signal: number): Promise<void> {
+  if (signal === SIGKILL) return killAndWait(context, container);
+  if (!container.isRunning) throw notRunning(container.id);
+  await sendSignal(context, container, signal);
+}
+
+/** Ends a running container now, whatever it does. Not to be called with the container's lock held: the exit needs it. */
+export async function killAndWait(context: ContainerContext, container: Container): Promise<void> {
+  if (!container.isRunning) throw notRunning(container.id);
+  const stopped = container.waitForStop();
+  await sendSignal(context, container, SIGKILL);
+  if (!container.isRunning) return;
+  const late = new AbortController();
+  const isStopped = await Promise.race([
+    stopped.then(() => true),
+    delay(killTimeoutMs, false, { signal: late.signal }).catch(() => true),
+  ]);
+  late.abort();
+  if (!isStopped) throw new EngineError("system", "tried to kill container, but did not receive an exit event");
+}
+
+/** Signals the container's init. A container between two restarts is only told not to come back. */
+export async function sendSignal(context: ContainerContext, container: Container, signal: number): Promise<void> {
+  const { stopSignal, isLastWord } = intentOf(container, signal);
+  if (isLastWord) container.isExitWanted = true;
+  if (!context.isShuttingDown) {
+    container.record.state.hasBeenManuallyStopped = true;
+    context.index.save(container);
+  }
+  if (container.status === "restarting") {
+    container.run.abort();
+    return;
+  }
+  if (container.task === undefined) throw notRunning(container.id);
+  try {
+    await container.task.kill(signal);
+  } catch (error) {
+    if (errnoOf(error) !== "ESRCH") throw error;
+  }
+  // A frozen process gets its signal when it thaws.
+  if (container.status === "paused" && (isLastWord || signal === stopSignal)) await container.task?.resume();
+  emitContainerEvent(context, container, "kill", { signal: String(signal) });
+}
+
+/** With a STOPSIGNAL of its own, only that one (and KILL) means "stay stopped"; without one, every signal does. */
+function intentOf(container: Container, signal: number): { stopSignal: number; isLastWord: boolean } {
+  const configured = container.record.config.StopSignal;
+  if (configured === "" || signal === SIGKILL) return { stopSignal: signal, isLastWord: true };
+  const stopSignal = parseSignal(configured);
+  return { stopSignal, isLastWord: signal === stopSignal };
+}
