@@ -1,0 +1,141 @@
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void close_fd(int *fd)
+{
+    int error = errno;
+    if (*fd >= 0)
+        (void)close(*fd); /* after EINTR the descriptor is gone on Linux: close(2) */
+    *fd = -1;
+    errno = error;
+}
+
+void free_memory(void *ptr)
+{
+    int error = errno;
+    void **owner = ptr;
+    free(*owner);
+    *owner = NULL;
+    errno = error;
+}
+
+int write_all(int fd, const void *bytes, size_t size)
+{
+    const char *next = bytes;
+    while (size > 0) {
+        ssize_t written = write(fd, next, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -1;
+        next += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+ssize_t read_some(int fd, void *bytes, size_t size)
+{
+    ssize_t count;
+    do
+        count = read(fd, bytes, size);
+    while (count < 0 && errno == EINTR);
+    return count;
+}
+
+ssize_t read_all(int fd, void *bytes, size_t size)
+{
+    size_t total = 0;
+    while (total < size) {
+        ssize_t count = read_some(fd, (char *)bytes + total, size - total);
+        if (count < 0)
+            return -1;
+        if (count == 0)
+            break;
+        total += (size_t)count;
+    }
+    return (ssize_t)total;
+}
+
+/* Files of procfs and cgroupfs say they have size 0, so the size is only a first guess. */
+static char *read_open_file(int fd, size_t max, size_t *size)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return NULL;
+    size_t capacity = status.st_size > 0 && (size_t)status.st_size <= max ? (size_t)status.st_size + 1 : 4096;
+    AUTO_FREE char *text = malloc(capacity + 1);
+    size_t length = 0;
+    while (text) {
+        ssize_t count = read_all(fd, text + length, capacity - length);
+        if (count < 0)
+            return NULL;
+        length += (size_t)count;
+        if (length > max) {
+            errno = EFBIG;
+            return NULL;
+        }
+        if (length < capacity)
+            break;
+        capacity *= 2;
+        char *grown = realloc(text, capacity + 1);
+        if (!grown)
+            return NULL;
+        text = grown;
+    }
+    if (!text)
+        return NULL;
+    text[length] = '\0';
+    if (size)
+        *size = length;
+    char *result = text;
+    text = NULL;
+    return result;
+}
+
+char *read_file_at(int dir, const char *path, size_t max, size_t *size)
+{
+    AUTO_CLOSE int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? NULL : read_open_file(fd, max, size);
+}
+
+int write_file_at(int dir, const char *path, const char *text)
+{
+    AUTO_CLOSE int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t length = strlen(text);
+    ssize_t written;
+    do
+        written = write(fd, text, length);
+    while (written < 0 && errno == EINTR);
+    if (written >= 0 && (size_t)written != length)
+        errno = EIO;
+    return written >= 0 && (size_t)written == length ? 0 : -1;
+}
+
+int create_file_at(int dir, const char *path, const char *text, mode_t mode)
+{
+    char temporary[4096];
+    int length = snprintf(temporary, sizeof temporary, "%s.%d.tmp", path, (int)getpid());
+    if (length < 0 || (size_t)length >= sizeof temporary) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    AUTO_CLOSE int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return -1;
+    if (write_all(fd, text, strlen(text)) == 0 && renameat(dir, temporary, dir, path) == 0)
+        return 0;
+    int error = errno;
+    (void)unlinkat(dir, temporary, 0);
+    errno = error;
+    return -1;
+}
