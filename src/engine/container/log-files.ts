@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { errnoOf } from "#base/errors";
 
@@ -61,20 +62,25 @@ export async function inodeOf(path: string): Promise<bigint | undefined> {
 }
 
 /** Bytes of a file from `offset` to where it ends now. Each chunk is valid until the next one is asked for. */
-export async function* readFrom(file: LogFile, offset: number): AsyncGenerator<Uint8Array, number> {
-  if (file.isCompressed) return yield* decompress(file);
+export function readFrom(file: LogFile, offset: number): AsyncIterable<Uint8Array> {
+  if (file.isCompressed) return decompress(file);
   const block = Buffer.allocUnsafe(blockSize);
-  let position = offset;
-  for (;;) {
+  return blocks(file, offset, () => block);
+}
+
+async function* blocks(file: LogFile, offset: number, allocate: () => Buffer): AsyncGenerator<Uint8Array> {
+  for (let position = offset; ; ) {
+    const block = allocate();
     const { bytesRead } = await file.handle.read(block, 0, block.length, position);
-    if (bytesRead === 0) return position;
+    if (bytesRead === 0) return;
     position += bytesRead;
     yield block.subarray(0, bytesRead);
   }
 }
 
-async function* decompress(file: LogFile): AsyncGenerator<Uint8Array, number> {
-  const packed = file.handle.createReadStream({ start: 0, autoClose: false, highWaterMark: blockSize });
+/** The handle stays the caller's, which a stream of its own would close. */
+async function* decompress(file: LogFile): AsyncGenerator<Uint8Array> {
+  const packed = Readable.from(blocks(file, 0, () => Buffer.allocUnsafe(blockSize)));
   const plain = createGunzip({ chunkSize: blockSize });
   packed.on("error", (error) => plain.destroy(error));
   try {
@@ -83,7 +89,6 @@ async function* decompress(file: LogFile): AsyncGenerator<Uint8Array, number> {
     packed.destroy();
     plain.destroy();
   }
-  return 0;
 }
 
 /** Where in a file its last lines begin. `lines` is how many that are: as many as were asked for, or all there are. */

@@ -51,7 +51,7 @@ export class LogLines {
       start = end + 1;
     }
     // A copy: the caller reads the next chunk into the same memory.
-    this.#rest = bytes.length - start > longestLine ? new Uint8Array(0) : bytes.slice(start);
+    this.#rest = bytes.length - start > longestLine ? new Uint8Array(0) : new Uint8Array(bytes.subarray(start));
     return this.#out.subarray(0, this.#length);
   }
 

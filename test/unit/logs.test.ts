@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import { appendFile, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { type LogSource, readLogs } from "../../src/engine/container/logs.ts";
+import type { LogOptions } from "../../src/engine/container/options.ts";
+
+const everything: LogOptions = { stdout: true, stderr: true, follow: false, timestamps: false, details: false };
+const time = (second: number, fraction = "5") => `2026-11-21T03:19:${String(second).padStart(2, "0")}.${fraction}Z`;
+const ns = (second: number) => BigInt(Date.UTC(2026, 10, 21, 3, 19, second)) * 1_000_000n;
+
+interface Entry {
+  readonly log: string;
+  readonly stream?: string;
+  readonly attrs?: Readonly<Record<string, string>>;
+  readonly time?: string;
+}
+/** As Go's encoding/json would write it: keys in order, <, > and & escaped. */
+const entry = ({ log, stream = "stdout", attrs, time: at = time(1) }: Entry) =>
+  `${JSON.stringify({ log, stream, attrs, time: at }).replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`)}\n`;
+const entries = (...items: readonly Entry[]) => items.map(entry).join("");
+const numbered = (from: number, to: number) =>
+  entries(...Array.from({ length: to - from }, (_, i) => ({ log: `line ${from + i}\n` })));
+
+class LogFolder implements AsyncDisposable {
+  readonly path: string;
+  readonly source: LogSource;
+  readonly #folder: string;
+  constructor(folder: string, framing: LogSource["framing"]) {
+    this.#folder = folder;
+    this.path = join(folder, "c-json.log");
+    this.source = { driver: "json-file", path: this.path, framing };
+  }
+  async text(options: Partial<LogOptions> = {}): Promise<string> {
+    const life = { ended: Promise.resolve(), signal: new AbortController().signal };
+    const stream = readLogs(this.source, { ...everything, ...options }, life);
+    return Buffer.concat(await stream.toArray()).toString();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return rm(this.#folder, { recursive: true });
+  }
+}
+
+async function logFolder(framing: LogSource["framing"] = "raw"): Promise<LogFolder> {
+  return new LogFolder(await mkdtemp("/var/tmp/tools-logs-"), framing);
+}
+
+test("logs: each message is one stdcopy frame of its stream", async () => {
+  await using logs = await logFolder("stdcopy");
+  await writeFile(logs.path, entries({ log: "a\n" }, { log: "é\n", stream: "stderr" }));
+  assert.equal(await logs.text(), "\x01\0\0\0\0\0\0\x02a\n\x02\0\0\0\0\0\0\x03é\n");
+});
+
+test("logs: one stream is left out when only the other is asked for", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, entries({ log: "a\n" }, { log: "b\n", stream: "stderr" }));
+  assert.equal(await logs.text({ stderr: false }), "a\n");
+  assert.equal(await logs.text({ stdout: false }), "b\n");
+});
+
+test("logs: every JSON escape comes back as the byte that was written", async () => {
+  await using logs = await logFolder();
+  const log = 'quote " slash \\ tab \t bell \b feed \f return \r <&> \u2028 \u0007 é € 😀 \ufffd\n';
+  await writeFile(
+    logs.path,
+    `${entries({ log })}{"log":"\\u00e9\\u20ac\\ud83d\\ude00","stream":"stdout","time":"2026-11-21T03:19:01Z"}\n`,
+  );
+  assert.equal(await logs.text(), `${log}é€😀`);
+});
+
+test("logs: timestamps have nine digits whatever the log has", async () => {
+  await using logs = await logFolder();
+  const bare = "2026-11-21T03:19:02Z";
+  await writeFile(logs.path, entries({ log: "a\n", time: time(1, "12") }, { log: "b\n", time: bare }));
+  const expected = "2026-11-21T03:19:01.120000000Z a\n2026-11-21T03:19:02.000000000Z b\n";
+  assert.equal(await logs.text({ timestamps: true }), expected);
+});
+
+test("logs: details are sorted, escaped and followed by one blank, also when there are none", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, entries({ log: "a\n", attrs: { z: "1", "a b": "x=y'*" } }, { log: "b\n" }));
+  assert.equal(await logs.text({ details: true }), "a+b=x%3Dy%27%2A,z=1 a\n b\n");
+});
+
+test("logs: attributes do not disturb a reader that does not ask for them", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, entries({ log: "a\n", attrs: { time: '"time":"' } }));
+  assert.equal(await logs.text(), "a\n");
+});
+
+test("logs: since includes its own moment and until ends the reading", async () => {
+  await using logs = await logFolder();
+  const at = (second: number) => ({ log: `${second}\n`, time: `2026-11-21T03:19:0${second}Z` });
+  await writeFile(logs.path, entries(at(1), at(2), at(3), at(4)));
+  assert.equal(await logs.text({ since: ns(2) }), "2\n3\n4\n");
+  assert.equal(await logs.text({ since: ns(2), until: ns(3) }), "2\n3\n");
+});
+
+test("logs: a tail is counted over rotated and compressed files", async () => {
+  await using logs = await logFolder();
+  await writeFile(`${logs.path}.2.gz`, gzipSync(numbered(0, 10)));
+  await writeFile(`${logs.path}.1`, numbered(10, 20));
+  await writeFile(logs.path, numbered(20, 25));
+  const lines = async (tail?: number) => (await logs.text({ tail })).split("\n").slice(0, -1);
+  assert.deepEqual(await lines(0), []);
+  assert.deepEqual(await lines(1), ["line 24"]);
+  assert.equal((await lines(5))[0], "line 20");
+  assert.equal((await lines(6))[0], "line 19");
+  assert.equal((await lines(17))[0], "line 8");
+  assert.equal((await lines(99)).length, 25);
+  assert.equal((await lines()).length, 25);
+});
+
+test("logs: a tail is found in a file of many blocks, and lines may cross them", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, numbered(0, 20_000));
+  const text = await logs.text({ tail: 15_000 });
+  assert.equal(text.slice(0, 11), "line 5000\nl");
+  assert.equal(text.split("\n").length, 15_001);
+  assert.equal((await logs.text()).split("\n").length, 20_001);
+});
+
+test("logs: a broken line does not hide what comes after it", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, `${entries({ log: "a\n" })}{"log":"torn\n\0\0\0\n${entries({ log: "b\n" })}`);
+  assert.equal(await logs.text(), "a\nb\n");
+});
+
+test("logs: a container that never ran has an empty log", async () => {
+  await using logs = await logFolder();
+  assert.equal(await logs.text(), "");
+  assert.equal(await logs.text({ tail: 3 }), "");
+});
+
+test("logs: a symlink in place of the log is refused in-band", async () => {
+  await using logs = await logFolder();
+  await symlink("/etc/passwd", logs.path);
+  assert.match(await logs.text(), /^Error grabbing logs: ELOOP/);
+});
+
+test("logs: a driver that cannot be read is refused in dockerd's words", () => {
+  const life = { ended: Promise.resolve(), signal: new AbortController().signal };
+  assert.throws(() => readLogs({ driver: "none", path: "/x", framing: "raw" }, everything, life), {
+    kind: "notImplemented",
+    message: "configured logging driver does not support reading",
+  });
+});
+
+/** Reads a followed log piece by piece, as a client does. */
+class Follower implements AsyncDisposable {
+  readonly #stop = new AbortController();
+  readonly #end = Promise.withResolvers<void>();
+  readonly #chunks: AsyncIterator<Buffer>;
+  seen = "";
+  constructor(source: LogSource, options: Partial<LogOptions> = {}) {
+    const life = { ended: this.#end.promise, signal: this.#stop.signal };
+    this.#chunks = readLogs(source, { ...everything, follow: true, ...options }, life)[Symbol.asyncIterator]();
+  }
+  async until(text: string): Promise<void> {
+    while (!this.seen.includes(text)) {
+      const { done, value } = await this.#chunks.next();
+      if (done === true) assert.fail(`ended before ${text}: ${this.seen}`);
+      this.seen += value;
+    }
+  }
+  async rest(): Promise<string> {
+    this.#end.resolve();
+    for (let item = await this.#chunks.next(); item.done !== true; item = await this.#chunks.next())
+      this.seen += item.value;
+    return this.seen;
+  }
+  hangUp(): void {
+    this.#stop.abort();
+  }
+  async next(): Promise<unknown> {
+    return this.#chunks.next();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#chunks.return?.();
+  }
+}
+
+test("logs -f: lines show as they are written, half lines when they are whole, and the end when the container stops", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, numbered(0, 3));
+  await using follower = new Follower(logs.source, { tail: 1 });
+  await follower.until("line 2\n");
+  const [first = "", second = ""] = [entry({ log: "x\n" }), entry({ log: "y\n" })];
+  await appendFile(logs.path, first + second.slice(0, 20));
+  await follower.until("x\n");
+  await appendFile(logs.path, second.slice(20));
+  await follower.until("y\n");
+  await appendFile(logs.path, entry({ log: "last" }));
+  assert.equal(await follower.rest(), "line 2\nx\ny\nlast");
+});
+
+test("logs -f: no line is lost over several rotations", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, numbered(0, 2));
+  await using follower = new Follower(logs.source);
+  await follower.until("line 1\n");
+  for (let n = 1; n <= 6; n++) {
+    for (const k of [2, 1]) await rename(`${logs.path}.${k}`, `${logs.path}.${k + 1}`).catch(() => undefined);
+    await appendFile(logs.path, numbered(n * 2, n * 2 + 1));
+    await rename(logs.path, `${logs.path}.1`);
+    await writeFile(logs.path, numbered(n * 2 + 1, n * 2 + 2));
+    if (n % 2 === 0) await follower.until(`line ${n * 2 + 1}\n`);
+  }
+  const expected = Array.from({ length: 14 }, (_, i) => `line ${i}\n`).join("");
+  assert.equal(await follower.rest(), expected);
+});
+
+test("logs -f: a log that does not exist yet is followed from its first line", async () => {
+  await using logs = await logFolder();
+  await using follower = new Follower(logs.source);
+  const first = follower.until("line 0\n");
+  await writeFile(logs.path, numbered(0, 1));
+  await first;
+  assert.equal(await follower.rest(), "line 0\n");
+});
+
+test("logs -f: a client that hangs up ends the reading", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, numbered(0, 1));
+  await using follower = new Follower(logs.source);
+  await follower.until("line 0\n");
+  const next = follower.next();
+  follower.hangUp();
+  await assert.rejects(next, { name: "AbortError" });
+});
