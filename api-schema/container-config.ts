@@ -5,12 +5,12 @@ import { NetworkingConfig, PortMap } from "#api-schema/network-settings";
 
 export type HealthConfig = go.Static<typeof HealthConfig>;
 /** Durations are nanoseconds. */
-export const HealthConfig = go.struct("HealthcheckConfig", {
+export const HealthConfig = go.struct("v1.HealthcheckConfig", {
   Test: go.slice(go.string(), { omitempty: true }),
-  Interval: go.int64({ omitempty: true }),
-  Timeout: go.int64({ omitempty: true }),
-  StartPeriod: go.int64({ omitempty: true }),
-  StartInterval: go.int64({ omitempty: true }),
+  Interval: go.int64({ omitempty: true, type: "time.Duration" }),
+  Timeout: go.int64({ omitempty: true, type: "time.Duration" }),
+  StartPeriod: go.int64({ omitempty: true, type: "time.Duration" }),
+  StartInterval: go.int64({ omitempty: true, type: "time.Duration" }),
   Retries: go.int({ omitempty: true }),
 });
 
@@ -21,7 +21,7 @@ const configFields = {
   AttachStdin: go.bool(),
   AttachStdout: go.bool(),
   AttachStderr: go.bool(),
-  ExposedPorts: go.map(go.empty, { omitempty: true }),
+  ExposedPorts: go.map(go.empty, { omitempty: true, type: "nat.PortSet" }),
   Tty: go.bool(),
   OpenStdin: go.bool(),
   StdinOnce: go.bool(),
@@ -44,18 +44,18 @@ const configFields = {
 
 /** What is portable about a container; what an image carries as its config. */
 export type ContainerConfig = go.Static<typeof ContainerConfig>;
-export const ContainerConfig = go.struct("Config", configFields);
+export const ContainerConfig = go.struct("container.Config", configFields);
 
-const WeightDevice = go.struct("WeightDevice", { Path: go.string(), Weight: go.uint16() });
-const ThrottleDevice = go.struct("ThrottleDevice", { Path: go.string(), Rate: go.uint64() });
+const WeightDevice = go.struct("blkiodev.WeightDevice", { Path: go.string(), Weight: go.uint16() });
+const ThrottleDevice = go.struct("blkiodev.ThrottleDevice", { Path: go.string(), Rate: go.uint64() });
 export type DeviceMapping = go.Static<typeof DeviceMapping>;
-export const DeviceMapping = go.struct("DeviceMapping", {
+export const DeviceMapping = go.struct("container.DeviceMapping", {
   PathOnHost: go.string(),
   PathInContainer: go.string(),
   CgroupPermissions: go.string(),
 });
 export type DeviceRequest = go.Static<typeof DeviceRequest>;
-export const DeviceRequest = go.struct("DeviceRequest", {
+export const DeviceRequest = go.struct("container.DeviceRequest", {
   Driver: go.string(),
   Count: go.int(),
   DeviceIDs: go.slice(go.string()),
@@ -63,10 +63,13 @@ export const DeviceRequest = go.struct("DeviceRequest", {
   Options: go.map(go.string()),
 });
 export type Ulimit = go.Static<typeof Ulimit>;
-export const Ulimit = go.struct("Ulimit", { Name: go.string(), Hard: go.int64(), Soft: go.int64() });
+export const Ulimit = go.struct("units.Ulimit", { Name: go.string(), Hard: go.int64(), Soft: go.int64() });
 
 export type RestartPolicy = go.Static<typeof RestartPolicy>;
-export const RestartPolicy = go.struct("RestartPolicy", { Name: go.string(), MaximumRetryCount: go.int() });
+export const RestartPolicy = go.struct("container.RestartPolicy", {
+  Name: go.string({ type: "container.RestartPolicyMode" }),
+  MaximumRetryCount: go.int(),
+});
 
 const resourceFields = {
   CpuShares: go.int64(),
@@ -104,47 +107,47 @@ const resourceFields = {
 
 /** What `docker update` may change. */
 export type Resources = go.Static<typeof Resources>;
-export const Resources = go.struct("Resources", resourceFields);
+export const Resources = go.struct("container.Resources", resourceFields);
 
 /** What ties a container to this host. */
 export type HostConfig = go.Static<typeof HostConfig>;
-export const HostConfig = go.struct("HostConfig", {
+export const HostConfig = go.struct("container.HostConfig", {
   Binds: go.slice(go.string()),
   ContainerIDFile: go.string(),
-  LogConfig: go.struct("LogConfig", { Type: go.string(), Config: go.map(go.string()) }),
-  NetworkMode: go.string(),
+  LogConfig: go.struct("container.LogConfig", { Type: go.string(), Config: go.map(go.string()) }),
+  NetworkMode: go.string({ type: "container.NetworkMode" }),
   PortBindings: PortMap,
   RestartPolicy,
   AutoRemove: go.bool(),
   VolumeDriver: go.string(),
   VolumesFrom: go.slice(go.string()),
-  ConsoleSize: go.slice(go.uint()),
+  ConsoleSize: go.pair(go.uint()),
   Annotations: go.map(go.string(), { omitempty: true }),
   CapAdd: go.strslice(),
   CapDrop: go.strslice(),
-  CgroupnsMode: go.string(),
+  CgroupnsMode: go.string({ type: "container.CgroupnsMode" }),
   Dns: go.slice(go.string()),
   DnsOptions: go.slice(go.string()),
   DnsSearch: go.slice(go.string()),
   ExtraHosts: go.slice(go.string()),
   GroupAdd: go.slice(go.string()),
-  IpcMode: go.string(),
-  Cgroup: go.string(),
+  IpcMode: go.string({ type: "container.IpcMode" }),
+  Cgroup: go.string({ type: "container.CgroupSpec" }),
   Links: go.slice(go.string()),
   OomScoreAdj: go.int(),
-  PidMode: go.string(),
+  PidMode: go.string({ type: "container.PidMode" }),
   Privileged: go.bool(),
   PublishAllPorts: go.bool(),
   ReadonlyRootfs: go.bool(),
   SecurityOpt: go.slice(go.string()),
   StorageOpt: go.map(go.string(), { omitempty: true }),
   Tmpfs: go.map(go.string(), { omitempty: true }),
-  UTSMode: go.string(),
-  UsernsMode: go.string(),
+  UTSMode: go.string({ type: "container.UTSMode" }),
+  UsernsMode: go.string({ type: "container.UsernsMode" }),
   ShmSize: go.int64(),
   Sysctls: go.map(go.string(), { omitempty: true }),
   Runtime: go.string({ omitempty: true }),
-  Isolation: go.string(),
+  Isolation: go.string({ type: "container.Isolation" }),
   ...resourceFields,
   Mounts: go.slice(Mount, { omitempty: true }),
   MaskedPaths: go.slice(go.string()),
@@ -154,7 +157,7 @@ export const HostConfig = go.struct("HostConfig", {
 
 /** The body of POST /containers/create. */
 export type CreateRequest = go.Static<typeof CreateRequest>;
-export const CreateRequest = go.struct("CreateRequest", {
+export const CreateRequest = go.struct("container.CreateRequest", {
   ...configFields,
   HostConfig: go.ptr(HostConfig, { omitempty: true }),
   NetworkingConfig: go.ptr(NetworkingConfig, { omitempty: true }),
