@@ -59,6 +59,8 @@ export interface ContainerRecord {
   /** The image's id (digest of its config). */
   readonly imageId: Digest;
   readonly config: ContainerConfig;
+  /** The OCI runtime that starts it: a key of the daemon's runtimes. `hostConfig.Runtime` is what clients see. */
+  readonly runtime: string;
   hostConfig: HostConfig;
   mounts: MountRecord[];
   /** Network name → what was asked for, and while running what is. */

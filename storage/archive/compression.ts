@@ -1,0 +1,45 @@
+import type { Readable, Transform } from "node:stream";
+import { createGunzip, createZstdDecompress } from "node:zlib";
+
+export type Compression = "none" | "gzip" | "zstd" | "bzip2" | "xz";
+
+/** The magic numbers that moby knows (go-archive, compression.Detect). */
+const magics: readonly (readonly [Compression, readonly number[]])[] = [
+  ["gzip", [0x1f, 0x8b, 0x08]],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+  ["bzip2", [0x42, 0x5a, 0x68]],
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+];
+const longestMagic = 6;
+const chunkBytes = 1 << 20;
+
+/** Tells the compression by the first bytes; six are enough. */
+export function detectCompression(head: Uint8Array): Compression {
+  const found = magics.find(([, magic]) => magic.every((byte, index) => head[index] === byte));
+  return found?.[0] ?? "none";
+}
+
+/** The uncompressed bytes of a stream, whatever its compression. Several gzip members or zstd frames are one stream. */
+export async function* decompress(source: Readable): AsyncGenerator<Buffer, void> {
+  const chunks = source.iterator({ destroyOnReturn: true });
+  const head = await readHead(chunks);
+  const all = rejoin(head, chunks);
+  const codec = createDecompressor(detectCompression(head));
+  yield* codec === undefined ? all : through(all, codec);
+}
+
+function createDecompressor(compression: Compression): Transform | undefined {
+  switch (compression) {
+    case "none":
+      return undefined;
+    case "gzip":
+      return createGunzip({ chunkSize: chunkBytes });
+    case "zstd":
+      return createZstdDecompress({ chunkSize: chunkBytes });
+    case "bzip2":
+    case "xz":
+      throw new Error(`${compression} compression is not supported`);
+    default:
+      return compression satisfies never;
+  }
+}

@@ -1,0 +1,19 @@
+/** The door of `storage/`. */
+export { type PackOptions, packTree, type UnpackOptions, unpackInto } from "./archive/archive.ts";
+export { type Compression, decompress, detectCompression } from "./archive/compression.ts";
+export { type ChainId, chainIdOf, chainIdsOf, parseChainId } from "./layers/chain.ts";
+export type {
+  ContainerRecord,
+  ContainerState,
+  ContainerStatus,
+  HealthState,
+  MountRecord,
+} from "./records/container-record.ts";
+export type { ContainerTable } from "./records/containers.ts";
+export type { DistributionTable, KnownBlob } from "./records/distribution.ts";
+export { DocumentTable } from "./records/documents.ts";
+export type { ImageRecord } from "./records/image-record.ts";
+export type { ImageTable } from "./records/images.ts";
+export type { ImageReference, ReferenceTable } from "./records/references.ts";
+export { openStorage, type Records, type Storage, type StorageOptions } from "./storage.ts";
+export * from "./types.ts";

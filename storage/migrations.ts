@@ -1,0 +1,70 @@
+/** In order; a released one is never edited. The database's user_version is the number of those it has seen. */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE blobs (
+    digest TEXT PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    media_type TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE layers (
+    chain_id TEXT PRIMARY KEY,
+    diff_id TEXT NOT NULL,
+    parent TEXT REFERENCES layers (chain_id),
+    size_bytes INTEGER NOT NULL,
+    snapshot_number INTEGER NOT NULL UNIQUE,
+    -- The blob it was unpacked from. It may be dropped (a cache) and come back, so it is no foreign key.
+    blob TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX layers_by_parent ON layers (parent);
+  CREATE INDEX layers_by_blob ON layers (blob);
+  CREATE INDEX layers_by_diff_id ON layers (diff_id);
+
+  CREATE TABLE snapshots (
+    container_id TEXT PRIMARY KEY,
+    parent TEXT REFERENCES layers (chain_id),
+    snapshot_number INTEGER NOT NULL UNIQUE
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX snapshots_by_parent ON snapshots (parent);
+
+  CREATE TABLE images (
+    id TEXT PRIMARY KEY,
+    parent TEXT,
+    top_chain_id TEXT REFERENCES layers (chain_id),
+    manifest_digest TEXT,
+    document TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX images_by_parent ON images (parent);
+  CREATE INDEX images_by_top_chain_id ON images (top_chain_id);
+
+  CREATE TABLE image_references (
+    reference TEXT PRIMARY KEY,
+    repository TEXT NOT NULL,
+    image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX image_references_by_image ON image_references (image_id);
+  CREATE INDEX image_references_by_repository ON image_references (repository);
+
+  CREATE TABLE distribution (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    diff_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    UNIQUE (diff_id, digest, repository)
+  ) STRICT;
+  CREATE INDEX distribution_by_digest ON distribution (digest);
+
+  CREATE TABLE containers (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE documents (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
