@@ -60,16 +60,18 @@ export class Container {
   }
 
   moveTo(status: ContainerStatus): void {
-    if (!moves[this.status].includes(status)) throw new Error(`container ${this.id}: ${this.status} cannot become ${status}`);
+    if (!moves[this.status].includes(status))
+      throw new Error(`container ${this.id}: ${this.status} cannot become ${status}`);
     this.record.state.status = status;
   }
 
-  waitForStop(): Promise<WaitResult> {
-    return new Promise((resolve) => this.#stopWaiters.add(resolve));
+  /** The next end of a run, or the removal of a container that never ran. Registered at once. */
+  waitForStop(signal?: AbortSignal): Promise<WaitResult> {
+    return waitIn(this.#stopWaiters, signal);
   }
 
-  waitForRemoval(): Promise<WaitResult> {
-    return new Promise((resolve) => this.#removalWaiters.add(resolve));
+  waitForRemoval(signal?: AbortSignal): Promise<WaitResult> {
+    return waitIn(this.#removalWaiters, signal);
   }
 
   /** The container has ended, or never ran and is gone. */
@@ -96,4 +98,18 @@ export class Container {
     this.pendingAttaches.clear();
     await Promise.all(pending.map((bind) => bind(task)));
   }
+}
+
+type Waiters = Set<(result: WaitResult) => void>;
+
+/** A waiter whose client goes away is forgotten, and answered as moby answers nobody. */
+function waitIn(waiters: Waiters, signal: AbortSignal | undefined): Promise<WaitResult> {
+  return new Promise((resolve) => {
+    waiters.add(resolve);
+    const giveUp = () => {
+      waiters.delete(resolve);
+      resolve({ statusCode: -1, error: "context canceled" });
+    };
+    signal?.addEventListener("abort", giveUp, { once: true });
+  });
 }

@@ -6,7 +6,11 @@ import { startContainer } from "./start.ts";
 import { stopContainer } from "./stop.ts";
 
 /** Stop and start as one: an auto-removed container stays, and no restart policy steps in between. */
-export async function restartContainer(context: ContainerContext, container: Container, options: StopOptions): Promise<void> {
+export async function restartContainer(
+  context: ContainerContext,
+  container: Container,
+  options: StopOptions,
+): Promise<void> {
   if (container.isRunning) {
     container.isManualRestart = true;
     try {

@@ -10,7 +10,11 @@ import { parseSignal, SIGTERM } from "./signals.ts";
 const failedSignalWaitMs = 2000;
 
 /** Asks with the stop signal, waits, then kills. A client that hangs up does not stop the stop. */
-export async function stopContainer(context: ContainerContext, container: Container, options: StopOptions): Promise<void> {
+export async function stopContainer(
+  context: ContainerContext,
+  container: Container,
+  options: StopOptions,
+): Promise<void> {
   if (!container.isRunning) return;
   const { config } = container.record;
   const signal = parseSignal(options.signal || config.StopSignal || String(SIGTERM));

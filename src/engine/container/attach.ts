@@ -1,0 +1,97 @@
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { EngineError } from "#base/errors";
+import type { Task } from "#runtime";
+import { parseDetachKeys } from "../stream/detach-keys.ts";
+import { pump } from "../stream/pump.ts";
+import { StdcopyStrip } from "../stream/stdcopy-strip.ts";
+import type { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import { isRestarting } from "./errors.ts";
+import { readContainerLogs } from "./logs.ts";
+import type { AttachOptions, AttachSession } from "./options.ts";
+
+/** Checks, and registers at once: a `start` that comes after this call waits until the client is connected. */
+export function attachContainer(
+  context: ContainerContext,
+  container: Container,
+  options: AttachOptions,
+  reference: string,
+): AttachSession {
+  const detachKeys = parseDetachKeys(options.detachKeys);
+  if (detachKeys === undefined) {
+    throw new EngineError("invalidParameter", `Invalid detach keys (${options.detachKeys}) provided`);
+  }
+  if (container.status === "paused") {
+    throw new EngineError("conflict", `container ${reference} is paused, unpause the container before attach`);
+  }
+  if (container.status === "restarting") throw isRestarting(reference);
+  const { config } = container.record;
+  const stdin = options.stdin && config.OpenStdin;
+  return {
+    isTty: config.Tty,
+    connect: async (client) => {
+      if (options.logs) await sendLogs(context, container, options, client);
+      emitContainerEvent(context, container, "attach");
+      if (!options.stream) return void client.end();
+      const shim = await shimConnection(container, client, (task) =>
+        task.attach({ stdin, stdout: options.stdout, stderr: options.stderr }),
+      );
+      if (shim === undefined) return void client.end();
+      const end = await pump(client, shim, {
+        stdin,
+        isTty: config.Tty,
+        framing: options.framing,
+        detachKeys,
+        closesStdin: config.StdinOnce && !config.Tty,
+      });
+      if (end === "detached") emitContainerEvent(context, container, "detach");
+    },
+  };
+}
+
+/**
+ * The shim's side of an attach: at once, or when a start has created the task, and then before the process runs. Undefined:
+ * the client has left, the start has failed, or the container was removed.
+ */
+function shimConnection(
+  container: Container,
+  client: Duplex,
+  attach: (task: Task) => Promise<Socket>,
+): Promise<Socket | undefined> {
+  if (container.task !== undefined) return attach(container.task);
+  return new Promise((resolve) => {
+    const bind = async (task: Task | undefined) => {
+      client.off("close", leave);
+      // A client that cannot be connected must not fail the start that it waited for.
+      resolve(task === undefined ? undefined : await attach(task).catch(() => undefined));
+    };
+    const leave = () => {
+      container.pendingAttaches.delete(bind);
+      resolve(undefined);
+    };
+    client.once("close", leave);
+    container.pendingAttaches.add(bind);
+  });
+}
+
+async function sendLogs(
+  context: ContainerContext,
+  container: Container,
+  options: AttachOptions,
+  client: Duplex,
+): Promise<void> {
+  const { stdout, stderr } = options;
+  const logs = readContainerLogs(context, container, {
+    stdout,
+    stderr,
+    follow: false,
+    timestamps: false,
+    details: false,
+  });
+  const isRaw = options.framing === "raw" && !container.record.config.Tty;
+  if (isRaw) await pipeline(logs, new StdcopyStrip(), client, { end: false });
+  else await pipeline(logs, client, { end: false });
+}

@@ -1,0 +1,74 @@
+import { mkdir } from "node:fs/promises";
+import { EngineError } from "#base/errors";
+import { type LogConfig, type ShimConfig, writeBundle } from "#runtime";
+import type { Sandbox } from "../network/service.ts";
+import { buildSpec } from "../spec/index.ts";
+import type { Container } from "./container.ts";
+import type { ContainerContext, RuntimeEntry } from "./context.ts";
+import { shimLogConfig } from "./log-config.ts";
+import { bundleDirectory, containerDirectory, logPath, shimSocket } from "./paths.ts";
+import { openUserFiles } from "./user-files.ts";
+
+export interface Bundle {
+  readonly directory: string;
+  readonly socket: string;
+}
+
+/** Writes config.json and shim.json for one run. */
+export async function prepareBundle(
+  context: ContainerContext,
+  container: Container,
+  sandbox: Sandbox,
+): Promise<Bundle> {
+  const { record } = container;
+  const { defaults } = context;
+  const directory = bundleDirectory(defaults, record.id);
+  await using userFiles = await openUserFiles(context, container);
+  const spec = await buildSpec({
+    container: record,
+    sandbox,
+    directory: containerDirectory(defaults, record.id),
+    readFile: userFiles.read,
+    host: context.host,
+    cgroupParent: defaults.cgroupParent,
+    initPath: defaults.initPath,
+    findContainer: (reference) => context.index.find(reference)?.record,
+    mounts: await context.volumes.resolve(record),
+  });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await writeBundle(directory, { spec, shim: shimConfig(context, container) });
+  return { directory, socket: shimSocket(defaults, record.id) };
+}
+
+function shimConfig(context: ContainerContext, container: Container): ShimConfig {
+  const { record } = container;
+  const { config, hostConfig } = record;
+  const runtime = runtimeOf(context, record.runtime);
+  const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
+  return {
+    id: record.id,
+    runtime: {
+      path: runtime.path,
+      args: [...runtime.args, "--root", `${context.defaults.execRoot}/${record.runtime}`],
+    },
+    rootfs: context.storage.snapshots.overlay(record.id),
+    terminal: config.Tty,
+    ...(config.Tty && height > 0 && width > 0 ? { consoleSize: [height, width] as const } : {}),
+    stdin: stdinMode(config.OpenStdin, config.StdinOnce),
+    log: logConfigOf(context, container),
+  };
+}
+
+function stdinMode(isOpen: boolean, isOnce: boolean): ShimConfig["stdin"] {
+  if (!isOpen) return "none";
+  return isOnce ? "once" : "open";
+}
+
+function runtimeOf(context: ContainerContext, name: string): RuntimeEntry {
+  const runtime = context.defaults.runtimes[name];
+  if (runtime === undefined) throw new EngineError("invalidParameter", `unknown or invalid runtime name: ${name}`);
+  return runtime;
+}
+
+const logConfigOf = (context: ContainerContext, container: Container): LogConfig =>
+  shimLogConfig(container.record, logPath(context.defaults, container.id));

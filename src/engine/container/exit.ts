@@ -1,0 +1,118 @@
+/**
+ * What happens when a container's process has ended: network and volumes are given back, the end is recorded, waiters are
+ * told, `die` is announced, and then the restart policy or `--rm` has its turn.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { errnoOf, isKind } from "#base/errors";
+import type { ExitRecord, Task } from "#runtime";
+import type { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import { removeContainer } from "./remove.ts";
+import { shouldRestart } from "./restart-policy.ts";
+import { startContainer } from "./start.ts";
+
+/** Follows a task to its end. Used by a start, and by the daemon's start for tasks that it finds alive. */
+export function watchTask(context: ContainerContext, container: Container, task: Task): void {
+  task.on("oom", () => {
+    container.record.state.oomKilled = true;
+    context.index.save(container);
+    emitContainerEvent(context, container, "oom");
+  });
+  task.on("exec-exit", ({ exec, exitCode }) => container.execs.get(exec)?.end(exitCode));
+  task.exited.then(
+    (exit) => handleExit(context, container, exit),
+    (error: unknown) => context.log.error({ id: container.id, err: error }, "lost the shim of a container"),
+  );
+}
+
+/** Also called for an end that happened while no daemon ran. Never rejects. */
+export async function handleExit(context: ContainerContext, container: Container, exit: ExitRecord): Promise<void> {
+  try {
+    const isRestarting = await context.locks.run(container.id, () => settle(context, container, exit));
+    if (isRestarting) await restartLater(context, container);
+    else await autoRemove(context, container);
+  } catch (error) {
+    context.log.error({ id: container.id, err: error }, "cannot handle the exit of a container");
+  }
+}
+
+async function settle(context: ContainerContext, container: Container, exit: ExitRecord): Promise<boolean> {
+  const { record } = container;
+  const { state } = record;
+  container.shimClosed = container.task?.closed ?? Promise.resolve();
+  container.task = undefined;
+  container.run.abort();
+  for (const exec of container.execs.values()) exec.end(exec.exitCode ?? exit.exitCode);
+  await release(context, container);
+
+  const isWanted = container.isExitWanted || context.isShuttingDown || container.isManualRestart;
+  const isRestarting = shouldRestart(record.hostConfig.RestartPolicy, {
+    exitCode: exit.exitCode,
+    restartCount: state.restartCount,
+    isWanted,
+  });
+  Object.assign(state, { pid: 0, exitCode: exit.exitCode, finishedAt: exit.exitedAt });
+  state.oomKilled ||= exit.oomKilled;
+  if (isRestarting) state.restartCount++;
+  container.moveTo(isRestarting ? "restarting" : "exited");
+  context.index.save(container);
+  container.notifyStopped();
+
+  // Whoever waited in this process (`docker stop`) speaks first: moby's order is stop, die.
+  await nextTurn();
+  const seconds = Math.max(0, Math.floor((Date.parse(exit.exitedAt) - Date.parse(state.startedAt)) / 1000));
+  emitContainerEvent(context, container, "die", {
+    exitCode: String(exit.exitCode),
+    execDuration: String(seconds),
+  });
+  return isRestarting;
+}
+
+/** Gives back what a run holds. What cannot be given back is logged, and found again at the daemon's next start. */
+async function release(context: ContainerContext, container: Container): Promise<void> {
+  const { record } = container;
+  const given = await Promise.allSettled([context.networks.detach(record), context.volumes.release(record.id)]);
+  for (const result of given) {
+    if (result.status === "rejected")
+      context.log.warn({ id: record.id, err: result.reason }, "cannot release a resource");
+  }
+  record.ports = {};
+  record.sandboxId = "";
+  record.sandboxKey = "";
+}
+
+async function restartLater(context: ContainerContext, container: Container): Promise<void> {
+  const { state } = container.record;
+  const runMs = Date.parse(state.finishedAt) - Date.parse(state.startedAt);
+  container.run = new AbortController();
+  const isCancelled = await context.clock.sleep(container.restartBackoff.next(runMs), container.run.signal).then(
+    () => false,
+    () => true,
+  );
+  if (!isCancelled && !context.isShuttingDown) {
+    try {
+      return await startContainer(context, container, { isManual: false });
+    } catch (error) {
+      context.log.warn({ id: container.id, err: error }, "cannot restart a container");
+    }
+  }
+  await context.locks.run(container.id, async () => {
+    if (container.status !== "restarting") return;
+    container.moveTo("exited");
+    context.index.save(container);
+    container.notifyStopped();
+  });
+}
+
+async function autoRemove(context: ContainerContext, container: Container): Promise<void> {
+  if (!container.record.hostConfig.AutoRemove || container.isManualRestart || container.isRemoved) return;
+  try {
+    await removeContainer(context, container, { force: true, removeVolumes: true, link: false }, container.id);
+  } catch (error) {
+    // Somebody else's `docker rm -f` was faster.
+    if (isKind(error, "conflict") || container.isRemoved) return;
+    context.log.error({ id: container.id, code: errnoOf(error), err: error }, "cannot remove a container with --rm");
+    container.notifyRemoved(String(error));
+  }
+}

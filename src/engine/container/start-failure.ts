@@ -1,0 +1,49 @@
+import { EngineError, messageOf } from "#base/errors";
+import { RuntimeError } from "#runtime";
+
+export interface StartFailure {
+  readonly error: EngineError;
+  /** What `State.ExitCode` shows from now on. */
+  readonly exitCode: number;
+}
+
+const commandNotInvocable = 126;
+const commandNotFound = 127;
+const unknownFailure = 128;
+
+const prefixes = {
+  create:
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ",
+  exec: "OCI runtime exec failed: exec failed: ",
+} as const;
+
+/**
+ * Docker's words and exit code for a failed start. moby (daemon/errors.go, setExitCodeFromError) reads them out of the
+ * runtime's text, and the CLI does it again, so the text decides here too for a runtime that is not ours.
+ */
+export function startFailureOf(error: unknown): StartFailure {
+  if (error instanceof RuntimeError) return runtimeFailureOf(error, "create");
+  const failure = error instanceof EngineError ? error : new EngineError("system", messageOf(error), { cause: error });
+  return { error: failure, exitCode: unknownFailure };
+}
+
+export function runtimeFailureOf(cause: RuntimeError, operation: keyof typeof prefixes): StartFailure {
+  // runc begins its text with its own name; ours does not.
+  const reason = cause.runtimeMessage.replace(/^(runc create failed|exec failed): /, "");
+  const text = `${prefixes[operation]}${reason}`;
+  const refused = (message: string, exitCode: number): StartFailure => ({
+    error: new EngineError("invalidParameter", message, { cause }),
+    exitCode,
+  });
+  if (text.includes("permission denied")) return refused(text, commandNotInvocable);
+  if (text.includes("is a directory")) return refused(`${text}: permission denied`, commandNotInvocable);
+  if (text.includes("not a directory")) {
+    const hint =
+      "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+    return refused(`${text}: ${hint}`, commandNotFound);
+  }
+  if (/executable file not found|no such file or directory|system cannot find the file specified/.test(text)) {
+    return refused(text, commandNotFound);
+  }
+  return { error: new EngineError("system", text, { cause }), exitCode: unknownFailure };
+}

@@ -1,0 +1,99 @@
+/**
+ * The order of a start: network, bundle, task (created, waiting), early attachers, go. Each step has its undo; only when the
+ * process runs is the container recorded as running, and only then is `start` announced.
+ */
+import { EngineError } from "#base/errors";
+import { Task } from "#runtime";
+import { prepareBundle } from "./bundle.ts";
+import type { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import { watchTask } from "./exit.ts";
+import { containerDirectory } from "./paths.ts";
+import { removeContainer } from "./remove.ts";
+import { type StartFailure, startFailureOf } from "./start-failure.ts";
+
+export interface StartOptions {
+  /** A client's start, not one by restart policy: counters and the manual-stop mark begin anew. */
+  readonly isManual: boolean;
+}
+
+export async function startContainer(
+  context: ContainerContext,
+  container: Container,
+  options: StartOptions,
+): Promise<void> {
+  const failure = await context.locks.run(container.id, () => startLocked(context, container, options));
+  if (failure === undefined) return;
+  // Removal takes the lock itself, so it comes after.
+  if (container.record.hostConfig.AutoRemove) {
+    await removeContainer(context, container, { force: true, removeVolumes: true, link: false }, container.id);
+  }
+  throw failure.error;
+}
+
+async function startLocked(
+  context: ContainerContext,
+  container: Container,
+  options: StartOptions,
+): Promise<StartFailure | undefined> {
+  if (options.isManual && container.isRunning && !container.isManualRestart) return undefined;
+  if (container.isRemovalInProgress || container.isRemoved || container.status === "dead") {
+    throw new EngineError("conflict", "container is marked for removal and cannot be started");
+  }
+  await container.shimClosed;
+  if (options.isManual) beginAnew(container);
+  try {
+    await launch(context, container);
+  } catch (error) {
+    const failure = startFailureOf(error);
+    container.task = undefined;
+    container.record.state.error = failure.error.message;
+    container.record.state.exitCode = failure.exitCode;
+    context.index.save(container);
+    await container.bindAttached(undefined);
+    return failure;
+  }
+  return undefined;
+}
+
+function beginAnew(container: Container): void {
+  container.isManualRestart = false;
+  container.isExitWanted = false;
+  container.restartBackoff.reset();
+  container.record.state.hasBeenManuallyStopped = false;
+  container.record.state.restartCount = 0;
+}
+
+async function launch(context: ContainerContext, container: Container): Promise<void> {
+  await using undo = new AsyncDisposableStack();
+  const { record } = container;
+  await context.volumes.acquire(record.id, record.mounts);
+  undo.defer(() => context.volumes.release(record.id));
+
+  const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
+  undo.defer(() => context.networks.detach(record));
+  record.networks = sandbox.networks;
+  record.ports = sandbox.ports;
+  record.sandboxId = sandbox.id;
+  record.sandboxKey = sandbox.key;
+
+  const { directory, socket } = await prepareBundle(context, container, sandbox);
+  const task = await Task.create(context.spawner, { bundle: directory, socket });
+  undo.defer(() => task.delete());
+  container.task = task;
+  await container.bindAttached(task);
+  const { startedAt } = await task.start();
+  undo.move();
+  setRunning(context, container, task, startedAt);
+}
+
+function setRunning(context: ContainerContext, container: Container, task: Task, startedAt: string): void {
+  const { state } = container.record;
+  container.moveTo("running");
+  Object.assign(state, { pid: task.pid, exitCode: 0, error: "", startedAt, oomKilled: false, hasRun: true });
+  container.run = new AbortController();
+  context.index.save(container);
+  emitContainerEvent(context, container, "start");
+  watchTask(context, container, task);
+}

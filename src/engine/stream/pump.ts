@@ -1,0 +1,55 @@
+import type { Socket } from "node:net";
+import type { Duplex, Readable, Writable } from "node:stream";
+import { DetachScanner } from "./detach-keys.ts";
+import { StdcopyStrip } from "./stdcopy-strip.ts";
+
+export interface PumpOptions {
+  readonly stdin: boolean;
+  readonly isTty: boolean;
+  readonly framing: "stdcopy" | "raw";
+  readonly detachKeys: Buffer;
+  /** The client's end of stdin is the process's too. If not, it ends this client's output, as moby does. */
+  readonly closesStdin: boolean;
+  /** Waited for between the last byte and the client's end: what a client asks next must be true by then. */
+  readonly settled?: Promise<unknown>;
+}
+
+/** How it ended: the process's output was delivered, the client pressed the detach keys, or hung up. */
+export type PumpEnd = "ended" | "detached" | "gone";
+
+/** Joins a client and a shim's attach connection until one of them is through. Closes both. */
+export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promise<PumpEnd> {
+  return new Promise((resolve) => {
+    let isOver = false;
+    const finish = (end: PumpEnd) => {
+      if (isOver) return;
+      isOver = true;
+      shim.destroy();
+      if (end === "gone") client.destroy();
+      // What the client still sends is read and dropped: a close with unread bytes would reset the connection.
+      client.resume();
+      const settled = end === "ended" ? options.settled : undefined;
+      void Promise.resolve(settled).finally(() => {
+        client.end();
+        resolve(end);
+      });
+    };
+    client.on("error", () => finish("gone"));
+    client.on("close", () => finish("gone"));
+    shim.on("error", () => finish("ended"));
+    shim.on("close", () => finish("ended"));
+
+    const output: Readable = options.framing === "raw" && !options.isTty ? shim.pipe(new StdcopyStrip()) : shim;
+    output.pipe(client, { end: false });
+    output.on("end", () => finish("ended"));
+
+    if (!options.stdin) client.resume();
+    else joinInput(client, shim, options, finish);
+  });
+}
+
+function joinInput(client: Duplex, shim: Writable, options: PumpOptions, finish: (end: PumpEnd) => void): void {
+  const scanned = options.isTty ? client.pipe(new DetachScanner(options.detachKeys, () => finish("detached"))) : client;
+  scanned.pipe(shim, { end: options.closesStdin });
+  if (!options.closesStdin) scanned.on("end", () => finish("ended"));
+}
