@@ -1,0 +1,39 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf } from "#base/errors";
+import type { Spec } from "./oci-spec.ts";
+import type { ShimConfig } from "./shim-config.ts";
+import { type ExitRecord, parseExitRecord } from "./wire.ts";
+
+declare global {
+  interface JSON {
+    /** ECMAScript proposal "JSON.parse source text access"; V8 has it, TypeScript's library not yet. */
+    rawJSON(text: string): object;
+  }
+}
+
+const stringify = (value: unknown): string =>
+  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? JSON.rawJSON(String(field)) : field));
+
+/**
+ * Makes the folder that a shim is started on, or makes it anew for another start: what the last task left is removed.
+ * Only root may look into it. The caller removes it.
+ */
+export async function writeBundle(directory: string, files: { spec: Spec; shim: ShimConfig }): Promise<void> {
+  await mkdir(join(directory, "rootfs"), { recursive: true, mode: 0o700 });
+  await Promise.all([
+    writeFile(join(directory, "config.json"), stringify(files.spec), { mode: 0o600 }),
+    writeFile(join(directory, "shim.json"), stringify(files.shim), { mode: 0o600 }),
+    rm(join(directory, "exit.json"), { force: true }),
+  ]);
+}
+
+/** How the bundle's task ended; undefined while it has not, or if its shim was killed before it could write. */
+export async function readExitRecord(bundle: string): Promise<ExitRecord | undefined> {
+  try {
+    return parseExitRecord(JSON.parse(await readFile(join(bundle, "exit.json"), "utf8")));
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}

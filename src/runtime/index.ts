@@ -1,0 +1,18 @@
+/** Starts and supervises the tasks of containers: bundles, shims (docs/shim-protocol.md), cgroup figures. */
+export { readExitRecord, writeBundle } from "./bundle.ts";
+export { type CgroupPaths, findCgroupPaths, listPids } from "./cgroup.ts";
+export { type BlkioEntry, type CgroupStats, type CpuStats, type MemoryStats, readStats } from "./cgroup-stats.ts";
+export type * from "./oci-spec.ts";
+export { RuntimeError } from "./runtime-error.ts";
+export type { LogConfig, ShimConfig } from "./shim-config.ts";
+export { Spawner } from "./spawner.ts";
+export {
+  type AttachOptions,
+  type ExecExit,
+  type ExecState,
+  type ExitRecord,
+  type StartedExec,
+  Task,
+  type TaskState,
+  type TaskStatus,
+} from "./task.ts";

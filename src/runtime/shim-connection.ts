@@ -1,0 +1,81 @@
+import { connect, type Socket } from "node:net";
+import { errnoOf } from "#base/errors";
+import { LineReader } from "./lines.ts";
+import { RuntimeError } from "./runtime-error.ts";
+import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
+
+interface Waiting {
+  resolve(ok: Fields): void;
+  reject(error: Error): void;
+}
+
+/** Opens a connection to the shim's socket; undefined if there is no shim any more. */
+export async function openSocket(path: string): Promise<Socket | undefined> {
+  const socket = connect({ path, allowHalfOpen: true });
+  try {
+    await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+    return socket;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    throw error;
+  }
+}
+
+/** A control connection: requests that are answered by number, and events. */
+export class ShimConnection {
+  /** The shim has gone, and every open request was refused. */
+  readonly closed: Promise<void>;
+  readonly #socket: Socket;
+  readonly #lines = new LineReader();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #onEvent: (event: ShimEvent) => void;
+  #seq = 0;
+
+  constructor(socket: Socket, onEvent: (event: ShimEvent) => void) {
+    this.#socket = socket;
+    this.#onEvent = onEvent;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("end", () => socket.destroy());
+    socket.on("error", () => socket.destroy()); // "close" follows, and says all there is to say
+    this.closed = new Promise((resolve) => socket.once("close", () => resolve(this.#refuseAll())));
+  }
+
+  request(op: string, fields: Fields = {}): Promise<Fields> {
+    if (this.#socket.destroyed) return Promise.reject(shimGone());
+    const seq = ++this.#seq;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(seq, { resolve, reject });
+      this.#socket.write(`${JSON.stringify({ seq, op, ...fields })}\n`);
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#lines.push(chunk)) this.#dispatch(line);
+    } catch (error) {
+      this.#socket.destroy(error instanceof Error ? error : undefined);
+    }
+  }
+
+  #dispatch(line: string): void {
+    const message = parseMessage(line);
+    if (message.kind === "event") return this.#onEvent(message.event);
+    const waiting = this.#waiting.get(message.seq);
+    this.#waiting.delete(message.seq);
+    if (message.kind === "ok") waiting?.resolve(message.ok);
+    else waiting?.reject(message.error);
+  }
+
+  #refuseAll(): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(shimGone());
+    this.#waiting.clear();
+  }
+}
+
+export const shimGone = (): RuntimeError =>
+  new RuntimeError({ stage: "shim", errno: 0, message: "the shim has closed its connection" });

@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Log } from "#base/log";
+import { LineReader } from "./lines.ts";
+import { RuntimeError } from "./runtime-error.ts";
+import { numberField, parseFailure, parseFields } from "./wire.ts";
+
+interface Waiting {
+  resolve(pid: number): void;
+  reject(error: Error): void;
+}
+
+/**
+ * The resident native helper that starts shims, so that this process, whose heap grows, never forks again. Call `start`
+ * before anything else of the daemon takes memory.
+ */
+export class Spawner implements AsyncDisposable {
+  readonly #binary: string;
+  readonly #log: Log;
+  readonly #waiting: Waiting[] = [];
+  #child: ChildProcess;
+  #isDisposed = false;
+
+  private constructor(binary: string, log: Log) {
+    this.#binary = binary;
+    this.#log = log;
+    this.#child = this.#launch();
+  }
+
+  static async start(options: { binary: string; log: Log }): Promise<Spawner> {
+    const spawner = new Spawner(options.binary, options.log);
+    if (spawner.#child.pid === undefined) await once(spawner.#child, "spawn"); // rejects with the reason
+    return spawner;
+  }
+
+  /** Starts a shim on a bundle; its socket listens when this resolves. */
+  spawn(bundle: string, socket: string): Promise<number> {
+    return this.#request({ op: "spawn", bundle, socket });
+  }
+
+  /** For a bundle whose shim was killed: ends what is left of its container. Resolves when that has begun. */
+  clean(bundle: string): Promise<number> {
+    return this.#request({ op: "clean", bundle });
+  }
+
+  /** The shims stay. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    if (hasEnded(this.#child)) return;
+    const exited = once(this.#child, "exit");
+    this.#child.stdin?.end();
+    await exited;
+  }
+
+  /** minispawn answers in the order of the requests. */
+  #request(request: object): Promise<number> {
+    if (this.#isDisposed) return Promise.reject(gone());
+    // Nothing but the out-of-memory killer ends it; the price of one fork is better than an engine that starts nothing.
+    if (hasEnded(this.#child)) this.#child = this.#launch();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
+    });
+  }
+
+  /** A session of its own: an interrupt at the daemon's terminal is not for the containers. */
+  #launch(): ChildProcess {
+    const lines = new LineReader();
+    const child = spawn(this.#binary, [], { stdio: ["pipe", "pipe", "inherit"], detached: true });
+    child.stdin.on("error", () => undefined); // "exit" tells
+    child.stdout.on("data", (chunk: Buffer) => {
+      for (const line of lines.push(chunk)) this.#settle(line);
+    });
+    child.on("error", (err) => this.#lose({ err }));
+    child.on("exit", (exitCode, signal) => this.#lose({ exitCode, signal }));
+    return child;
+  }
+
+  #lose(reason: object): void {
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(gone());
+    if (!this.#isDisposed) this.#log.error(reason, "minispawn ended");
+  }
+
+  #settle(line: string): void {
+    const waiting = this.#waiting.shift();
+    const answer = parseFields(line);
+    if (answer.error === undefined) waiting?.resolve(numberField(answer, "pid"));
+    else waiting?.reject(parseFailure(answer.error));
+  }
+}
+
+const hasEnded = (child: ChildProcess): boolean =>
+  child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+
+const gone = (): RuntimeError => new RuntimeError({ stage: "runtime", errno: 0, message: "minispawn has ended" });

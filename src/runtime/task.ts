@@ -1,0 +1,213 @@
+import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import { dirname } from "node:path";
+import { type AttachOptions, attach } from "./attach.ts";
+import { readExitRecord } from "./bundle.ts";
+import type { Process, Resources } from "./oci-spec.ts";
+import { RuntimeError } from "./runtime-error.ts";
+import { openSocket, ShimConnection, shimGone } from "./shim-connection.ts";
+import type { Spawner } from "./spawner.ts";
+import {
+  type ExecExit,
+  type ExitRecord,
+  numberField,
+  parseTaskState,
+  type ShimEvent,
+  stringField,
+  type TaskState,
+} from "./wire.ts";
+
+export type { AttachOptions } from "./attach.ts";
+export type { ExecExit, ExecState, ExitRecord, TaskState, TaskStatus } from "./wire.ts";
+
+export interface StartedExec {
+  readonly pid: number;
+  /** Resolves when the process has ended and its output was read; rejects if the shim goes first. */
+  readonly exited: Promise<ExecExit>;
+}
+
+export interface TaskEvents {
+  "exec-exit": [ExecExit];
+  oom: [];
+}
+
+/** Where a task's bundle is, and the socket of its shim. */
+export interface TaskPlace {
+  readonly bundle: string;
+  readonly socketPath: string;
+}
+
+/** The running process of a container, held by its shim: it lives on when this object, or the daemon, does not. */
+export class Task extends EventEmitter<TaskEvents> {
+  readonly bundle: string;
+  readonly socketPath: string;
+  /**
+   * How the container ended. Rejects with a RuntimeError of stage `shim` if the shim was killed and left no record:
+   * then nobody supervises the container any more, and `Spawner.clean` ends what is left of it.
+   */
+  readonly exited: Promise<ExitRecord>;
+  /** The shim has let go: the container's mounts and cgroup are gone, its bundle and socket can be used again. */
+  readonly closed: Promise<void>;
+  readonly #connection: ShimConnection;
+  readonly #runningExecs = new Map<string, (exit: ExecExit) => void>();
+  #resolveExit: (record: ExitRecord) => void = () => undefined;
+  #pid = 0;
+
+  private constructor(place: TaskPlace, socket: Socket) {
+    super();
+    this.bundle = place.bundle;
+    this.socketPath = place.socketPath;
+    this.#connection = new ShimConnection(socket, (event) => this.#receive(event));
+    this.closed = this.#connection.closed;
+    const told = new Promise<ExitRecord>((resolve) => {
+      this.#resolveExit = resolve;
+    });
+    this.exited = Promise.race([told, this.#findExitRecord()]);
+    this.exited.catch(() => undefined); // whoever waits sees the rejection; nobody has to wait
+  }
+
+  /**
+   * Starts a shim on the bundle and creates the container in it; its first process waits for `start`. On failure
+   * nothing is left but the bundle, and the RuntimeError tells why.
+   */
+  static async create(place: TaskPlace, spawner: Spawner): Promise<Task> {
+    await spawner.spawn(place.bundle, place.socketPath);
+    const socket = await openSocket(place.socketPath);
+    if (socket === undefined) throw shimGone();
+    const task = new Task(place, socket);
+    try {
+      await task.#connection.request("subscribe");
+      task.#pid = numberField(await task.#connection.request("create"), "pid");
+      return task;
+    } catch (error) {
+      await task.closed;
+      throw error;
+    }
+  }
+
+  /** Finds the task of a bundle again, after the daemon was away; undefined if its shim is gone: see `readExitRecord`. */
+  static async connect(place: TaskPlace): Promise<{ task: Task; state: TaskState } | undefined> {
+    const socket = await openSocket(place.socketPath);
+    if (socket === undefined) return undefined;
+    const task = new Task(place, socket);
+    try {
+      const state = parseTaskState(await task.#connection.request("subscribe"));
+      task.#pid = state.pid;
+      if (state.exit !== undefined) task.#resolveExit(state.exit);
+      return { task, state };
+    } catch (error) {
+      task.#connection.close();
+      if (error instanceof RuntimeError) return undefined; // it left between the two lines
+      throw error;
+    }
+  }
+
+  /** The container's first process, as the host numbers it. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** Lets the first process run. RFC 3339 time of the start. */
+  async start(): Promise<string> {
+    return stringField(await this.#connection.request("start"), "startedAt");
+  }
+
+  /** To the first process, or to all; RuntimeError with `isGone` when there is none any more. */
+  async kill(signal: number, all = false): Promise<void> {
+    await this.#connection.request("kill", { signal, all });
+  }
+
+  async pause(): Promise<void> {
+    await this.#connection.request("pause");
+  }
+
+  async resume(): Promise<void> {
+    await this.#connection.request("resume");
+  }
+
+  async update(resources: Resources): Promise<void> {
+    await this.#connection.request("update", { resources });
+  }
+
+  async resize(height: number, width: number, exec?: string): Promise<void> {
+    await this.#connection.request("resize", { height, width, ...(exec === undefined ? {} : { exec }) });
+  }
+
+  async closeStdin(exec?: string): Promise<void> {
+    await this.#connection.request("close-stdin", exec === undefined ? {} : { exec });
+  }
+
+  /** See `attach` in attach.ts: the socket is the caller's. */
+  attach(options: AttachOptions): Promise<Socket> {
+    return attach(this.socketPath, options);
+  }
+
+  /** Registers an exec, so that it can be attached to before it runs. */
+  async execCreate(exec: string, process: Process, stdin: boolean): Promise<void> {
+    await this.#connection.request("exec-create", { exec, process, stdin });
+  }
+
+  async execStart(exec: string): Promise<StartedExec> {
+    // Registered first: a short process ends together with the answer.
+    const ended = new Promise<ExecExit>((resolve) => this.#runningExecs.set(exec, resolve));
+    try {
+      const pid = numberField(await this.#connection.request("exec-start", { exec }), "pid");
+      const exited = Promise.race([ended, this.closed.then(() => Promise.reject(shimGone()))]);
+      exited.catch(() => undefined);
+      return { pid, exited };
+    } catch (error) {
+      this.#runningExecs.delete(exec);
+      throw error;
+    }
+  }
+
+  async execKill(exec: string, signal: number): Promise<void> {
+    await this.#connection.request("exec-kill", { exec, signal });
+  }
+
+  /** Forgets an exec that has ended or never ran. */
+  async execDelete(exec: string): Promise<void> {
+    await this.#connection.request("exec-delete", { exec });
+  }
+
+  async state(): Promise<TaskState> {
+    return parseTaskState(await this.#connection.request("state"));
+  }
+
+  /** Removes a container that was never started, or whose start failed. Done when the shim is gone, if it was before too. */
+  async delete(): Promise<void> {
+    await this.#connection.request("delete").catch((error: unknown) => {
+      if (!(error instanceof RuntimeError && error.stage === "shim")) throw error;
+    });
+    await this.closed;
+  }
+
+  /** Lets go of the shim without touching the container: the daemon ends. */
+  disconnect(): void {
+    this.#connection.close();
+  }
+
+  async #findExitRecord(): Promise<ExitRecord> {
+    await this.closed;
+    const record = await readExitRecord(this.bundle);
+    if (record === undefined) throw shimGone();
+    return record;
+  }
+
+  #receive(event: ShimEvent): void {
+    switch (event.event) {
+      case "exit":
+        return this.#resolveExit(event);
+      case "oom":
+        this.emit("oom");
+        return;
+      case "exec-exit":
+        this.#runningExecs.get(event.exec)?.(event);
+        this.#runningExecs.delete(event.exec);
+        this.emit("exec-exit", event);
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+}
