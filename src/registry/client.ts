@@ -1,0 +1,198 @@
+import { STATUS_CODES } from "node:http";
+import type { Readable } from "node:stream";
+import { type ConnectionOptions, rootCertificates } from "node:tls";
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { findChallenge } from "./challenge.ts";
+import { errorOfAnswer, RegistryError } from "./errors.ts";
+import { describeNetworkFault } from "./network-fault.ts";
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface RequestOptions {
+  readonly headers?: Headers;
+  readonly body?: Buffer | Readable;
+  readonly signal: AbortSignal;
+  /** Asked for each hop, so that a redirect to another host gets no credentials. */
+  readonly authorize?: (url: URL, signal: AbortSignal) => Promise<Headers>;
+}
+
+export interface TlsOptions {
+  readonly isVerified: boolean;
+  readonly ca: readonly string[];
+  readonly certificates: readonly { readonly cert: Buffer; readonly key: Buffer }[];
+}
+
+/** The answer to one request; its body must be read to the end or discarded. */
+export class Answer {
+  readonly url: URL;
+  readonly method: string;
+  readonly status: number;
+  readonly statusText: string;
+  readonly #headers: Dispatcher.ResponseData["headers"];
+  readonly #body: Dispatcher.ResponseData["body"];
+
+  constructor(url: URL, method: string, data: Dispatcher.ResponseData) {
+    this.url = url;
+    this.method = method;
+    this.status = data.statusCode;
+    this.statusText = data.statusText || (STATUS_CODES[data.statusCode] ?? "");
+    this.#headers = data.headers;
+    this.#body = data.body;
+  }
+
+  get isSuccess(): boolean {
+    return this.status >= 200 && this.status < 400;
+  }
+
+  get body(): Readable {
+    return this.#body;
+  }
+
+  header(name: string): string {
+    const value = this.#headers[name.toLowerCase()];
+    return (Array.isArray(value) ? value[0] : value) ?? "";
+  }
+
+  headers(name: string): readonly string[] {
+    const value = this.#headers[name.toLowerCase()];
+    return value === undefined ? [] : Array.isArray(value) ? value : [value];
+  }
+
+  /** The declared length of the body, if it has one. */
+  get length(): number | undefined {
+    const text = this.header("content-length");
+    return /^\d+$/.test(text) ? Number(text) : undefined;
+  }
+
+  /** The whole body; one that is larger than `limit` is refused before it is held. */
+  async bytes(limit: number): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    try {
+      for await (const chunk of this.#body) {
+        size += chunk.length;
+        if (size > limit) throw new RegistryError("unexpectedResponse", `response body is larger than ${limit} bytes`);
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      if (error instanceof RegistryError) throw error;
+      throw new RegistryError("transport", await bodyFault(error, this.url), { cause: error, hasAnswered: true });
+    }
+    return Buffer.concat(chunks);
+  }
+
+  async discard(): Promise<void> {
+    await this.#body.dump().catch(() => undefined);
+  }
+
+  /** What the registry says went wrong. Consumes the body. */
+  async fault(): Promise<RegistryError> {
+    const body = this.status >= 400 && this.status < 500 ? await this.bytes(errorBodyLimit) : Buffer.alloc(0);
+    if (body.length === 0) await this.discard();
+    return errorOfAnswer({
+      status: this.status,
+      statusText: this.statusText,
+      contentType: this.header("content-type"),
+      body: body.toString("utf8"),
+      challengeError: findChallenge(this.status, this.headers("www-authenticate")),
+    });
+  }
+}
+
+/** A connection that ends in the middle of a body is Go's `unexpected EOF`. */
+export async function bodyFault(error: unknown, url: URL): Promise<string> {
+  const text = await describeNetworkFault(error, url);
+  return text === "EOF" || text === "terminated" || text === "other side closed" ? "unexpected EOF" : text;
+}
+
+const errorBodyLimit = 1 << 20;
+const redirectLimit = 10;
+const connectTimeoutMs = 30_000;
+const idleTimeoutMs = 300_000;
+
+/** HTTP to one registry: connections are kept while it lives, and redirects are followed by hand. */
+export class HttpClient implements AsyncDisposable {
+  readonly #dispatcher: Dispatcher;
+  readonly #headers: Headers;
+
+  constructor(tls: TlsOptions, headers: Headers) {
+    const timeouts = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs };
+    const connect = { ...connectOptions(tls), timeout: connectTimeoutMs };
+    this.#dispatcher = hasProxy()
+      ? new EnvHttpProxyAgent({ ...timeouts, connect, requestTls: connect })
+      : new Agent({ ...timeouts, connect });
+    this.#headers = headers;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dispatcher.destroy();
+  }
+
+  /** Fails only when there is no answer. Each error begins with Go's `Get "https://…"`. */
+  async request(method: string, url: URL, options: RequestOptions): Promise<Answer> {
+    let verb = method;
+    let target = url;
+    for (let hop = 0; ; hop++) {
+      const answer = await this.#once(verb, target, hop === 0 ? options : withoutBody(options));
+      const location = redirectOf(answer);
+      if (location === undefined) return answer;
+      await answer.discard();
+      if (hop === redirectLimit - 1)
+        throw goError(verb, target, new RegistryError("unexpectedResponse", "stopped after 10 redirects"));
+      target = new URL(location, target);
+      if (answer.status <= 303 && verb !== "HEAD") verb = "GET";
+    }
+  }
+
+  async #once(method: string, url: URL, options: RequestOptions): Promise<Answer> {
+    options.signal.throwIfAborted();
+    try {
+      const authorization = (await options.authorize?.(url, options.signal)) ?? {};
+      const data = await this.#dispatcher.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method,
+        headers: { ...this.#headers, ...options.headers, ...authorization },
+        body: options.body ?? null,
+        signal: options.signal,
+      });
+      return new Answer(url, method, data);
+    } catch (error) {
+      if (options.signal.aborted) throw options.signal.reason;
+      if (error instanceof RegistryError) throw goError(method, url, error);
+      throw goError(
+        method,
+        url,
+        new RegistryError("transport", await describeNetworkFault(error, url), { cause: error }),
+      );
+    }
+  }
+}
+
+/** net/url.Error: the verb in title case, the URL quoted. */
+export function goError(method: string, url: URL, error: RegistryError): RegistryError {
+  const verb = method.slice(0, 1) + method.slice(1).toLowerCase();
+  return error.prefixed(`${verb} ${JSON.stringify(url.href)}`);
+}
+
+/** Bodies here are streams or belong to the first host; a registry that redirects an upload does so by Location. */
+const withoutBody = ({ body: _, ...rest }: RequestOptions): RequestOptions => rest;
+
+function redirectOf(answer: Answer): string | undefined {
+  if (![301, 302, 303, 307, 308].includes(answer.status) || !["GET", "HEAD"].includes(answer.method)) return undefined;
+  const location = answer.header("location");
+  return location === "" ? undefined : location;
+}
+
+function connectOptions(tls: TlsOptions): Pick<ConnectionOptions, "rejectUnauthorized" | "ca" | "cert" | "key"> {
+  return {
+    rejectUnauthorized: tls.isVerified,
+    ...(tls.ca.length > 0 ? { ca: [...rootCertificates, ...tls.ca] } : {}),
+    ...(tls.certificates.length > 0
+      ? { cert: tls.certificates.map((one) => one.cert), key: tls.certificates.map((one) => one.key) }
+      : {}),
+  };
+}
+
+const hasProxy = (): boolean =>
+  ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"].some((name) => (process.env[name] ?? "") !== "");

@@ -1,0 +1,73 @@
+/** The door of the registry client: names, platforms, manifests, and the registries behind them. */
+export { type Credentials, credentialsOf, parseCredentials } from "./auth.ts";
+export type { RegistryOptions } from "./config.ts";
+export { RegistryError } from "./errors.ts";
+export {
+  fetchBlob,
+  fetchManifest,
+  hasManifest,
+  listTags,
+  type OpenBlob,
+  openBlob,
+  type Resolved,
+  resolveTag,
+  statBlob,
+} from "./fetch.ts";
+export {
+  checkConfigType,
+  checkSupported,
+  configSizeLimit,
+  type Descriptor,
+  detectMediaType,
+  digestOf,
+  type ImageIndex,
+  type ImageManifest,
+  type Manifest,
+  manifestSizeLimit,
+  mediaTypes,
+  parseManifest,
+  schema1Refusal,
+  selectManifests,
+} from "./manifest.ts";
+export {
+  formatPlatform,
+  hostArchitecture,
+  hostPlatform,
+  imageRunsOn,
+  isSamePlatform,
+  type Platform,
+  parsePlatform,
+} from "./platform.ts";
+export {
+  cancelUpload,
+  commitUpload,
+  mountBlob,
+  pushBlob,
+  pushManifest,
+  sendUpload,
+  startUpload,
+  type Upload,
+} from "./push.ts";
+export {
+  checkDigest,
+  type DigestedReference,
+  familiarName,
+  familiarReference,
+  formatReference,
+  isDigested,
+  isNameOnly,
+  isTagged,
+  parseAnyReference,
+  parseReference,
+  type Reference,
+  repositoryName,
+  storedReference,
+  type TaggedReference,
+  trimReference,
+  withDefaultTag,
+  withDigest,
+  withTag,
+} from "./reference.ts";
+export { type Access, type Login, Registry, type RegistryParts } from "./registry.ts";
+export type { Repository } from "./repository.ts";
+export type { SearchRequest, SearchResult } from "./search.ts";

@@ -1,0 +1,110 @@
+import type { Readable } from "node:stream";
+import type { Digest } from "#base/ids";
+import type { Answer } from "./client.ts";
+import { RegistryError } from "./errors.ts";
+import { statBlob } from "./fetch.ts";
+import { type Descriptor, digestOf } from "./manifest.ts";
+import type { Repository } from "./repository.ts";
+
+/** Where the registry wants the bytes of one blob. */
+export interface Upload {
+  readonly location: URL;
+}
+
+export async function startUpload(repository: Repository, signal: AbortSignal): Promise<Upload> {
+  const url = repository.url("blobs/uploads/");
+  return uploadOf(await repository.request("POST", url, { signal }), url);
+}
+
+/**
+ * Asks the registry to take a blob over from another of its repositories (distribution spec, "Mounting a blob").
+ * Its descriptor is the answer, or, where the registry will not, an upload that has begun.
+ */
+export async function mountBlob(
+  repository: Repository,
+  mount: { readonly digest: Digest; readonly from: string },
+  signal: AbortSignal,
+): Promise<Upload | Descriptor> {
+  const url = repository.url("blobs/uploads/");
+  url.searchParams.set("from", mount.from);
+  url.searchParams.set("mount", mount.digest);
+  const answer = await repository.request("POST", url, { signal });
+  if (answer.status !== 201) return uploadOf(answer, url);
+  await answer.discard();
+  const blob = await statBlob(repository, mount.digest, signal);
+  if (blob === undefined) throw new RegistryError("blobUnknown", "unknown blob");
+  return blob;
+}
+
+async function uploadOf(answer: Answer, url: URL): Promise<Upload> {
+  if (answer.status !== 202) throw await answer.fault();
+  await answer.discard();
+  return { location: locationOf(answer, url) };
+}
+
+/** Sends the bytes in one PATCH, as chunks of unknown number: a layer is compressed on its way. */
+export async function sendUpload(
+  repository: Repository,
+  upload: Upload,
+  body: Readable | Buffer,
+  signal: AbortSignal,
+): Promise<Upload> {
+  const headers = { "content-type": "application/octet-stream" };
+  const answer = await repository.request("PATCH", upload.location, { headers, body, signal });
+  if (!answer.isSuccess) throw await uploadFault(answer);
+  await answer.discard();
+  return { location: locationOf(answer, upload.location) };
+}
+
+/** Ends an upload; the registry checks the digest. */
+export async function commitUpload(
+  repository: Repository,
+  upload: Upload,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  const url = new URL(upload.location);
+  url.searchParams.set("digest", digest);
+  const answer = await repository.request("PUT", url, { signal });
+  if (!answer.isSuccess) throw await uploadFault(answer);
+  await answer.discard();
+  const blob = await statBlob(repository, digest, signal);
+  if (blob === undefined) throw new RegistryError("blobUnknown", "unknown blob");
+  return blob;
+}
+
+/** Lets the registry forget an upload that will not be finished. Best effort: it forgets by itself in a while. */
+export async function cancelUpload(repository: Repository, upload: Upload, signal: AbortSignal): Promise<void> {
+  const answer = await repository.request("DELETE", upload.location, { signal }).catch(() => undefined);
+  await answer?.discard();
+}
+
+/** A whole small blob: an image's config. */
+export async function pushBlob(repository: Repository, bytes: Buffer, signal: AbortSignal): Promise<Descriptor> {
+  const upload = await sendUpload(repository, await startUpload(repository, signal), bytes, signal);
+  return commitUpload(repository, upload, digestOf(bytes), signal);
+}
+
+export async function pushManifest(
+  repository: Repository,
+  tag: string,
+  manifest: { readonly mediaType: string; readonly bytes: Buffer },
+  signal: AbortSignal,
+): Promise<void> {
+  const url = repository.url(`manifests/${tag}`);
+  const headers = { "content-type": manifest.mediaType };
+  const answer = await repository.request("PUT", url, { headers, body: manifest.bytes, signal });
+  if (!answer.isSuccess) throw await answer.fault();
+  await answer.discard();
+}
+
+async function uploadFault(answer: Answer): Promise<RegistryError> {
+  if (answer.status !== 404) return answer.fault();
+  await answer.discard();
+  return new RegistryError("uploadUnknown", "unknown blob upload", { kind: "notFound" });
+}
+
+function locationOf(answer: Answer, base: URL): URL {
+  const location = answer.header("location");
+  return location === "" ? base : new URL(location, base);
+}

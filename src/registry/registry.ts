@@ -1,0 +1,173 @@
+import type { Clock } from "#base/clock";
+import { EngineError } from "#base/errors";
+import type { Log } from "#base/log";
+import { Authorizer, type Credentials, pingRegistry } from "./auth.ts";
+import { type Headers, HttpClient } from "./client.ts";
+import { type Endpoint, indexHost, RegistryConfig, type RegistryOptions } from "./config.ts";
+import { RegistryError } from "./errors.ts";
+import { familiarName, familiarReference, type Reference } from "./reference.ts";
+import { Repository } from "./repository.ts";
+import { type SearchRequest, type SearchResult, search } from "./search.ts";
+
+export interface RegistryParts {
+  readonly options: RegistryOptions;
+  /** `docker/28.5.2 …`: what registries see of us. */
+  readonly userAgent: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Access {
+  readonly credentials: Credentials;
+  /** `X-Meta-…` headers that the client passes through. */
+  readonly headers?: Headers;
+}
+
+export interface Login {
+  readonly status: string;
+  readonly identityToken: string;
+}
+
+const loginTimeoutMs = 15_000;
+
+/** The remote side: which endpoints stand behind a name, and in which order they are tried. */
+export class Registry {
+  readonly config: RegistryConfig;
+  readonly #parts: RegistryParts;
+
+  constructor(parts: RegistryParts) {
+    this.config = new RegistryConfig(parts.options);
+    this.#parts = parts;
+  }
+
+  /** Tries each endpoint until one serves. The repository lives as long as `work`. */
+  async pull<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
+    checkNotReserved(ref);
+    const endpoints = await this.config.endpoints(ref.domain, "pull");
+    const attempt = { ref, access, signal, actions: ["pull"] as const, goesOn: goesOnAfterPull };
+    try {
+      return await this.#firstOf(endpoints, attempt, work);
+    } catch (error) {
+      throw signal.aborted ? error : translatePullError(error, ref);
+    }
+  }
+
+  async push<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
+    const endpoints = await this.config.endpoints(ref.domain, "push");
+    const goesOn = (error: unknown) => goesOnAfterPull(error, false);
+    return this.#firstOf(endpoints, { ref, access, signal, actions: ["push", "pull"], goesOn }, work);
+  }
+
+  async #firstOf<T>(endpoints: readonly Endpoint[], attempt: Attempt, work: (repository: Repository) => Promise<T>) {
+    const { ref, access, signal } = attempt;
+    const speaksTls = new Set<string>();
+    let last: unknown = new EngineError("system", `no endpoints found for ${familiarReference(ref)}`);
+    for (const endpoint of endpoints) {
+      const { protocol, host } = new URL(endpoint.base);
+      // A host that answered over TLS is not asked again in clear text.
+      if (protocol === "http:" && speaksTls.has(host)) continue;
+      try {
+        await using repository = await this.#open(endpoint, attempt, access);
+        return await work(repository);
+      } catch (error) {
+        if (signal.aborted || !attempt.goesOn(error, endpoint.isMirror)) throw error;
+        last = error;
+        if (protocol === "https:" && error instanceof RegistryError && error.hasAnswered) speaksTls.add(host);
+        this.#parts.log.info(
+          { err: error, image: familiarName(ref), endpoint: endpoint.base },
+          "registry endpoint failed",
+        );
+      }
+    }
+    throw last;
+  }
+
+  #open(endpoint: Endpoint, { ref, actions, signal }: Attempt, access: Access): Promise<Repository> {
+    const headers = { ...access.headers, "user-agent": this.#parts.userAgent };
+    const { clock } = this.#parts;
+    return Repository.open(endpoint, ref, { credentials: access.credentials, actions, headers, clock }, signal);
+  }
+
+  /** Asks the registry whether it accepts the credentials. Mirrors never see them. */
+  async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
+    const endpoints = await this.config.endpoints(loginHost(credentials.serverAddress), "push");
+    let last: unknown;
+    for (const endpoint of endpoints) {
+      try {
+        return { status: "Login Succeeded", identityToken: await this.#login(endpoint, credentials, signal) };
+      } catch (error) {
+        if (signal.aborted) throw error;
+        last = error;
+        this.#parts.log.info({ err: error, endpoint: endpoint.base }, "registry login failed");
+      }
+    }
+    throw last;
+  }
+
+  async #login(endpoint: Endpoint, credentials: Credentials, signal: AbortSignal): Promise<string> {
+    await using client = new HttpClient(endpoint.tls, { "user-agent": this.#parts.userAgent });
+    const challenges = await pingRegistry(client, endpoint.base, signal);
+    const { clock } = this.#parts;
+    const options = { credentials, scopes: [], wantsOfflineToken: true, clock };
+    const authorizer = new Authorizer(client, endpoint.base, challenges, options);
+    const url = new URL(`${endpoint.base}/v2/`);
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(loginTimeoutMs)]);
+    const answer = await client.request("GET", url, { signal: limited, authorize: authorizer.authorize });
+    await answer.discard();
+    if (answer.status === 200) return authorizer.identityToken;
+    const status = `${answer.status} ${answer.statusText}`;
+    throw new RegistryError("api", `login attempt to ${url.href} failed with status: ${status}`);
+  }
+
+  search(request: SearchRequest, signal: AbortSignal): Promise<readonly SearchResult[]> {
+    const { userAgent, clock } = this.#parts;
+    return search(this.config, { ...request, userAgent, clock }, signal);
+  }
+}
+
+interface Attempt {
+  readonly ref: Reference;
+  readonly access: Access;
+  readonly signal: AbortSignal;
+  readonly actions: readonly ("pull" | "push")[];
+  readonly goesOn: (error: unknown, isMirror: boolean) => boolean;
+}
+
+function checkNotReserved(ref: Reference): void {
+  if (familiarName(ref) === "scratch") throw new EngineError("forbidden", "'scratch' is a reserved name");
+}
+
+/** moby distribution/errors.go, continueOnError: what the registry said is final, except from a mirror. */
+function goesOnAfterPull(error: unknown, isMirror: boolean): boolean {
+  if (!(error instanceof RegistryError)) return !(error instanceof EngineError) || isMirror;
+  if (error.fault === "unsupported") return false;
+  return error.fault === "api" ? isMirror : true;
+}
+
+/** The words for an image that the registry does not have, or does not show. */
+function translatePullError(error: unknown, ref: Reference): unknown {
+  if (!(error instanceof RegistryError) || error.fault !== "api" || !error.hasDetail) return error;
+  const notFound = (text: string) => new EngineError("notFound", `${text}: ${error.message}`, { cause: error });
+  switch (error.code) {
+    case "DENIED":
+      return notFound(
+        `pull access denied for ${familiarName(ref)}, repository does not exist or may require 'docker login'`,
+      );
+    case "MANIFEST_UNKNOWN":
+      return notFound(`manifest for ${familiarReference(ref)} not found`);
+    case "NAME_UNKNOWN":
+      return notFound(`repository ${familiarName(ref)} not found`);
+    default:
+      return error;
+  }
+}
+
+function loginHost(serverAddress: string | undefined): string {
+  if (serverAddress === undefined || serverAddress === "") return indexHost;
+  const text = /^https?:\/\//.test(serverAddress) ? serverAddress : `https://${serverAddress}`;
+  if (URL.canParse(text)) return new URL(text).host;
+  throw new EngineError(
+    "invalidParameter",
+    `unable to parse server address: parse ${JSON.stringify(text)}: invalid URL`,
+  );
+}
