@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static int fill(struct fault *f, enum fault_stage stage, int error, const char *format, va_list arguments)
 {
     f->stage = stage;
     f->error = error;
+    f->told = false;
     (void)vsnprintf(f->message, sizeof f->message, format, arguments);
     errno = error;
     return -1;
@@ -29,6 +31,35 @@ int fault_text(struct fault *f, enum fault_stage stage, const char *format, ...)
     va_start(arguments, format);
     fill(f, stage, 0, format, arguments);
     va_end(arguments);
+    return -1;
+}
+
+int fault_told(struct fault *f, enum fault_stage stage, int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fill(f, stage, error, format, arguments);
+    va_end(arguments);
+    f->told = true;
+    return -1;
+}
+
+int fault_wrap(struct fault *f, const char *format, ...)
+{
+    char prefix[FAULT_MESSAGE_SIZE];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(prefix, sizeof prefix, format, arguments);
+    va_end(arguments);
+    if (length <= 0 || (size_t)length >= sizeof prefix)
+        return -1;
+    size_t before = (size_t)length;
+    size_t rest = strnlen(f->message, sizeof f->message - 1);
+    if (rest > sizeof f->message - 1 - before)
+        rest = sizeof f->message - 1 - before;
+    memmove(f->message + before, f->message, rest);
+    memcpy(f->message, prefix, before);
+    f->message[before + rest] = '\0';
     return -1;
 }
 

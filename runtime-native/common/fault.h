@@ -3,6 +3,8 @@
 #ifndef MINIDOCK_FAULT_H
 #define MINIDOCK_FAULT_H
 
+#include <stdbool.h>
+
 enum fault_stage {
     STAGE_NONE,
     STAGE_ARGUMENTS,
@@ -33,6 +35,7 @@ enum fault_stage {
 struct fault {
     enum fault_stage stage;
     int error; /* errno, or 0 where no system call failed */
+    bool told; /* the message says the error in words of its own: do not add strerror */
     char message[FAULT_MESSAGE_SIZE];
 };
 
@@ -40,6 +43,12 @@ struct fault {
  * the message: whoever prints the fault does that. */
 int fault_errno(struct fault *f, enum fault_stage stage, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int fault_text(struct fault *f, enum fault_stage stage, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For an error whose words are fixed by others: `exec: "x": executable file not found in $PATH` is ENOENT. */
+int fault_told(struct fault *f, enum fault_stage stage, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts more context before the message: `fault_wrap(f, "error mounting %s: ", path)`. Returns -1. */
+int fault_wrap(struct fault *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 const char *fault_stage_name(enum fault_stage stage);
 

@@ -1,0 +1,27 @@
+/* The one way to a file below a container's root: every path is resolved by openat2(2) inside the root and then used by
+ * its descriptor. Symlinks are read as the container would read them; a magic link (/proc/self/fd/3) is never followed.
+ * Where the kernel has no openat2 (before 5.6) a walk by descriptors does the same, component by component. */
+#ifndef MINIDOCK_PATH_H
+#define MINIDOCK_PATH_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Opens an existing object: a descriptor, or -1 with errno. O_CLOEXEC is added; flags must not create. */
+int path_open(int root, const char *path, int flags);
+
+/* An O_PATH descriptor of the directory, made (0755, step by step) where it is missing. A dangling symlink leads to the
+ * directory that it names inside the root. */
+int path_make_directory(int root, const char *path);
+
+/* An O_PATH descriptor of what is there, or of an empty regular file made in its place. */
+int path_make_file(int root, const char *path);
+
+/* The directory that holds path's last component, made where missing; *name is set to that component (inside path). */
+int path_make_parent(int root, const char *path, const char **name);
+
+/* The walk itself, for its tests and for kernels without openat2. */
+enum path_missing { PATH_MISSING_FAILS, PATH_MISSING_DIRECTORY, PATH_MISSING_FILE };
+int path_walk(int root, const char *path, int flags, enum path_missing missing);
+
+#endif
