@@ -59,7 +59,8 @@ function detectV1(): CgroupFeatures {
   /** `warning` is told only where the controller itself is there. */
   const file = (path: string | undefined, name: string, warning?: string): boolean => {
     const isThere = path !== undefined && existsSync(join(path, name));
-    if (path !== undefined && !isThere && warning !== undefined) warnings.push(`Your kernel does not support ${warning}`);
+    if (path !== undefined && !isThere && warning !== undefined)
+      warnings.push(`Your kernel does not support ${warning}`);
     return isThere;
   };
   const memory = controller("memory", "Your kernel does not support cgroup memory limit");

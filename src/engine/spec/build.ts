@@ -1,0 +1,175 @@
+/** Docker's container → the OCI spec that it runs with, in effect what dockerd 28.5 writes (moby daemon/oci_linux.go). */
+import { posix } from "node:path";
+import type { HostConfig, Ulimit } from "#api-schema/container-config";
+import { EngineError } from "#base/errors";
+import type { Process, Rlimit, Seccomp, Spec, Uint64 } from "#runtime";
+import type { ContainerRecord } from "#storage";
+import { homeOf, type ReadFile, resolveUser } from "./accounts.ts";
+import { chooseCapabilities } from "./capabilities.ts";
+import { deviceAccess } from "./devices.ts";
+import { containerEnvironment, withHome } from "./environment.ts";
+import type { HostDevices } from "./host-devices.ts";
+import type { HostInfo } from "./host-info.ts";
+import { containerOf, hasOwnNetworkStack } from "./modes.ts";
+import { mountsOf, type ResolvedMount } from "./mounts.ts";
+import { type FindContainer, joinedNamespaces, namespacesOf } from "./namespaces.ts";
+import { rootPropagationOf } from "./propagation.ts";
+import { resourcesOf } from "./resources.ts";
+import { customFilter, defaultFilter } from "./seccomp.ts";
+import { parseSecurityOptions, type SecurityOptions } from "./security-options.ts";
+
+/** What the daemon's configuration says to every container. */
+export interface SpecDefaults {
+  /** "" for /docker. */
+  readonly cgroupParent: string;
+  /** The binary that becomes /sbin/docker-init. */
+  readonly initPath: string;
+  readonly isInitDefault?: boolean;
+  readonly hasNoNewPrivileges?: boolean;
+  readonly ulimits?: Readonly<Record<string, Ulimit>>;
+  /** "" for Docker's own, "unconfined", or the text of a profile. */
+  readonly seccompProfile?: string;
+}
+
+export interface SpecInput extends SpecDefaults {
+  readonly container: Pick<ContainerRecord, "id" | "path" | "args" | "config" | "hostConfig">;
+  /** Path of the network namespace; undefined with the host's. */
+  readonly networkNamespace: string | undefined;
+  readonly hostname: string;
+  /** The user's mounts, the volumes and the engine's own files. */
+  readonly mounts: readonly ResolvedMount[];
+  /** Of the container's root. */
+  readonly readFile: ReadFile;
+  readonly host: HostInfo;
+  readonly devices: HostDevices;
+  /** /proc/self/mountinfo; only looked at for mounts that propagate. */
+  readonly mountinfo: string;
+  readonly findContainer: FindContainer;
+}
+
+const ociVersion = "1.2.1";
+const initInContainer = "/sbin/docker-init";
+
+/** Throws plain errors for what only the start can find out: dockerd calls them failures of its own. */
+export function specOf(input: SpecInput): Spec {
+  const { container, host } = input;
+  const { config, hostConfig } = container;
+  const security = parseSecurityOptions(hostConfig.SecurityOpt, input.hasNoNewPrivileges);
+  const process = processOf(input, security);
+  const capabilities = process.capabilities?.bounding ?? [];
+  const access = deviceAccess(hostConfig, input.devices);
+  const seccomp = seccompOf(input, security, capabilities);
+  const rootfsPropagation = rootPropagationOf(input.mounts, input.mountinfo);
+  const sysctl = sysctlsOf(config.Domainname, hostConfig, host);
+  const isOwnUts = hostConfig.UTSMode !== "host";
+  return {
+    ociVersion,
+    process,
+    root: { path: "rootfs", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
+    ...(isOwnUts ? { hostname: input.hostname } : {}),
+    mounts: [
+      ...mountsOf({
+        hostConfig,
+        mounts: input.mounts,
+        areCgroupsWritable: security.areCgroupsWritable ?? hostConfig.Privileged,
+        host,
+      }),
+      ...(hasInit(input)
+        ? [{ destination: initInContainer, type: "bind", source: input.initPath, options: ["bind", "ro"] }]
+        : []),
+    ],
+    ...(hostConfig.Annotations === null ? {} : { annotations: hostConfig.Annotations }),
+    linux: {
+      ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
+      namespaces: namespacesOf(hostConfig, joinedNamespaces(hostConfig, input.networkNamespace, input.findContainer)),
+      ...(access.devices.length === 0 ? {} : { devices: access.devices }),
+      cgroupsPath: posix.join(hostConfig.CgroupParent || input.cgroupParent || "/docker", container.id),
+      resources: { devices: access.rules, ...resourcesOf(hostConfig, input.devices.block) },
+      ...(seccomp === undefined ? {} : { seccomp }),
+      ...(rootfsPropagation === undefined ? {} : { rootfsPropagation }),
+      ...pathsOf("maskedPaths", hostConfig.MaskedPaths),
+      ...pathsOf("readonlyPaths", hostConfig.ReadonlyPaths),
+    },
+  };
+}
+
+function processOf(input: SpecInput, security: SecurityOptions): Process {
+  const { container, host, readFile } = input;
+  const { config, hostConfig } = container;
+  const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], readFile);
+  const granted = chooseCapabilities(hostConfig, host);
+  const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
+  const command = [container.path, ...container.args];
+  const rlimits = rlimitsOf(hostConfig, input.ulimits);
+  return {
+    ...(config.Tty ? { terminal: true } : {}),
+    ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
+    user,
+    args: hasInit(input) ? [initInContainer, "--", ...command] : command,
+    env: withHome(containerEnvironment(config, config.Tty), () => homeOf(user.uid, readFile)),
+    cwd: config.WorkingDir === "" ? "/" : config.WorkingDir,
+    capabilities: { bounding: granted, effective: granted, permitted: granted },
+    ...(rlimits.length === 0 ? {} : { rlimits }),
+    ...(security.hasNoNewPrivileges ? { noNewPrivileges: true } : {}),
+    ...appArmorOf(hostConfig, security, host),
+    oomScoreAdj: hostConfig.OomScoreAdj,
+  };
+}
+
+/** An init makes sense only where there is none already: not in the host's or another container's PID namespace. */
+function hasInit(input: SpecInput): boolean {
+  const { Init, PidMode } = input.container.hostConfig;
+  const isOwnPid = PidMode !== "host" && containerOf(PidMode) === undefined;
+  return isOwnPid && (Init ?? input.isInitDefault ?? false);
+}
+
+/** The container's own limits, then the daemon's for what it does not name. */
+export function rlimitsOf(hostConfig: HostConfig, defaults: SpecDefaults["ulimits"] = {}): Rlimit[] {
+  const own = (hostConfig.Ulimits ?? []).flatMap((ulimit) => ulimit ?? []);
+  const named = new Set(own.map((ulimit) => ulimit.Name));
+  const missing = Object.entries(defaults).flatMap(([name, ulimit]) => (named.has(name) ? [] : [ulimit]));
+  return [...own, ...missing].map(({ Name, Soft, Hard }) => ({
+    type: `RLIMIT_${Name.toUpperCase()}`,
+    soft: unsigned(Soft),
+    hard: unsigned(Hard),
+  }));
+}
+
+/** Docker's -1 is Go's uint64(-1): RLIM_INFINITY. */
+const unsigned = (limit: number): Uint64 => (limit < 0 ? 0xffff_ffff_ffff_ffffn : limit);
+
+export function appArmorOf(
+  hostConfig: HostConfig,
+  security: SecurityOptions,
+  host: HostInfo,
+): Pick<Process, "apparmorProfile"> {
+  if (!host.hasAppArmor) return {};
+  const profile = security.appArmor || (hostConfig.Privileged ? "unconfined" : "docker-default");
+  return { apparmorProfile: profile };
+}
+
+function seccompOf(input: SpecInput, security: SecurityOptions, capabilities: string[]): Seccomp | undefined {
+  const { host, container } = input;
+  const wanted = security.seccomp;
+  const target = { capabilities, architecture: host.architecture, kernel: host.kernel };
+  if (wanted === "unconfined") return undefined;
+  if (container.hostConfig.Privileged) return wanted === "" ? undefined : customFilter(wanted, target);
+  if (!host.hasSeccomp) {
+    if (wanted === "" || wanted === "builtin") return undefined;
+    throw new EngineError("system", "seccomp is not enabled in your kernel, cannot run a custom seccomp profile");
+  }
+  const profile = wanted === "" ? (input.seccompProfile ?? "") : wanted;
+  if (profile === "unconfined") return undefined;
+  return profile === "" || profile === "builtin" ? defaultFilter(target) : customFilter(profile, target);
+}
+
+function sysctlsOf(domainname: string, hostConfig: HostConfig, host: HostInfo): Record<string, string> {
+  return {
+    ...(domainname === "" ? {} : { "kernel.domainname": domainname }),
+    ...(hasOwnNetworkStack(hostConfig.NetworkMode) ? host.defaultSysctls : {}),
+    ...hostConfig.Sysctls,
+  };
+}
+
+const pathsOf = <K extends "maskedPaths" | "readonlyPaths">(key: K, paths: string[] | null): { [P in K]?: string[] } =>
+  paths === null || paths.length === 0 ? {} : ({ [key]: paths } as { [P in K]?: string[] });

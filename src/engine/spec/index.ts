@@ -1,0 +1,80 @@
+/** Building specs: reads what a spec depends on (devices, mountinfo, shared memory), then computes it in `build.ts`. */
+import { readFile as readHostFile } from "node:fs/promises";
+import type { Spec } from "#runtime";
+import type { ContainerRecord } from "#storage";
+import type { Sandbox } from "../network/service.ts";
+import type { ReadFile } from "./accounts.ts";
+import { type SpecDefaults, specOf } from "./build.ts";
+import { readHostDevices } from "./host-devices.ts";
+import type { HostInfo } from "./host-info.ts";
+import { containerOf } from "./modes.ts";
+import type { ResolvedMount } from "./mounts.ts";
+import type { FindContainer } from "./namespaces.ts";
+import { prepareSharedMemory } from "./shared-memory.ts";
+
+export type { ReadFile } from "./accounts.ts";
+export type { SpecDefaults } from "./build.ts";
+export { type ExecRequest, type ExecTarget, execProcess } from "./exec.ts";
+export { readHostDevices } from "./host-devices.ts";
+export { detectHost, type HostInfo } from "./host-info.ts";
+export type { ResolvedMount } from "./mounts.ts";
+export { resourcesOf } from "./resources.ts";
+export { unmountSharedMemory } from "./shared-memory.ts";
+
+export interface BuildOptions extends SpecDefaults {
+  readonly container: ContainerRecord;
+  readonly sandbox: Sandbox;
+  /** Of the container's root; undefined for what is not there or is no plain file of a sane size. */
+  readonly readFile: ReadFile;
+  readonly host: HostInfo;
+  readonly findContainer: FindContainer;
+  /** The user's mounts, as `VolumeService.resolve` gives them. */
+  readonly mounts: readonly ResolvedMount[];
+  /** Where the bundle of a container lies: a shareable /dev/shm is mounted there. */
+  readonly bundleOf: (containerId: string) => string;
+}
+
+/** Called under the container's lock while it starts. Every failure is the daemon's (500), whatever its cause. */
+export async function buildSpec(options: BuildOptions): Promise<Spec> {
+  const { container, sandbox } = options;
+  const memory = await prepareSharedMemory(container, options.bundleOf, options.findContainer);
+  const mounts = [...memory, ...tmpfsMounts(container), ...options.mounts, ...networkFileMounts(container, sandbox)];
+  const propagates = mounts.some((mount) => mount.type === "bind" && /shared|slave/.test(mount.propagation));
+  return specOf({
+    ...options,
+    networkNamespace: sandbox.namespacePath,
+    hostname: sandbox.hostname,
+    mounts,
+    devices: await readHostDevices(container.hostConfig),
+    mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",
+  });
+}
+
+/** HostConfig.Tmpfs; those of HostConfig.Mounts are among the container's mounts. */
+function tmpfsMounts(container: ContainerRecord): ResolvedMount[] {
+  return Object.entries(container.hostConfig.Tmpfs ?? {}).map(([destination, options]) => ({
+    type: "tmpfs",
+    destination,
+    options,
+  }));
+}
+
+/** The engine's hosts, hostname and resolv.conf, unless the user brought one. */
+function networkFileMounts(container: ContainerRecord, sandbox: Sandbox): ResolvedMount[] {
+  const { hostConfig, mounts, config } = container;
+  if (config.NetworkDisabled && containerOf(hostConfig.NetworkMode) === undefined) return [];
+  const files: readonly (readonly [destination: string, source: string])[] = [
+    ["/etc/resolv.conf", sandbox.files.resolvConf],
+    ["/etc/hostname", sandbox.files.hostname],
+    ["/etc/hosts", sandbox.files.hosts],
+  ];
+  return files
+    .filter(([destination, source]) => source !== "" && !mounts.some((mount) => mount.destination === destination))
+    .map(([destination, source]) => ({
+      type: "bind",
+      source,
+      destination,
+      isWritable: !hostConfig.ReadonlyRootfs,
+      propagation: "rprivate",
+    }));
+}
