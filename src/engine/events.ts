@@ -91,7 +91,10 @@ export class Events {
 
   #endAt(until: bigint, end: AbortController, signal: AbortSignal): void {
     const leftMs = Number((until - this.#clock.now()) / 1_000_000n);
-    if (leftMs <= 0) return end.abort();
+    if (leftMs <= 0) {
+      end.abort();
+      return;
+    }
     const over = AbortSignal.any([signal, end.signal]);
     this.#clock.sleep(leftMs, over).then(
       () => end.abort(),

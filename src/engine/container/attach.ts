@@ -10,7 +10,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { isRestarting } from "./errors.ts";
-import { readContainerLogs } from "./logs.ts";
+import { readContainerLogs } from "./container-logs.ts";
 import type { AttachOptions, AttachSession } from "./options.ts";
 
 /** Checks, and registers at once: a `start` that comes after this call waits until the client is connected. */
@@ -84,13 +84,8 @@ async function sendLogs(
   client: Duplex,
 ): Promise<void> {
   const { stdout, stderr } = options;
-  const logs = readContainerLogs(context, container, {
-    stdout,
-    stderr,
-    follow: false,
-    timestamps: false,
-    details: false,
-  });
+  const wanted = { stdout, stderr, follow: false, timestamps: false, details: false };
+  const logs = readContainerLogs(context, container, wanted, AbortSignal.any([]));
   const isRaw = options.framing === "raw" && !container.record.config.Tty;
   if (isRaw) await pipeline(logs, new StdcopyStrip(), client, { end: false });
   else await pipeline(logs, client, { end: false });

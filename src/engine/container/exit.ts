@@ -3,6 +3,7 @@
  * told, `die` is announced, and then the restart policy or `--rm` has its turn.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { formatTime } from "#base/clock";
 import { errnoOf, isKind } from "#base/errors";
 import type { ExitRecord, Task } from "#runtime";
 import type { Container } from "./container.ts";
@@ -19,12 +20,26 @@ export function watchTask(context: ContainerContext, container: Container, task:
     context.index.save(container);
     emitContainerEvent(context, container, "oom");
   });
-  task.on("exec-exit", ({ exec, exitCode }) => container.execs.get(exec)?.end(exitCode));
   task.exited.then(
     (exit) => handleExit(context, container, exit),
-    (error: unknown) => context.log.error({ id: container.id, err: error }, "lost the shim of a container"),
+    (error: unknown) => handleLostShim(context, container, task, error),
   );
 }
+
+/** The shim was killed: nobody supervises what it started, so that is ended too, and counts as killed. */
+async function handleLostShim(context: ContainerContext, container: Container, task: Task, error: unknown): Promise<void> {
+  context.log.error({ id: container.id, err: error }, "lost the shim of a container");
+  await context.spawner.clean(task.bundle).catch((err: unknown) => context.log.warn({ id: container.id, err }, "cannot clean up"));
+  await handleExit(context, container, lostExit(context));
+}
+
+/** How a container ended that nobody saw ending: as moby records it after a crash of its own. */
+export const lostExit = (context: ContainerContext): ExitRecord => ({
+  exitCode: 255,
+  signal: 0,
+  exitedAt: formatTime(context.clock.now()),
+  oomKilled: false,
+});
 
 /** Also called for an end that happened while no daemon ran. Never rejects. */
 export async function handleExit(context: ContainerContext, container: Container, exit: ExitRecord): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { EngineError, errnoOf } from "#base/errors";
+import { EngineError } from "#base/errors";
+import { RuntimeError } from "#runtime";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -46,7 +47,7 @@ export async function sendSignal(context: ContainerContext, container: Container
   try {
     await container.task.kill(signal);
   } catch (error) {
-    if (errnoOf(error) !== "ESRCH") throw error;
+    if (!(error instanceof RuntimeError && error.isGone)) throw error;
   }
   // A frozen process gets its signal when it thaws.
   if (container.status === "paused" && (isLastWord || signal === stopSignal)) await container.task?.resume();

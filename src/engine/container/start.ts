@@ -79,11 +79,11 @@ async function launch(context: ContainerContext, container: Container): Promise<
   record.sandboxKey = sandbox.key;
 
   const { directory, socket } = await prepareBundle(context, container, sandbox);
-  const task = await Task.create(context.spawner, { bundle: directory, socket });
+  const task = await Task.create({ bundle: directory, socketPath: socket }, context.spawner);
   undo.defer(() => task.delete());
   container.task = task;
   await container.bindAttached(task);
-  const { startedAt } = await task.start();
+  const startedAt = await task.start();
   undo.move();
   setRunning(context, container, task, startedAt);
 }

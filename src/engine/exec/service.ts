@@ -134,11 +134,19 @@ export class ExecService {
   }
 
   async #launch(container: Container, exec: Exec): Promise<void> {
-    exec.begin(await runningTask(container).execStart(exec.id));
-    void exec.ended.then((exitCode) => {
-      container.execs.delete(exec.id);
-      emitContainerEvent(this.#context, container, "exec_die", { execID: exec.id, exitCode: String(exitCode) });
-    });
+    const { pid, exited } = await runningTask(container).execStart(exec.id);
+    exec.begin(pid);
+    void exited
+      .then(({ exitCode }) => exec.end(exitCode))
+      // The container, and the shim with it, is gone: so is the process.
+      .catch(() => exec.end(137))
+      .then(() => this.#announceEnd(container, exec));
+  }
+
+  #announceEnd(container: Container, exec: Exec): void {
+    container.execs.delete(exec.id);
+    emitContainerEvent(this.#context, container, "exec_die", { execID: exec.id, exitCode: String(exec.exitCode) });
+    void container.task?.execDelete(exec.id).catch(() => undefined);
   }
 
   /** A second start of the same exec fails too, and must not end the first. */

@@ -37,17 +37,14 @@ export class DetachScanner extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#isDetached) return done();
     const pass: number[] = [];
-    for (const byte of chunk) {
-      if (this.#isSequence(byte, pass)) {
-        this.#isDetached = true;
-        if (pass.length > 0) this.push(Buffer.from(pass));
-        this.#onDetach();
-        return done();
-      }
+    for (const byte of this.#isDetached ? [] : chunk) {
+      this.#isDetached = this.#isSequence(byte, pass);
+      if (this.#isDetached) break;
     }
-    done(null, Buffer.from(pass));
+    if (pass.length > 0) this.push(Buffer.from(pass));
+    if (this.#isDetached) this.#onDetach();
+    done();
   }
 
   override _flush(done: TransformCallback): void {

@@ -1,0 +1,104 @@
+/**
+ * After a start: the database says what should be, the shims say what is. Containers that still run are taken over, ends that
+ * nobody saw are recorded, and what the database does not know is removed.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Log } from "#base/log";
+import {
+  type Container,
+  type ContainerContext,
+  bundleDirectory,
+  handleExit,
+  lostExit,
+  shimSocket,
+  startContainer,
+  watchTask,
+} from "#engine";
+import { readExitRecord, Task } from "#runtime";
+
+/** Connects to what runs. Returns the work that is left for after the daemon serves: ends, restarts, leftovers. */
+export async function takeOver(context: ContainerContext): Promise<() => Promise<void>> {
+  const wasRunning = context.index.list().filter((container) => container.isRunning || container.task !== undefined);
+  const ended: Container[] = [];
+  await Promise.all(
+    wasRunning.map(async (container) => {
+      if (!(await reconnect(context, container))) ended.push(container);
+    }),
+  );
+  const alive = context.index.list().filter((container) => container.task !== undefined);
+  await context.networks.restore(alive.map((container) => container.record));
+  return async () => {
+    await Promise.all(ended.map((container) => recordMissedExit(context, container)));
+    await startAgain(context);
+    await removeUnknownBundles(context);
+  };
+}
+
+/** False when no shim answers: the container ended while nobody looked. */
+async function reconnect(context: ContainerContext, container: Container): Promise<boolean> {
+  if (container.status === "restarting") return false;
+  const place = {
+    bundle: bundleDirectory(context.defaults, container.id),
+    socketPath: shimSocket(context.defaults, container.id),
+  };
+  const found = await Task.connect(place);
+  if (found === undefined) return false;
+  const { task, state } = found;
+  if (state.status === "created") {
+    // The daemon died between create and start; nothing has run yet.
+    await task.delete();
+    return false;
+  }
+  container.task = task;
+  container.record.state.pid = state.pid;
+  if (state.status !== "stopped") container.record.state.status = state.status;
+  context.index.save(container);
+  watchTask(context, container, task);
+  return true;
+}
+
+async function recordMissedExit(context: ContainerContext, container: Container): Promise<void> {
+  const bundle = bundleDirectory(context.defaults, container.id);
+  if (container.status === "restarting") {
+    await startContainer(context, container, { isManual: false }).catch(logged(context.log, "cannot restart a container"));
+    return;
+  }
+  const exit = await readExitRecord(bundle);
+  if (exit === undefined) {
+    await context.spawner.clean(bundle).catch(logged(context.log, "cannot clean up after a lost shim"));
+  }
+  await handleExit(context, container, exit ?? lostExit(context));
+}
+
+/** Containers that ran when the engine was stopped, and that their policy wants back. */
+async function startAgain(context: ContainerContext): Promise<void> {
+  const wanted = context.index.list().filter(isWantedBack);
+  for (const container of wanted) {
+    await startContainer(context, container, { isManual: false }).catch(logged(context.log, "cannot start a container"));
+  }
+}
+
+function isWantedBack({ status, record }: Container): boolean {
+  const { RestartPolicy: policy } = record.hostConfig;
+  if (status !== "exited" || !record.state.hasRun) return false;
+  if (policy.Name === "always") return true;
+  return policy.Name === "unless-stopped" && !record.state.hasBeenManuallyStopped;
+}
+
+async function removeUnknownBundles(context: ContainerContext): Promise<void> {
+  for (const root of [context.defaults.execRoot, context.defaults.dataRoot]) {
+    const folder = join(root, "containers");
+    const names = await readdir(folder).catch(() => []);
+    const unknown = names.filter((name) => context.index.find(name) === undefined);
+    for (const name of unknown) await removeUnknown(context, join(folder, name), root === context.defaults.execRoot);
+  }
+}
+
+/** A bundle may still have a shim: of a container whose row went, or was never written, before the daemon died. */
+async function removeUnknown(context: ContainerContext, directory: string, isBundle: boolean): Promise<void> {
+  if (isBundle) await context.spawner.clean(directory).catch(logged(context.log, "cannot clean up an unknown bundle"));
+  await rm(directory, { recursive: true, force: true }).catch(logged(context.log, "cannot remove a leftover"));
+}
+
+const logged = (log: Log, message: string) => (err: unknown) => log.warn({ err }, message);

@@ -1,0 +1,131 @@
+/**
+ * The order of a create: check everything, hold the name, make the volumes and the snapshot, write the row. The row comes last:
+ * a daemon that dies before it leaves a snapshot that nobody knows, and the next start removes that.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { formatTime, zeroTime } from "#base/clock";
+import { EngineError } from "#base/errors";
+import { type Id, newId } from "#base/ids";
+import type { ContainerRecord, ContainerState } from "#storage";
+import { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import { shimLogConfig } from "./log-config.ts";
+import { resolveMounts } from "./mounts.ts";
+import { reserveRandomName } from "./names.ts";
+import type { CreateOptions } from "./options.ts";
+import { containerDirectory, logPath } from "./paths.ts";
+import { type PreparedCreate, prepareCreate } from "./prepare-create.ts";
+
+export interface CreateAnswer {
+  readonly Id: string;
+  readonly Warnings: string[];
+}
+
+export async function createContainer(context: ContainerContext, options: CreateOptions): Promise<CreateAnswer> {
+  const { request } = options;
+  const prepared = prepareCreate(options, {
+    host: context.host,
+    defaults: context.defaults,
+    findImage: (reference) => context.images.get(reference, { platform: options.platform }),
+    findContainer: (reference) => context.index.find(reference)?.record,
+  });
+  context.networks.validateCreate({
+    networkMode: prepared.hostConfig.NetworkMode,
+    networkingConfig: request.NetworkingConfig,
+  });
+  const id = newId();
+  const name = holdName(context, options.name, id);
+  try {
+    const container = await build(context, { id, name, prepared, options });
+    emitContainerEvent(context, container, "create");
+  } finally {
+    context.index.release(name);
+  }
+  return { Id: id, Warnings: prepared.warnings };
+}
+
+function holdName(context: ContainerContext, wanted: string, id: Id): string {
+  if (wanted === "") return reserveRandomName(context.index, id);
+  const name = wanted.replace(/^\//, "");
+  context.index.reserve(name, id);
+  return name;
+}
+
+interface Plan {
+  readonly id: Id;
+  readonly name: string;
+  readonly prepared: PreparedCreate;
+  readonly options: CreateOptions;
+}
+
+async function build(context: ContainerContext, plan: Plan): Promise<Container> {
+  await using undo = new AsyncDisposableStack();
+  const { id, prepared } = plan;
+  const directory = containerDirectory(context.defaults, id);
+
+  await context.storage.snapshots.prepare(id, prepared.image.chainId);
+  undo.defer(() => void context.storage.snapshots.remove(id));
+  await mkdir(directory, { recursive: true, mode: 0o710 });
+  undo.defer(() => rm(directory, { recursive: true, force: true }));
+
+  const mounts = await resolveMounts(context, { id, config: prepared.config, hostConfig: prepared.hostConfig });
+  undo.defer(() => context.volumes.discard(mounts));
+  const record = recordOf(context, plan, mounts);
+  // A log option that does not parse is refused now, not at the first start.
+  shimLogConfig(record, logPath(context.defaults, id));
+  await context.volumes.copyUp(record);
+
+  const container = new Container(record);
+  context.index.insert(container);
+  undo.move();
+  return container;
+}
+
+function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord["mounts"]): ContainerRecord {
+  const { id, name, prepared, options } = plan;
+  const { config, hostConfig } = prepared;
+  return {
+    id,
+    name,
+    created: formatTime(context.clock.now()),
+    path: prepared.path,
+    args: prepared.args,
+    imageId: prepared.image.id,
+    config: config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode) ? { ...config, Hostname: id.slice(0, 12) } : config,
+    runtime: runtimeOf(context, options.request.HostConfig?.Runtime ?? ""),
+    hostConfig,
+    mounts,
+    networks: context.networks.initialNetworks(hostConfig.NetworkMode, options.request.NetworkingConfig),
+    ports: {},
+    sandboxId: "",
+    sandboxKey: "",
+    state: newState(),
+  };
+}
+
+const hasOwnHostname = (networkMode: string): boolean =>
+  networkMode !== "host" && !networkMode.startsWith("container:");
+
+function runtimeOf(context: ContainerContext, asked: string): string {
+  const name = asked === "" ? context.defaults.defaultRuntime : asked;
+  if (context.defaults.runtimes[name] === undefined) {
+    throw new EngineError("invalidParameter", `unknown or invalid runtime name: ${name}`);
+  }
+  return name;
+}
+
+const newState = (): ContainerState => ({
+  status: "created",
+  pid: 0,
+  exitCode: 0,
+  error: "",
+  startedAt: zeroTime,
+  finishedAt: zeroTime,
+  oomKilled: false,
+  restartCount: 0,
+  hasBeenManuallyStopped: false,
+  hasRun: false,
+  health: null,
+});
+

@@ -1,0 +1,183 @@
+import type { Readable } from "node:stream";
+import type { ContainerInspect } from "#api-schema/container-inspect";
+import type { ContainerSummary } from "#api-schema/container-summary";
+import { EngineError, messageOf } from "#base/errors";
+import type { Filters } from "../filters.ts";
+import { getArchive, putArchive, statPath } from "./archive.ts";
+import { attachContainer } from "./attach.ts";
+import { type Change, containerChanges } from "./changes.ts";
+import type { Container } from "./container.ts";
+import { readContainerLogs } from "./container-logs.ts";
+import type { ContainerContext } from "./context.ts";
+import { createContainer } from "./create.ts";
+import { exportContainer } from "./export.ts";
+import { inspectContainer } from "./inspect.ts";
+import { killContainer } from "./kill.ts";
+import { listContainers } from "./list.ts";
+import type {
+  AttachOptions,
+  AttachSession,
+  CreateOptions,
+  ListOptions,
+  LogOptions,
+  LogStream,
+  PathStat,
+  PutArchiveOptions,
+  RemoveOptions,
+  StatsOptions,
+  StopOptions,
+  UpdateRequest,
+  WaitCondition,
+  WaitResult,
+} from "./options.ts";
+import { pauseContainer, unpauseContainer } from "./pause.ts";
+import type { ContainerTop } from "./ps/format.ts";
+import { type PruneReport, pruneContainers } from "./prune.ts";
+import { removeContainer } from "./remove.ts";
+import { renameContainer } from "./rename.ts";
+import { resizeContainer } from "./resize.ts";
+import { restartContainer } from "./restart.ts";
+import { parseSignal } from "./signals.ts";
+import { startContainer } from "./start.ts";
+import { type ContainerStats, containerStats } from "./stats.ts";
+import { stopContainer } from "./stop.ts";
+import { topContainer } from "./top.ts";
+import { updateContainer } from "./update.ts";
+import { waitForContainer } from "./wait.ts";
+
+/** `docker container …`: every verb takes an id, a name or a prefix of an id, and each lives in the file of its name. */
+export class ContainerService {
+  readonly #context: ContainerContext;
+
+  constructor(context: ContainerContext) {
+    this.#context = context;
+  }
+
+  create(options: CreateOptions): Promise<{ Id: string; Warnings: string[] }> {
+    return createContainer(this.#context, options);
+  }
+
+  async start(reference: string): Promise<void> {
+    const container = this.#get(reference);
+    if (container.status === "paused") {
+      throw new EngineError("conflict", "cannot start a paused container, try unpause instead");
+    }
+    if (container.isRunning) throw new EngineError("notModified", "container is already running");
+    await startContainer(this.#context, container, { isManual: true });
+  }
+
+  async stop(reference: string, options: StopOptions): Promise<void> {
+    const container = this.#get(reference);
+    if (!container.isRunning) throw new EngineError("notModified", "container is already stopped");
+    await explained(`cannot stop container: ${reference}`, () => stopContainer(this.#context, container, options));
+  }
+
+  async restart(reference: string, options: StopOptions): Promise<void> {
+    const container = this.#get(reference);
+    await explained(`Cannot restart container ${reference}`, () => restartContainer(this.#context, container, options));
+  }
+
+  /** `signal` is a name or a number; "" is KILL. */
+  async kill(reference: string, signal: string): Promise<void> {
+    await explained(`cannot kill container: ${reference}`, async () => {
+      const number = parseSignal(signal === "" ? "KILL" : signal);
+      await killContainer(this.#context, this.#get(reference), number);
+    });
+  }
+
+  pause(reference: string): Promise<void> {
+    return pauseContainer(this.#context, this.#get(reference));
+  }
+
+  unpause(reference: string): Promise<void> {
+    return unpauseContainer(this.#context, this.#get(reference));
+  }
+
+  async remove(reference: string, options: RemoveOptions): Promise<void> {
+    await removeContainer(this.#context, this.#get(reference), options, reference);
+  }
+
+  async rename(reference: string, newName: string): Promise<void> {
+    if (reference === "" || newName === "") {
+      throw new EngineError("invalidParameter", "Neither old nor new names may be empty");
+    }
+    await renameContainer(this.#context, this.#get(reference), newName);
+  }
+
+  resize(reference: string, height: number, width: number): Promise<void> {
+    return resizeContainer(this.#context, this.#get(reference), height, width);
+  }
+
+  update(reference: string, request: UpdateRequest): Promise<{ Warnings: string[] }> {
+    return updateContainer(this.#context, this.#get(reference), request);
+  }
+
+  /** Returns when the waiter is registered, with the promise of the result: the client must have the headers by then. */
+  wait(reference: string, condition: WaitCondition, signal: AbortSignal): { result: Promise<WaitResult> } {
+    return { result: waitForContainer(this.#get(reference), condition, signal) };
+  }
+
+  attach(reference: string, options: AttachOptions): AttachSession {
+    return attachContainer(this.#context, this.#get(reference), options, reference);
+  }
+
+  logs(reference: string, options: LogOptions, signal: AbortSignal): LogStream {
+    const container = this.#get(reference);
+    const stream = readContainerLogs(this.#context, container, options, signal);
+    return { isTty: container.record.config.Tty, stream };
+  }
+
+  inspect(reference: string, options: { size: boolean }): Promise<ContainerInspect> {
+    return inspectContainer(this.#context, this.#get(reference), options);
+  }
+
+  list(options: ListOptions): Promise<ContainerSummary[]> {
+    return listContainers(this.#context, options);
+  }
+
+  top(reference: string, psArguments: string): Promise<ContainerTop> {
+    return topContainer(this.#context, this.#get(reference), psArguments);
+  }
+
+  stats(reference: string, options: StatsOptions, signal: AbortSignal): AsyncIterable<ContainerStats> {
+    return containerStats(this.#context, this.#get(reference), options, signal);
+  }
+
+  changes(reference: string): Promise<Change[]> {
+    return containerChanges(this.#context, this.#get(reference));
+  }
+
+  export(reference: string, signal: AbortSignal): Promise<Readable> {
+    return exportContainer(this.#context, this.#get(reference), signal);
+  }
+
+  statPath(reference: string, path: string): Promise<PathStat> {
+    return statPath(this.#context, this.#get(reference), path);
+  }
+
+  getArchive(reference: string, path: string, signal: AbortSignal): Promise<{ stat: PathStat; stream: Readable }> {
+    return getArchive(this.#context, this.#get(reference), path, signal);
+  }
+
+  putArchive(reference: string, path: string, tar: Readable, options: PutArchiveOptions): Promise<void> {
+    return putArchive(this.#context, this.#get(reference), path, tar, options);
+  }
+
+  prune(filters: Filters, signal: AbortSignal): Promise<PruneReport> {
+    return pruneContainers(this.#context, filters, signal);
+  }
+
+  #get(reference: string): Container {
+    return this.#context.index.get(reference);
+  }
+}
+
+/** Puts the operation before the reason, as moby's errors.Wrap does; what a caller can do about it stays the same. */
+async function explained(operation: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const kind = error instanceof EngineError ? error.kind : "system";
+    throw new EngineError(kind, `${operation}: ${messageOf(error)}`, { cause: error });
+  }
+}

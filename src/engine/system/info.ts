@@ -1,0 +1,144 @@
+import { readFile, readdir } from "node:fs/promises";
+import { arch, hostname, release, totalmem } from "node:os";
+import type { SystemInfo } from "#api-schema/system";
+import type { ContainerIndex } from "../container/container-index.ts";
+import type { SystemFacts, SystemParts } from "./service.ts";
+
+/** GET /info, in the order of moby's system.Info. */
+export async function systemInfo({ index, images, events, host, facts }: SystemParts): Promise<SystemInfo> {
+  const [os, fds] = await Promise.all([operatingSystem(), readdir("/proc/self/fd").catch(() => [])]);
+  const { cgroup } = host;
+  const now = new Date();
+  return {
+    ID: facts.id,
+    ...countStates(index),
+    Images: images.count(),
+    Driver: "overlay2",
+    DriverStatus: [
+      ["Backing Filesystem", facts.backingFilesystem],
+      ["Supports d_type", "true"],
+      ["Using metacopy", "false"],
+      ["Native Overlay Diff", "true"],
+      ["userxattr", "false"],
+    ],
+    Plugins: {
+      Volume: ["local"],
+      Network: ["bridge", "host", "macvlan", "null"],
+      Authorization: null,
+      Log: ["json-file", "local"],
+    },
+    MemoryLimit: cgroup.memoryLimit,
+    SwapLimit: cgroup.swapLimit,
+    KernelMemoryTCP: cgroup.kernelMemory,
+    CpuCfsPeriod: cgroup.cpuCfs,
+    CpuCfsQuota: cgroup.cpuCfs,
+    CPUShares: cgroup.cpuShares,
+    CPUSet: cgroup.cpuset,
+    PidsLimit: cgroup.pidsLimit,
+    IPv4Forwarding: !host.isIpv4ForwardingDisabled,
+    Debug: facts.isDebug,
+    NFd: fds.length,
+    OomKillDisable: cgroup.oomKillDisable,
+    NGoroutines: 1,
+    SystemTime: now.toISOString(),
+    LoggingDriver: facts.loggingDriver,
+    CgroupDriver: "cgroupfs",
+    CgroupVersion: String(cgroup.version),
+    NEventsListener: events.watcherCount,
+    KernelVersion: release(),
+    OperatingSystem: os.name,
+    OSVersion: os.version,
+    OSType: "linux",
+    Architecture: arch() === "x64" ? "x86_64" : "aarch64",
+    IndexServerAddress: "https://index.docker.io/v1/",
+    RegistryConfig: registryConfig(facts),
+    NCPU: host.cpuCount,
+    MemTotal: totalmem(),
+    GenericResources: null,
+    DockerRootDir: facts.dataRoot,
+    HttpProxy: facts.proxies.http,
+    HttpsProxy: facts.proxies.https,
+    NoProxy: facts.proxies.no,
+    Name: hostname(),
+    Labels: [...facts.labels],
+    ExperimentalBuild: facts.isExperimental,
+    ServerVersion: facts.version,
+    Runtimes: runtimesOf(facts),
+    DefaultRuntime: facts.defaultRuntime,
+    Swarm: inactiveSwarm,
+    LiveRestoreEnabled: facts.isLiveRestoreEnabled,
+    Isolation: "",
+    InitBinary: "docker-init",
+    Containerd: { Address: "", Namespaces: { Containers: "", Plugins: "" } },
+    ContainerdCommit: { ID: "" },
+    RuncCommit: { ID: facts.gitCommit },
+    InitCommit: { ID: facts.gitCommit },
+    SecurityOptions: securityOptions(host, facts),
+    FirewallBackend: { Driver: "nftables" },
+    CDISpecDirs: [...facts.cdiSpecDirs],
+    Warnings: [...cgroup.warnings],
+  };
+}
+
+function countStates(index: ContainerIndex) {
+  const all = index.list();
+  const paused = all.filter((container) => container.status === "paused").length;
+  const running = all.filter((container) => container.isRunning).length - paused;
+  return {
+    Containers: all.length,
+    ContainersRunning: running,
+    ContainersPaused: paused,
+    ContainersStopped: all.length - running - paused,
+  };
+}
+
+function registryConfig(facts: SystemFacts): SystemInfo["RegistryConfig"] {
+  const isCidr = (text: string) => /\/\d+$/.test(text);
+  const hosts = facts.insecureRegistries.filter((entry) => !isCidr(entry));
+  const index = (name: string, secure: boolean, official: boolean, mirrors: readonly string[]) => ({
+    Name: name,
+    Mirrors: [...mirrors],
+    Secure: secure,
+    Official: official,
+  });
+  return {
+    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...facts.insecureRegistries.filter(isCidr)],
+    IndexConfigs: {
+      "docker.io": index("docker.io", true, true, facts.registryMirrors),
+      ...Object.fromEntries(hosts.map((host) => [host, index(host, false, false, [])])),
+    },
+    Mirrors: facts.registryMirrors.length === 0 ? null : [...facts.registryMirrors],
+  };
+}
+
+/** `runc` and its shim's name are what clients ask for by default; they are served by the default runtime. */
+function runtimesOf(facts: SystemFacts): SystemInfo["Runtimes"] {
+  const entries = Object.entries(facts.runtimes).map(([name, { path, args }]) => [
+    name,
+    { path, ...(args.length === 0 ? {} : { runtimeArgs: [...args] }) },
+  ]);
+  return Object.fromEntries(entries);
+}
+
+const inactiveSwarm = {
+  NodeID: "",
+  NodeAddr: "",
+  LocalNodeState: "inactive",
+  ControlAvailable: false,
+  Error: "",
+  RemoteManagers: null,
+};
+
+function securityOptions(host: SystemParts["host"], facts: SystemFacts): string[] {
+  const options: string[] = [];
+  if (host.hasAppArmor) options.push("name=apparmor");
+  if (host.hasSeccomp) options.push(`name=seccomp,profile=${facts.seccompProfile}`);
+  if (host.cgroup.version === 2 && host.hasCgroupNamespaces) options.push("name=cgroupns");
+  return options;
+}
+
+async function operatingSystem(): Promise<{ name: string; version: string }> {
+  const text = await readFile("/etc/os-release", "utf8").catch(() => "");
+  const value = (key: string) => new RegExp(`^${key}="?([^"\n]*)"?$`, "m").exec(text)?.[1] ?? "";
+  return { name: value("PRETTY_NAME") || "Linux", version: value("VERSION_ID") };
+}
