@@ -1,5 +1,4 @@
 /** The door of `storage/`. */
-export { type PackOptions, packTree, type UnpackOptions, unpackInto } from "./archive/archive.ts";
 export { type Compression, decompress, detectCompression } from "./archive/compression.ts";
 export { type ChainId, chainIdOf, chainIdsOf, parseChainId } from "./layers/chain.ts";
 export type {

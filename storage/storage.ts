@@ -4,7 +4,7 @@ import type { DistributionTable } from "./records/distribution.ts";
 import type { DocumentTable } from "./records/documents.ts";
 import type { ImageTable } from "./records/images.ts";
 import type { ReferenceTable } from "./records/references.ts";
-import type { ContentStore, LayerStore, SnapshotStore } from "./types.ts";
+import type { Archive, ContentStore, LayerStore, SnapshotStore } from "./types.ts";
 
 export interface Records {
   readonly images: ImageTable;
@@ -26,6 +26,7 @@ export interface Storage extends AsyncDisposable {
   readonly layers: LayerStore;
   readonly snapshots: SnapshotStore;
   readonly records: Records;
+  readonly archive: Archive;
   /** All of it or nothing. `work` must not await. */
   transaction<T>(work: () => T): T;
   /** Drops layers and blobs that no image, container, layer or holder refers to. The number of bytes of the blobs. */

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest, Id } from "#base/ids";
+import type { Owner, PathBytes } from "#native";
 import type { ChainId } from "./layers/chain.ts";
 
 /** A blob in the content store (OCI image spec, descriptor.md). */
@@ -152,4 +153,38 @@ export interface SnapshotStore {
   diffTar(containerId: Id): Readable;
   /** Of a container that does not run: two mounts of one writable layer are undefined behaviour (kernel, overlayfs.rst). */
   mount(containerId: Id): Promise<MountedSnapshot>;
+}
+
+export interface PackOptions {
+  /** What the top entry is called; entries below begin with it. Default: the path's last part. "" leaves the top entry out. */
+  readonly name?: string;
+  /** `overlay`: char devices 0/0 and opaque directories become `.wh.` entries. */
+  readonly whiteouts?: "overlay";
+  /** Which extended attributes go in: file capabilities only (default, as moby), or user.* and ACLs too. */
+  readonly xattrs?: "capability" | "all";
+  readonly owner?: Owner;
+  /** Mount points below the top are empty: what another mount shows is left out. */
+  readonly isOneFileSystem?: boolean;
+}
+
+export interface UnpackOptions {
+  /** moby's NoOverwriteDirNonDir: fails with EISDIR or ENOTDIR where a file would replace a directory or the reverse. */
+  readonly noOverwriteDirNonDir?: boolean;
+  /** Every entry gets this owner instead of its own. */
+  readonly owner?: Owner;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Tars from and into trees that are not trusted: a container's, running or not. Every step is resolved below the root
+ * descriptor, symbolic links included, by openat2 in a worker thread. Descriptors stay the caller's and must stay open until
+ * the stream has ended or the promise settled.
+ */
+export interface Archive {
+  /** The tree at `path`; a symbolic link at its end is packed, not followed. A missing path is the stream's error, ENOENT. */
+  pack(rootFd: number, path: PathBytes, options?: PackOptions): Readable;
+  /** Unpacks a tar (plain, gzip or zstd) below the directory `path`. */
+  unpack(rootFd: number, path: PathBytes, tar: Readable, options?: UnpackOptions): Promise<void>;
+  /** Copies what is in the directory `path` into the directory `targetPath` below `targetFd`: owners, xattrs, times and links too. */
+  copy(rootFd: number, path: PathBytes, targetFd: number, targetPath: PathBytes, signal?: AbortSignal): Promise<void>;
 }

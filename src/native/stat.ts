@@ -15,18 +15,21 @@ export interface FileStat {
   /** Of a device node: which device it is. */
   readonly rdevMajor: number;
   readonly rdevMinor: number;
+  /** Tells mounts apart where st_dev does not (overlay gives every layer a device of its own). 0 before Linux 5.8. */
+  readonly mountId: bigint;
   readonly atime: Timestamp;
   readonly mtime: Timestamp;
   readonly ctime: Timestamp;
 }
 
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_MNT_ID = 0x1000;
 const sysStatx = bind("statx", "int", ["int", "void *", "int", "uint", "void *"]);
 
 /** statx(2): the offsets are those of struct statx in linux/stat.h, the same on every architecture. */
 export function statx(dirfd: number, path: PathBytes, flags: number = AT_SYMLINK_NOFOLLOW): FileStat {
   const raw = Buffer.alloc(256);
-  check(sysStatx(dirfd, cstring(path, "statx"), flags, STATX_BASIC_STATS, raw), "statx", path);
+  check(sysStatx(dirfd, cstring(path, "statx"), flags, STATX_BASIC_STATS | STATX_MNT_ID, raw), "statx", path);
   const time = (at: number): Timestamp => ({
     seconds: Number(raw.readBigInt64LE(at)),
     nanoseconds: raw.readUInt32LE(at + 8),
@@ -46,6 +49,7 @@ export function statx(dirfd: number, path: PathBytes, flags: number = AT_SYMLINK
     rdevMinor: raw.readUInt32LE(132),
     deviceMajor: raw.readUInt32LE(136),
     deviceMinor: raw.readUInt32LE(140),
+    mountId: raw.readBigUInt64LE(144),
   };
 }
 

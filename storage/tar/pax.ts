@@ -1,0 +1,53 @@
+import { invalidHeader } from "./entry.ts";
+
+export type PaxRecords = Map<string, Buffer>;
+
+/** Records of an extended header: `<length> <key>=<value>\n` (POSIX pax). Values are bytes: xattrs and names may be any. */
+export function parsePax(data: Buffer, into: PaxRecords = new Map()): PaxRecords {
+  for (let at = 0; at < data.length; ) {
+    const { key, value, end } = parseRecord(data, at);
+    // An empty value takes an earlier record back. Sparse 0.0 repeats its two keys: joined in order, as GNU tar means it.
+    if (value.length === 0) into.delete(key);
+    else if (repeatable.has(key)) into.set(key, joined(into.get(key), value));
+    else into.set(key, value);
+    at = end;
+  }
+  return into;
+}
+
+/** The keys of GNU's sparse format 0.0, one pair for each fragment. */
+const repeatable: ReadonlySet<string> = new Set(["GNU.sparse.offset", "GNU.sparse.numbytes"]);
+const joined = (before: Buffer | undefined, value: Buffer): Buffer =>
+  before === undefined ? value : Buffer.concat([before, Buffer.from(","), value]);
+
+function parseRecord(data: Buffer, at: number): { key: string; value: Buffer; end: number } {
+  const blank = data.indexOf(0x20, at);
+  if (blank === -1 || blank - at > 10) throw invalidHeader();
+  const digits = data.toString("latin1", at, blank);
+  const end = at + Number(digits);
+  if (!/^\d+$/.test(digits) || end > data.length || end <= blank + 1 || data[end - 1] !== 0x0a) throw invalidHeader();
+  const equals = data.indexOf(0x3d, blank + 1);
+  if (equals === -1 || equals >= end) throw invalidHeader();
+  const key = data.toString("utf8", blank + 1, equals);
+  const value = Buffer.from(data.subarray(equals + 1, end - 1));
+  if (key === "" || !isValid(key, value)) throw invalidHeader();
+  return { key, value, end };
+}
+
+/** As Go's validPAXRecord: a NUL would cut a name short for the kernel but not for whoever checked it. */
+function isValid(key: string, value: Buffer): boolean {
+  if (key.includes("\0")) return false;
+  return !["path", "linkpath", "uname", "gname"].includes(key) || !value.includes(0);
+}
+
+/** The length counts itself, so it is found by trying. */
+export function formatPax(records: ReadonlyMap<string, Uint8Array>): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const [key, value] of records) {
+    const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from("\n")]);
+    let length = rest.length;
+    while (`${length}`.length + rest.length !== length) length = `${length}`.length + rest.length;
+    parts.push(Buffer.from(`${length}`), rest);
+  }
+  return Buffer.concat(parts);
+}
