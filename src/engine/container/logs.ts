@@ -2,8 +2,6 @@ import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import { Readable } from "node:stream";
 import { EngineError, messageOf } from "#base/errors";
-import type { Container } from "./container.ts";
-import type { ContainerContext } from "./context.ts";
 import {
   blockSize,
   closeLogs,
@@ -18,28 +16,6 @@ import {
 } from "./log-files.ts";
 import { type LogFormat, LogLines } from "./log-lines.ts";
 import type { LogOptions } from "./options.ts";
-import { logPath } from "./paths.ts";
-
-/** The log of a container as its record says it is kept. Without `signal` the reading ends at the end only. */
-export function readContainerLogs(
-  context: ContainerContext,
-  container: Container,
-  options: LogOptions,
-  signal: AbortSignal = new AbortController().signal,
-): Readable {
-  if (container.isRemovalInProgress || container.status === "dead") {
-    throw new EngineError("conflict", "can not get logs from container which is dead or marked for removal");
-  }
-  const { config, hostConfig } = container.record;
-  const source: LogSource = {
-    driver: hostConfig.LogConfig.Type,
-    path: logPath(context.defaults, container.id),
-    framing: config.Tty ? "raw" : "stdcopy",
-  };
-  const follow = options.follow && container.isRunning;
-  const ended = follow ? container.waitForStop(signal) : Promise.resolve();
-  return readLogs(source, { ...options, follow }, { ended, signal });
-}
 
 /** A container's log as its reader needs to know it. */
 export interface LogSource {

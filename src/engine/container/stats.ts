@@ -73,7 +73,7 @@ const intervalMs = 1000;
  * A sample each second for as long as the client looks, or one: by itself (`one-shot`), or with the one a second before it, from
  * which clients compute a percentage. A container that stops meanwhile goes on as zeros, as dockerd has it.
  */
-export function watchStats(
+export function containerStats(
   context: ContainerContext,
   container: Container,
   options: StatsOptions,
