@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { errnoOf } from "#base/errors";
+import type { Address, Prefix } from "./address.ts";
+import { contains } from "./address.ts";
+import { tryWriteSysctl, writeSysctl } from "./namespaces.ts";
+import { RouteBatch, RouteSocket } from "./netlink/route.ts";
+import { randomMac } from "./sandbox.ts";
+
+export interface BridgeSetup {
+  readonly name: string;
+  readonly mtu: number | undefined;
+  /** The gateways' addresses; none for a network that the host has no part in. */
+  readonly addresses: readonly { readonly address: Address; readonly prefix: Prefix }[];
+  readonly isIpv6Enabled: boolean;
+  /** Connections from 127.0.0.1 to published ports leave by this bridge. */
+  readonly isReachedFromLoopback: boolean;
+}
+
+/** The bridge interfaces of our networks, in the host's namespace. */
+export class Bridges implements Disposable {
+  readonly #route = new RouteSocket();
+
+  exists(name: string): boolean {
+    return this.#route.findLink(name) !== undefined;
+  }
+
+  /** Makes the bridge or brings one that is there into shape; another's addresses and ports on it are left alone. */
+  ensure(setup: BridgeSetup): void {
+    const isNew = !this.exists(setup.name);
+    if (isNew) this.#route.apply(new RouteBatch().addBridge(setup.name, randomMac()), `add bridge ${setup.name}`);
+    const { index } = this.#route.getLink(setup.name);
+    if (isNew) tryWriteSysctl(`net/ipv6/conf/${setup.name}/accept_ra`, "0");
+    if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");
+    if (setup.isReachedFromLoopback) writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, "1");
+    const batch = new RouteBatch();
+    for (const stale of this.#staleAddresses(index, setup)) batch.deleteAddress(stale);
+    for (const { address, prefix } of setup.addresses) batch.addAddress(index, address, prefix);
+    const mtu = setup.mtu === undefined ? {} : { mtu: setup.mtu };
+    this.#route.apply(batch.setLink({ index }, { isUp: true, ...mtu }), `set up bridge ${setup.name}`);
+  }
+
+  /** Deletes the interface, and with it its addresses and routes. Idempotent. */
+  async remove(name: string): Promise<void> {
+    try {
+      await RouteSocket.deleteLink(name);
+    } catch (error) {
+      if (errnoOf(error) !== "ENODEV") throw error;
+    }
+  }
+
+  /** The first IPv4 address that somebody gave to an interface. */
+  findAddress4(name: string): { readonly address: Address; readonly length: number } | undefined {
+    const link = this.#route.findLink(name);
+    if (link === undefined) return undefined;
+    return this.#route.listAddresses(link.index).find(({ address }) => address.family === 4);
+  }
+
+  /** What the host is connected to: no network is cut from it. */
+  reservedPrefixes(): Prefix[] {
+    return this.#route.listOnLinkPrefixes();
+  }
+
+  [Symbol.dispose](): void {
+    this.#route[Symbol.dispose]();
+  }
+
+  /** Addresses that an earlier life of this network left in the same range. */
+  #staleAddresses(index: number, setup: BridgeSetup) {
+    return this.#route.listAddresses(index).filter(({ address, length }) => {
+      const rival = setup.addresses.find(({ prefix }) => contains(prefix, address));
+      return rival !== undefined && (rival.address.value !== address.value || rival.prefix.length !== length);
+    });
+  }
+}
+
+/** As dockerd: the host forwards once there is a network to forward for. Nobody turns it off again. */
+export function enableForwarding(family: 4 | 6): void {
+  const names =
+    family === 4 ? ["net/ipv4/ip_forward"] : ["net/ipv6/conf/default/forwarding", "net/ipv6/conf/all/forwarding"];
+  for (const name of names) {
+    if (!readFileSync(`/proc/sys/${name}`, "utf8").startsWith("1")) writeSysctl(name, "1");
+  }
+}

@@ -1,0 +1,261 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, openSync } from "node:fs";
+import { errnoOf } from "#base/errors";
+import { type Id, newId, shortId } from "#base/ids";
+import type { Log } from "#base/log";
+import type { Address, Prefix } from "./address.ts";
+import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
+import { RouteBatch, RouteSocket } from "./netlink/route.ts";
+
+/** One interface inside a sandbox and its other end on a bridge. */
+export interface Plug {
+  readonly endpointId: Id;
+  /** "eth0". */
+  readonly name: string;
+  readonly bridge: string;
+  /** The port reaches the bridge and the outside, but no other container. */
+  readonly isIsolated: boolean;
+  readonly mac: Uint8Array;
+  readonly mtu: number | undefined;
+  readonly addresses: readonly { readonly address: Address; readonly prefix: Prefix }[];
+}
+
+/** A namespace with its loopback up and, when it comes from the pool, an unplugged eth0 whose endpoint id is chosen. */
+export interface Sandbox {
+  readonly id: Id;
+  /** Path of the namespace. */
+  readonly key: string;
+  /** The endpoint that eth0 was made for; undefined once it is used or where there is none. */
+  readonly readyEndpointId: Id | undefined;
+}
+
+interface Ready {
+  readonly sandbox: Sandbox;
+  readonly endpointId: Id;
+}
+
+const firstInterface = "eth0";
+/** moby's names: "veth" and seven digits. Derived from the endpoint, so a restarted daemon finds its ports again. */
+export const portName = (endpointId: string): string => `veth${endpointId.slice(0, 7)}`;
+
+/** Locally administered, not multicast. */
+export function randomMac(): Uint8Array {
+  const mac = Uint8Array.from(randomBytes(6));
+  mac[0] = ((mac[0] ?? 0) & 0xfe) | 0x02;
+  return mac;
+}
+
+export const formatMac = (mac: Uint8Array): string =>
+  Buffer.from(mac)
+    .toString("hex")
+    .replace(/..(?!$)/g, "$&:");
+
+export interface SandboxesOptions {
+  /** Where the namespaces get their names: `<exec-root>/netns`. */
+  readonly directory: string;
+  /** Marks our interfaces among others' (ifalias): unique per daemon on this host. */
+  readonly tag: string;
+  readonly poolSize: number;
+  readonly log: Log;
+}
+
+/**
+ * The sandboxes of this daemon. Making one takes the kernel a millisecond or two, so some are kept ready; taking one,
+ * plugging it in and giving it its address is a few tenths. Removing one is left to the kernel: the port goes down and
+ * the name goes away at once, the devices follow when the namespace dies, and nobody waits for it.
+ */
+export class Sandboxes implements Disposable {
+  readonly namespaces: Namespaces;
+  readonly #route = new RouteSocket();
+  readonly #options: SandboxesOptions;
+  readonly #ready: Ready[] = [];
+  #refill: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: SandboxesOptions) {
+    this.#options = options;
+    this.namespaces = new Namespaces(options.directory);
+  }
+
+  /** A sandbox for a container with an interface. */
+  take(): Sandbox {
+    const ready = this.#ready.shift() ?? this.#prepare();
+    this.#scheduleRefill(20);
+    return ready.sandbox;
+  }
+
+  /** A sandbox with nothing but its loopback. */
+  takeEmpty(): Sandbox {
+    const id = newId();
+    this.namespaces.create(shortId(id), setUpLoopback);
+    return { id, key: this.keyOf(id), readyEndpointId: undefined };
+  }
+
+  keyOf(id: string): string {
+    return this.namespaces.pathOf(shortId(id));
+  }
+
+  /** Fills the pool, one sandbox per turn of the event loop. */
+  warmUp(): void {
+    this.#scheduleRefill(0);
+  }
+
+  /** Makes the interface (or uses the one that is ready), plugs it into its bridge and brings it up with its addresses. */
+  plug(sandbox: Sandbox, plug: Plug): void {
+    const isReady = sandbox.readyEndpointId === plug.endpointId && plug.name === firstInterface;
+    if (!isReady) this.#addVeth(sandbox.key, plug.endpointId, plug.name);
+    const bridge = this.#route.getLink(plug.bridge);
+    const port = this.#route.getLink(portName(plug.endpointId));
+    const outer = new RouteBatch();
+    outer.setLink(port, { master: bridge.index, ...(plug.mtu === undefined ? {} : { mtu: plug.mtu }) });
+    if (plug.isIsolated) outer.isolatePort(port.index);
+    this.#route.apply(outer.setLink(port, { isUp: true }), `plug ${port.name} into ${plug.bridge}`);
+    this.namespaces.enter(sandbox.key, () => bringUp(plug));
+  }
+
+  /** The default routes of a sandbox, on a device each; families without one lose theirs. */
+  setDefaultRoutes(key: string, routes: readonly { readonly name: string; readonly gateway: Address }[]): void {
+    this.namespaces.enter(key, () => {
+      using inner = new RouteSocket();
+      inner.tryEach(new RouteBatch().deleteDefaultRoute(4).deleteDefaultRoute(6), "delete default routes");
+      const batch = new RouteBatch();
+      for (const { name, gateway } of routes) batch.setDefaultRoute(inner.getLink(name).index, gateway);
+      inner.apply(batch, "set default routes");
+    });
+  }
+
+  /** Interface names in use inside. */
+  interfaceNames(key: string): string[] {
+    return this.namespaces.enter(key, () => {
+      using inner = new RouteSocket();
+      return inner.listLinks().map((link) => link.name);
+    });
+  }
+
+  /** The name inside of the interface of an endpoint, by its MAC address. */
+  findInterface(key: string, mac: string): string | undefined {
+    return this.namespaces.enter(key, () => {
+      using inner = new RouteSocket();
+      return inner.listLinks().find((link) => formatMac(link.mac) === mac)?.name;
+    });
+  }
+
+  /** Cuts an endpoint off at once; its devices are deleted in the background. */
+  async unplug(endpointId: string): Promise<void> {
+    this.cutOff([endpointId]);
+    await RouteSocket.deleteLink(portName(endpointId));
+  }
+
+  /** Takes the ports down: from now on the addresses behind them answer nobody and may be given away again. */
+  cutOff(endpointIds: readonly string[]): void {
+    const batch = new RouteBatch();
+    for (const id of endpointIds) batch.setLink({ name: portName(id) }, { isUp: false });
+    this.#route.tryEach(batch, "take ports down");
+  }
+
+  /** Removes a sandbox and what is plugged into it. Idempotent. */
+  remove(id: string, endpointIds: readonly string[]): void {
+    this.cutOff(endpointIds);
+    this.namespaces.remove(shortId(id));
+    // A process that joined it (`--network container:x`) keeps the namespace, and its devices with it.
+    if (endpointIds.length > 0) setTimeout(() => this.#sweep(endpointIds), 1000).unref();
+  }
+
+  /** After a restart: removes namespaces and ports that no running container has. */
+  reconcile(sandboxIds: ReadonlySet<string>, endpointIds: ReadonlySet<string>): void {
+    const known = new Set([...sandboxIds].map(shortId));
+    for (const name of this.namespaces.list()) if (!known.has(name)) this.namespaces.remove(name);
+    const ports = new Set([...endpointIds].map(portName));
+    for (const link of this.#route.listLinks()) {
+      if (link.alias === this.#options.tag && link.kind === "veth" && !ports.has(link.name)) {
+        this.#deleteLater(link.name);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    clearTimeout(this.#refill);
+    for (const { sandbox, endpointId } of this.#ready.splice(0)) this.remove(sandbox.id, [endpointId]);
+    this.#route[Symbol.dispose]();
+    this.namespaces[Symbol.dispose]();
+  }
+
+  #scheduleRefill(delayMs: number): void {
+    if (this.#isClosed || this.#refill !== undefined || this.#ready.length >= this.#options.poolSize) return;
+    // Behind the replies that the containers of this turn still owe.
+    this.#refill = setTimeout(() => {
+      this.#refill = undefined;
+      try {
+        this.#ready.push(this.#prepare());
+        this.#scheduleRefill(1);
+      } catch (error) {
+        this.#options.log.warn({ err: error }, "no network namespace can be made ready");
+      }
+    }, delayMs).unref();
+  }
+
+  #prepare(): Ready {
+    const id = newId();
+    this.namespaces.create(shortId(id), setUpLoopback);
+    const endpointId = this.#newEndpointId();
+    const key = this.keyOf(id);
+    try {
+      this.#addVeth(key, endpointId, firstInterface);
+    } catch (error) {
+      this.namespaces.remove(shortId(id));
+      throw error;
+    }
+    return { sandbox: { id, key, readyEndpointId: endpointId }, endpointId };
+  }
+
+  /** One whose port name is free. */
+  #newEndpointId(): Id {
+    for (;;) {
+      const id = newId();
+      if (this.#route.findLink(portName(id)) === undefined) return id;
+    }
+  }
+
+  #addVeth(key: string, endpointId: string, name: string): void {
+    const namespaceFd = openSync(key, "r");
+    try {
+      const veth = { name: portName(endpointId), alias: this.#options.tag, peer: { name, namespaceFd } };
+      this.#route.apply(new RouteBatch().addVeth(veth), `add ${veth.name}`);
+    } finally {
+      closeSync(namespaceFd);
+    }
+    // Like dockerd's: no IPv6 on an interface until its network has it.
+    this.namespaces.enter(key, () => tryWriteSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1"));
+  }
+
+  #sweep(endpointIds: readonly string[]): void {
+    if (this.#isClosed) return;
+    for (const id of endpointIds)
+      if (this.#route.findLink(portName(id))?.alias === this.#options.tag) this.#deleteLater(portName(id));
+  }
+
+  #deleteLater(name: string): void {
+    RouteSocket.deleteLink(name).catch((error: unknown) => {
+      if (errnoOf(error) !== "ENODEV")
+        this.#options.log.warn({ err: error, name }, "an interface could not be deleted");
+    });
+  }
+}
+
+function setUpLoopback(): void {
+  using inner = new RouteSocket();
+  inner.apply(new RouteBatch().setLink({ name: "lo" }, { isUp: true }), "loopback up");
+}
+
+/** Runs inside the sandbox. */
+function bringUp(plug: Plug): void {
+  using inner = new RouteSocket();
+  if (plug.addresses.some(({ address }) => address.family === 6))
+    writeSysctl(`net/ipv6/conf/${plug.name}/disable_ipv6`, "0");
+  const { index } = inner.getLink(plug.name);
+  const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
+  const batch = new RouteBatch().setLink({ index }, { mac: plug.mac, ...mtu });
+  for (const { address, prefix } of plug.addresses) batch.addAddress(index, address, prefix);
+  inner.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
+}
