@@ -1,0 +1,143 @@
+/** Network settings that contradict each other (moby runconfig). Texts are part of the API. */
+import { isIP } from "node:net";
+import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
+import type { EndpointSettings, NetworkingConfig, PortMap } from "#api-schema/network-settings";
+import { EngineError } from "#base/errors";
+import { containerOf, hasOwnNetworkStack, isUserNetwork } from "../spec/modes.ts";
+
+const refuse = (message: string): never => {
+  throw new EngineError("invalidParameter", message);
+};
+
+export function checkNetworkMode(config: ContainerConfig, hostConfig: HostConfig): void {
+  const mode = hostConfig.NetworkMode;
+  if (mode === "container" || containerOf(mode) !== undefined) checkSharedNetwork(config, hostConfig);
+  if (hostConfig.UTSMode === "host" && config.Hostname !== "") {
+    refuse("conflicting options: hostname and the UTS mode");
+  }
+  if (mode === "host" && isFilled(hostConfig.Links)) {
+    refuse(
+      "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+    );
+  }
+}
+
+/** `--network container:x`: name, addresses, ports and resolver are the other container's. */
+function checkSharedNetwork(config: ContainerConfig, hostConfig: HostConfig): void {
+  if (!containerOf(hostConfig.NetworkMode)) {
+    refuse("invalid network mode: invalid container format container:<name|id>");
+  }
+  const conflict = (what: string): never => refuse(`conflicting options: ${what}`);
+  if (config.Hostname !== "") conflict("hostname and the network mode");
+  if (isFilled(hostConfig.Links)) {
+    conflict("container type network can't be used with links. This would result in undefined behavior");
+  }
+  if (isFilled(hostConfig.Dns)) conflict("dns and the network mode");
+  if (isFilled(hostConfig.ExtraHosts)) conflict("custom host-to-IP mapping and the network mode");
+  if (Object.keys(hostConfig.PortBindings ?? {}).length > 0 || hostConfig.PublishAllPorts) {
+    conflict("port publishing and the container type network mode");
+  }
+  if (Object.keys(config.ExposedPorts ?? {}).length > 0) {
+    conflict("port exposing and the container type network mode");
+  }
+}
+
+const isFilled = (list: readonly unknown[] | null): boolean => list !== null && list.length > 0;
+
+/** `--add-host name:address`. */
+export function checkExtraHost(text: string): void {
+  const cut = text.indexOf(":");
+  const address = text.slice(cut + 1);
+  if (cut <= 0) refuse(`bad format for add-host: ${JSON.stringify(text)}`);
+  if (address !== "host-gateway" && isIP(address.trim()) === 0) {
+    refuse(`invalid IP address in add-host: ${JSON.stringify(address)}`);
+  }
+}
+
+const maxPort = 65_535;
+
+export function checkPortBindings(ports: PortMap): void {
+  for (const [port, bindings] of Object.entries(ports ?? {})) {
+    const number = portNumber(port);
+    if (number !== "" && !isPort(number)) refuse(`invalid port specification: ${JSON.stringify(number)}`);
+    for (const { HostPort } of bindings ?? []) {
+      if (!isPortRange(portNumber(HostPort))) refuse(`invalid port specification: ${JSON.stringify(HostPort)}`);
+    }
+  }
+}
+
+/** "80/tcp" → "80". */
+export const portNumber = (port: string): string => port.split("/", 1)[0] ?? "";
+/** "80/udp" → "udp"; tcp where nothing is said. */
+export const portProtocol = (port: string): string => port.split("/")[1] || "tcp";
+
+const isPort = (text: string): boolean => /^\d+$/.test(text) && Number(text) <= maxPort;
+
+function isPortRange(text: string): boolean {
+  if (text === "") return true;
+  const [first = "", last = first] = text.split("-");
+  return isPort(first) && isPort(last) && Number(first) <= Number(last);
+}
+
+/** The fields as they are once `default` has become `bridge` and the container-wide MAC address has found its endpoint. */
+export interface NormalNetworking {
+  readonly networkingConfig: NetworkingConfig & { EndpointsConfig: NonNullable<NetworkingConfig["EndpointsConfig"]> };
+  readonly macAddress: string;
+  readonly warnings: readonly string[];
+}
+
+/** `mode` is the final one. */
+export function normalizeNetworking(
+  asked: NetworkingConfig | null,
+  mode: string,
+  macAddress: string,
+): NormalNetworking {
+  const { default: byDefault, ...endpoints } = asked?.EndpointsConfig ?? {};
+  const EndpointsConfig: Record<string, EndpointSettings | null> = { ...endpoints };
+  if (byDefault !== undefined) EndpointsConfig[mode === "bridge" ? mode : "default"] = byDefault;
+  if (macAddress === "") return { networkingConfig: { EndpointsConfig }, macAddress, warnings: [] };
+  if (mode === "bridge" || isUserNetwork(mode)) {
+    EndpointsConfig[mode] = withMacAddress(EndpointsConfig[mode] ?? emptyEndpoint, macAddress);
+  }
+  const warning =
+    "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.";
+  return { networkingConfig: { EndpointsConfig }, macAddress: "", warnings: [warning] };
+}
+
+function withMacAddress(endpoint: EndpointSettings, macAddress: string): EndpointSettings {
+  if (endpoint.MacAddress === "" || endpoint.MacAddress === macAddress) return { ...endpoint, MacAddress: macAddress };
+  return refuse(
+    "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+  );
+}
+
+/** Settings of an interface exist only once the interface does: they belong to its endpoint. */
+export function checkInterfaceSysctls(hostConfig: HostConfig): void {
+  if (!hasOwnNetworkStack(hostConfig.NetworkMode)) return;
+  for (const name of Object.keys(hostConfig.Sysctls ?? {})) {
+    if (!/^net\.[^.]*\.[^.]*\.eth[^.]*\../.test(name)) continue;
+    const option = "com.docker.network.endpoint.sysctls";
+    throw new EngineError(
+      "system",
+      `interface specific sysctl setting ${JSON.stringify(name)} must be supplied using driver option '${option}'`,
+    );
+  }
+}
+
+const emptyEndpoint: EndpointSettings = {
+  IPAMConfig: null,
+  Links: null,
+  Aliases: null,
+  MacAddress: "",
+  DriverOpts: null,
+  GwPriority: 0,
+  NetworkID: "",
+  EndpointID: "",
+  Gateway: "",
+  IPAddress: "",
+  IPPrefixLen: 0,
+  IPv6Gateway: "",
+  GlobalIPv6Address: "",
+  GlobalIPv6PrefixLen: 0,
+  DNSNames: null,
+};

@@ -1,0 +1,143 @@
+/**
+ * The order of a create, up to where the image is looked up: what contradicts itself, what the API forbids, what this host
+ * cannot do. The first fault decides the text, so the order is dockerd's (api/server/router/container, daemon/create.go).
+ */
+import { access } from "node:fs/promises";
+import type { ContainerConfig, CreateRequest, HostConfig, Resources } from "#api-schema/container-config";
+import type { NetworkingConfig } from "#api-schema/network-settings";
+import { EngineError, errnoOf } from "#base/errors";
+import type { HostInfo } from "../spec/host-info.ts";
+import { emptyHostConfig } from "./empty-host-config.ts";
+import type { PathExists } from "./mounts-spec.ts";
+import { checkConfig } from "./validate-config.ts";
+import { checkHostConfig, checkModes, checkMountOptions, checkPlatform, checkRestartPolicy } from "./validate-host.ts";
+import { checkInterfaceSysctls, checkNetworkMode, normalizeNetworking } from "./validate-network.ts";
+import { checkResources } from "./validate-resources.ts";
+
+/** What the daemon's configuration decides about new containers. */
+export interface CreateDefaults {
+  readonly runtimes: Readonly<Record<string, unknown>>;
+  readonly defaultRuntime: string;
+  readonly logDriver: string;
+  readonly logOptions: Readonly<Record<string, string>>;
+  /** "" for the host's default. */
+  readonly cgroupnsMode?: "" | "host" | "private";
+  readonly ipcMode?: "private" | "shareable";
+  readonly shmSizeBytes?: number;
+}
+
+export interface CheckedRequest {
+  readonly config: ContainerConfig;
+  readonly hostConfig: HostConfig;
+  /** `default` has become `bridge`; never null. */
+  readonly networkingConfig: NetworkingConfig;
+  readonly warnings: readonly string[];
+}
+
+interface Surroundings {
+  readonly host: HostInfo;
+  readonly defaults: Pick<CreateDefaults, "runtimes" | "defaultRuntime">;
+}
+
+/** Throws EngineErrors in dockerd's words. Nothing has been made yet. */
+export async function validateCreate(request: CreateRequest, surroundings: Surroundings): Promise<CheckedRequest> {
+  const sources = (request.HostConfig?.Mounts ?? []).flatMap(({ Type, Source }) => (Type === "bind" ? Source : []));
+  const missing = await missingPaths(sources);
+  return checkRequest(request, { ...surroundings, exists: (path) => !missing.has(path) });
+}
+
+async function missingPaths(paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const missing = new Set<string>();
+  for (const path of paths) {
+    try {
+      await access(path);
+    } catch (error) {
+      if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) missing.add(path);
+    }
+  }
+  return missing;
+}
+
+export function checkRequest(
+  request: CreateRequest,
+  { host, defaults, exists }: Surroundings & { readonly exists: PathExists },
+): CheckedRequest {
+  const { HostConfig: askedHost, NetworkingConfig: askedNetworking, ...askedConfig } = request;
+  const isBare = askedHost === null;
+  const asked = askedHost ?? emptyHostConfig;
+  if (!isBare) {
+    checkNetworkMode(askedConfig, asked);
+    checkPlatform(asked, host);
+  }
+  const mode = ["", "default"].includes(asked.NetworkMode) ? "bridge" : asked.NetworkMode;
+  checkMountOptions(asked);
+  const networking = normalizeNetworking(askedNetworking, mode, askedConfig.MacAddress);
+  const named: HostConfig = { ...asked, NetworkMode: mode, ...settledLimits(asked), ...settledPolicy(asked) };
+  checkInterfaceSysctls(named);
+  const WorkingDir = checkConfig(askedConfig);
+  const hostWarnings = checkHostConfig(named, host, exists);
+  const resources = checkResources(named, host, false);
+  const Runtime = named.Runtime === "" ? defaults.defaultRuntime : named.Runtime;
+  const hostConfig: HostConfig = { ...named, ...resources.changes, Runtime };
+  const modeWarnings = checkModes(hostConfig, Runtime, defaults, host);
+  checkEndpoints(networking.networkingConfig);
+  const Volumes = isBare ? askedConfig.Volumes : (askedConfig.Volumes ?? {});
+  return {
+    config: { ...askedConfig, WorkingDir, Volumes, MacAddress: networking.macAddress },
+    hostConfig,
+    networkingConfig: networking.networkingConfig,
+    warnings: [
+      ...hostWarnings,
+      ...resources.warnings,
+      ...modeWarnings,
+      ...driverWarnings(hostConfig),
+      ...networking.warnings,
+    ],
+  };
+}
+
+/** 0 and -1 are no limit; kernel memory has been no limit since Linux 5.4, and API 1.42 took it away. */
+const settledLimits = ({ PidsLimit }: HostConfig): Partial<HostConfig> => ({
+  KernelMemory: 0,
+  PidsLimit: PidsLimit !== null && PidsLimit > 0 ? PidsLimit : null,
+});
+
+const settledPolicy = ({ RestartPolicy }: HostConfig): Partial<HostConfig> => ({
+  RestartPolicy: RestartPolicy.Name === "" ? { ...RestartPolicy, Name: "no" } : RestartPolicy,
+});
+
+function checkEndpoints(networking: NetworkingConfig): void {
+  for (const [network, endpoint] of Object.entries(networking.EndpointsConfig ?? {})) {
+    if (endpoint !== null) continue;
+    throw new EngineError("invalidParameter", `invalid config for network ${network}: EndpointsConfig is nil`);
+  }
+}
+
+/** `--volume-driver` is for `-v` only. */
+function driverWarnings({ VolumeDriver, Mounts }: HostConfig): string[] {
+  const isIgnored = (Mounts ?? []).some(
+    ({ Type, VolumeOptions }) => Type === "volume" && !VolumeOptions?.DriverConfig?.Name,
+  );
+  if (VolumeDriver === "" || !isIgnored) return [];
+  return [
+    "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. Use '--mount type=volume,volume-driver=...' instead",
+  ];
+}
+
+/** `docker update`: the limits and the restart policy as they may be applied, before they meet the container's own. */
+export function validateUpdate(
+  limits: Resources,
+  policy: HostConfig["RestartPolicy"],
+  host: HostInfo,
+): { readonly limits: Resources; readonly warnings: readonly string[] } {
+  checkRestartPolicy(policy);
+  const { changes, warnings } = checkResources(limits, host, true);
+  return { limits: { ...limits, ...changes }, warnings };
+}
+
+/** A container that was made under other circumstances may not start under these (cgroups unmounted, runtime gone). */
+export function validateStart(hostConfig: HostConfig, { host, defaults }: Surroundings): void {
+  checkHostConfig(hostConfig, host, () => true);
+  checkResources(hostConfig, host, false);
+  checkModes(hostConfig, hostConfig.Runtime, defaults, host);
+}
