@@ -1,0 +1,73 @@
+import type { FastifyRequest } from "fastify";
+import type { Static, TSchema } from "#api-schema/go";
+import { EngineError } from "#base/errors";
+import { decode, JsonTypeError, zero } from "./decode.ts";
+import { type Json, JsonEmptyError, JsonSyntaxError, parseJson } from "./json.ts";
+import { mediaTypeOf } from "./media-type.ts";
+import { unreadBody } from "./upgrade.ts";
+
+/** dockerd reads any size; no body of ours needs a hundredth of this. */
+const maxJsonBytes = 16 * 1024 * 1024;
+
+/** httputils.ReadJSON: an empty body is the zero value. */
+export async function readJson<T extends TSchema>(request: FastifyRequest, schema: T): Promise<Static<T>> {
+  checkForJson(request);
+  return hasNoBody(request) ? zero(schema) : decodeJson(schema, await parseBody(request));
+}
+
+/** As moby's container decoder reads: an empty body is an error. */
+export async function requireJson(request: FastifyRequest): Promise<Json> {
+  checkForJson(request);
+  return parseBody(request);
+}
+
+export function decodeJson<T extends TSchema>(schema: T, json: Json): Static<T> {
+  try {
+    return decode(schema, json);
+  } catch (error) {
+    if (error instanceof JsonTypeError) throw invalid(`invalid JSON: ${error.message}`, error);
+    throw error;
+  }
+}
+
+async function parseBody(request: FastifyRequest): Promise<Json> {
+  const text = await readText(request);
+  try {
+    const { value, hasMore } = parseJson(text);
+    if (hasMore) throw invalid("unexpected content after JSON");
+    return value;
+  } catch (error) {
+    if (error instanceof JsonEmptyError) throw invalid("invalid JSON: got EOF while reading request body", error);
+    if (error instanceof JsonSyntaxError) throw invalid(`invalid JSON: ${error.message}`, error);
+    throw error;
+  }
+}
+
+async function readText(request: FastifyRequest): Promise<string> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of unreadBody(request.raw)) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxJsonBytes) throw invalid("http: request body too large");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** httputils.CheckForJSON: no Content-Type is fine as long as there is no body. */
+function checkForJson(request: FastifyRequest): void {
+  const header = request.headers["content-type"] ?? "";
+  if (header === "" && hasNoBody(request)) return;
+  const { mediaType, problem } = mediaTypeOf(header);
+  if (problem !== undefined) throw invalid(`malformed Content-Type header (${header}): mime: ${problem}`);
+  if (mediaType !== "application/json")
+    throw invalid(`unsupported Content-Type header (${header}): must be 'application/json'`);
+}
+
+export function hasNoBody(request: FastifyRequest): boolean {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  return encoding === undefined && Number(length ?? 0) === 0;
+}
+
+const invalid = (message: string, cause?: unknown): EngineError =>
+  new EngineError("invalidParameter", message, { cause });

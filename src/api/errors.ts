@@ -1,0 +1,59 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import { EngineError, type ErrorKind, messageOf } from "#base/errors";
+import { isOlder } from "#api-schema/versions";
+import { encodePlain } from "./encode.ts";
+
+/** The one table that turns what a caller can do about a failure into a status code. */
+const status: Readonly<Record<ErrorKind, number>> = {
+  notModified: 304,
+  invalidParameter: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  notFound: 404,
+  conflict: 409,
+  system: 500,
+  notImplemented: 501,
+  unavailable: 503,
+};
+
+export function statusOf(error: unknown): number {
+  if (error instanceof EngineError) return status[error.kind];
+  return isFastifyError(error) ? (error.statusCode ?? 500) : 500;
+}
+
+/** Docker's error body. */
+export const errorBody = (message: string): Buffer => Buffer.from(`${encodePlain({ message })}\n`);
+
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const code = statusOf(error);
+  const message = messageOf(error);
+  const { method, originalUrl: url } = request;
+  if (code >= 500) request.server.apiLog.error({ method, url: withoutQuery(url), err: error }, "request failed");
+  else request.server.apiLog.debug({ method, url: withoutQuery(url), status: code, message }, "request refused");
+  reply.code(code);
+  if (isFastifyError(error) && error.code === "FST_ERR_BAD_URL") return sendBadRequest(reply);
+  if (code === 304) return void reply.send();
+  // Clients from before 1.24 print the body as it is, so it is plain text for them (moby api/server).
+  if (request.apiVersion !== "" && isOlder(request.apiVersion, "1.24")) {
+    reply.header("content-type", "text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
+    return void reply.send(Buffer.from(`${message}\n`));
+  }
+  reply.header("content-type", "application/json").send(errorBody(message));
+}
+
+/** moby's answer for unknown paths and for known ones with another method. */
+export function sendNotFound(reply: FastifyReply): void {
+  reply.code(404).header("content-type", "application/json").send(errorBody("page not found"));
+}
+
+/** What Go's server says before any handler sees the request. */
+function sendBadRequest(reply: FastifyReply): void {
+  reply.header("content-type", "text/plain; charset=utf-8").header("connection", "close");
+  reply.send(Buffer.from("400 Bad Request"));
+}
+
+const isFastifyError = (error: unknown): error is FastifyError =>
+  error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("FST_");
+
+/** Query words may carry build arguments and the like: they stay out of the log. */
+const withoutQuery = (url: string): string => url.replace(/\?.*$/s, "");

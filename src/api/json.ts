@@ -1,0 +1,224 @@
+/**
+ * JSON as Go's decoder reads it: same grammar, same words for what is wrong. The engine has this one parser for request
+ * bodies, whatever their Content-Type says: what is checked is what is executed (THREATS C4).
+ */
+export type Json = null | boolean | string | JsonNumber | JsonObject | readonly Json[];
+
+/** Kept as text: an int64 does not fit a JavaScript number, and Go's messages quote it. */
+export class JsonNumber {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Fields in their order, repeated ones included: Go assigns them one after another. */
+export class JsonObject {
+  readonly fields: readonly (readonly [string, Json])[];
+  constructor(fields: readonly (readonly [string, Json])[]) {
+    this.fields = fields;
+  }
+}
+
+export class JsonSyntaxError extends Error {}
+
+/** Nothing but white space was there. */
+export class JsonEmptyError extends Error {}
+
+/** encoding/json refuses deeper values. */
+const maxDepth = 10_000;
+
+export interface Parsed {
+  readonly value: Json;
+  /** Go's Decoder.More(): something follows the value. */
+  readonly hasMore: boolean;
+}
+
+export function parseJson(text: string): Parsed {
+  const scanner = new Scanner(text);
+  if (scanner.peek() === "") throw new JsonEmptyError("EOF");
+  const value = scanner.value(0);
+  const next = scanner.peek();
+  return { value, hasMore: next !== "" && next !== "]" && next !== "}" };
+}
+
+const plain = /[^"\\\x00-\x1f]*/y;
+const digits = /[0-9]+/y;
+
+class Scanner {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** The next character that is not white space, "" at the end. */
+  peek(): string {
+    for (;;) {
+      const character = this.#text.charAt(this.#at);
+      if (character !== " " && character !== "\n" && character !== "\t" && character !== "\r") return character;
+      this.#at++;
+    }
+  }
+
+  value(depth: number): Json {
+    if (depth > maxDepth) throw new JsonSyntaxError("exceeded max depth");
+    const first = this.peek();
+    switch (first) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#array(depth);
+      case '"':
+        return this.#string();
+      case "t":
+        return this.#literal("true", true);
+      case "f":
+        return this.#literal("false", false);
+      case "n":
+        return this.#literal("null", null);
+      default:
+        if (first === "-" || (first >= "0" && first <= "9")) return this.#number();
+        return this.#fail("looking for beginning of value");
+    }
+  }
+
+  #object(depth: number): JsonObject {
+    const fields: [string, Json][] = [];
+    this.#at++;
+    if (this.peek() === "}") return this.#close(new JsonObject(fields));
+    for (;;) {
+      if (this.peek() !== '"') this.#fail("looking for beginning of object key string");
+      const key = this.#string();
+      if (this.peek() !== ":") this.#fail("after object key");
+      this.#at++;
+      fields.push([key, this.value(depth + 1)]);
+      const next = this.peek();
+      if (next === "}") return this.#close(new JsonObject(fields));
+      if (next !== ",") this.#fail("after object key:value pair");
+      this.#at++;
+    }
+  }
+
+  #array(depth: number): Json[] {
+    const items: Json[] = [];
+    this.#at++;
+    if (this.peek() === "]") return this.#close(items);
+    for (;;) {
+      items.push(this.value(depth + 1));
+      const next = this.peek();
+      if (next === "]") return this.#close(items);
+      if (next !== ",") this.#fail("after array element");
+      this.#at++;
+    }
+  }
+
+  #close<T>(value: T): T {
+    this.#at++;
+    return value;
+  }
+
+  #literal<T>(word: string, value: T): T {
+    for (let index = 1; index < word.length; index++) {
+      if (this.#text.charAt(++this.#at) !== word.charAt(index))
+        this.#fail(`in literal ${word} (expecting '${word.charAt(index)}')`);
+    }
+    return this.#close(value);
+  }
+
+  #number(): JsonNumber {
+    const start = this.#at;
+    if (this.#is("-")) this.#at++;
+    if (this.#is("0")) this.#at++;
+    else this.#digits();
+    if (this.#is(".")) {
+      this.#at++;
+      this.#digits();
+    }
+    if (this.#is("e") || this.#is("E")) {
+      this.#at++;
+      if (this.#is("+") || this.#is("-")) this.#at++;
+      this.#digits();
+    }
+    return new JsonNumber(this.#text.slice(start, this.#at));
+  }
+
+  #is(character: string): boolean {
+    return this.#text.charAt(this.#at) === character;
+  }
+
+  #digits(): void {
+    if (this.#match(digits) === "") this.#fail("in numeric literal");
+  }
+
+  #string(): string {
+    let text = "";
+    this.#at++;
+    for (;;) {
+      text += this.#match(plain);
+      const stop = this.#text.charAt(this.#at);
+      if (stop === "\\") text += this.#escape();
+      else if (stop === '"') return this.#close(text.toWellFormed());
+      else this.#fail("in string");
+    }
+  }
+
+  #escape(): string {
+    const letter = this.#text.charAt(this.#at + 1);
+    const length = letter === "u" ? 6 : 2;
+    const sequence = this.#text.slice(this.#at, this.#at + length);
+    const character = letter === "u" ? unicode(sequence) : escapes[letter];
+    if (character === undefined) {
+      if (this.#at + length > this.#text.length) throw new JsonSyntaxError("unexpected EOF");
+      throw new JsonSyntaxError(`invalid escape sequence \`${sequence}\` in string`);
+    }
+    this.#at += length;
+    return character;
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0] ?? "";
+    this.#at += found.length;
+    return found;
+  }
+
+  #fail(where: string): never {
+    const code = this.#text.codePointAt(this.#at);
+    if (code === undefined) throw new JsonSyntaxError("unexpected EOF");
+    throw new JsonSyntaxError(`invalid character ${quoteRune(code)} ${where}`);
+  }
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+
+function unicode(sequence: string): string | undefined {
+  const hex = /^\\u([0-9a-fA-F]{4})$/.exec(sequence)?.[1];
+  return hex === undefined ? undefined : String.fromCharCode(Number.parseInt(hex, 16));
+}
+
+function quoteRune(code: number): string {
+  const character = String.fromCodePoint(code);
+  if (character === "'") return "'\\''";
+  if (character === "\\") return "'\\\\'";
+  if (code < 0x20 || code === 0x7f) return `'${runeEscapes[character] ?? `\\x${code.toString(16).padStart(2, "0")}`}'`;
+  return `'${character}'`;
+}
+
+const runeEscapes: Readonly<Record<string, string>> = {
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\b": "\\b",
+  "\f": "\\f",
+};

@@ -1,0 +1,136 @@
+import { chmod, chown, rm } from "node:fs/promises";
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerOptions } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import { isIP, type ListenOptions, type Socket } from "node:net";
+import { hostname } from "node:os";
+import type { TlsOptions } from "node:tls";
+import { errorBody } from "./errors.ts";
+import { foreignPage } from "./foreign-page.ts";
+import { type Routing, routeUpgrade } from "./upgrade.ts";
+import { DockerRequest, DockerResponse } from "./wire.ts";
+
+export type ListenAddress =
+  | { readonly kind: "unix"; readonly path: string; readonly mode: number; readonly gid: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: TlsOptions }
+  /** A socket that is listening already (systemd's socket activation). */
+  | { readonly kind: "fd"; readonly fd: number };
+
+/** dockerd's read-header timeout, and none for bodies and idle connections: `docker load` may take an hour. */
+const headersTimeoutMs = 5 * 60_000;
+/** Go's default. Build arguments and registry credentials travel in the request line and in headers. */
+const maxHeaderBytes = 1 << 20;
+
+/** One listening socket of the API. */
+export class Listener implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #address: ListenAddress;
+  /** Connections that HTTP has let go of; the server no longer counts them. */
+  readonly #streams = new Set<Socket>();
+
+  private constructor(server: Server, address: ListenAddress) {
+    this.#server = server;
+    this.#address = address;
+  }
+
+  static async open(address: ListenAddress, routing: Routing): Promise<Listener> {
+    const server = createServer(address);
+    const listener = new Listener(server, address);
+    listener.#serve(routing);
+    if (address.kind === "unix") await rm(address.path, { force: true });
+    await listen(server, address);
+    if (address.kind === "unix") await restrict(address);
+    return listener;
+  }
+
+  /** The port that was given, for port 0. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const stream of this.#streams) stream.destroy();
+    this.#server.closeAllConnections();
+    await closed;
+    if (this.#address.kind === "unix") await rm(this.#address.path, { force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #serve(routing: Routing): void {
+    const refusal = refusalFor(this.#address);
+    this.#server.on("request", (request, response: DockerResponse) => {
+      const reason = refusal(request);
+      if (reason === undefined) routing(request, response);
+      else response.writeHead(403, { "content-type": "application/json" }).end(errorBody(reason));
+    });
+    this.#server.on("upgrade", (request, socket: Socket, head) => {
+      const reason = refusal(request);
+      if (reason !== undefined) return void socket.end(`HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n`);
+      this.#streams.add(socket);
+      socket.once("close", () => this.#streams.delete(socket));
+      routeUpgrade(routing, request, socket, head);
+    });
+    this.#server.on("clientError", (_error, socket) => {
+      if (!socket.writable) return void socket.destroy();
+      // Go's words for what does not parse as HTTP.
+      const head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n";
+      socket.end(`${head}400 Bad Request`);
+    });
+  }
+}
+
+function createServer(address: ListenAddress): Server {
+  const options: ServerOptions<typeof DockerRequest, typeof DockerResponse> = {
+    IncomingMessage: DockerRequest,
+    ServerResponse: DockerResponse,
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: 0,
+    keepAliveTimeout: 0,
+  };
+  const tls = address.kind === "tcp" ? address.tls : undefined;
+  const server = tls === undefined ? createHttpServer(options) : createHttpsServer({ ...tls, ...options });
+  // A client that sends its request and closes its side still gets the answer, as from Go.
+  return Object.assign(server, { httpAllowHalfOpen: true });
+}
+
+function listen(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(listenOptions(address), () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function listenOptions(address: ListenAddress): ListenOptions & { fd?: number } {
+  switch (address.kind) {
+    case "unix":
+      return { path: address.path };
+    case "tcp":
+      return { host: address.host, port: address.port };
+    case "fd":
+      return { fd: address.fd };
+    default:
+      return address satisfies never;
+  }
+}
+
+/** Until here only root could connect: a new socket is writable for its owner alone. */
+async function restrict({ path, gid, mode }: ListenAddress & { kind: "unix" }): Promise<void> {
+  await chown(path, 0, gid);
+  await chmod(path, mode);
+}
+
+/** On TCP a browser on this host could be made to talk to us; a unix socket it cannot open. */
+function refusalFor(address: ListenAddress): (request: IncomingMessage) => string | undefined {
+  if (address.kind !== "tcp") return () => undefined;
+  const names = new Set(["localhost", hostname().toLowerCase()]);
+  if (isIP(address.host) === 0) names.add(address.host.toLowerCase());
+  return (request) => foreignPage(request.headers, names);
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { EngineError } from "#base/errors";
+import type { Engine, LogOptions } from "#engine";
+import { streamType } from "../../hijack.ts";
+import { timestamp } from "../../params.ts";
+import { sendStream } from "../../stream.ts";
+import type { Named } from "../../urls.ts";
+
+export function logsRoute(app: FastifyInstance, { containers }: Engine): void {
+  app.get<Named>("/containers/:name/logs", async (request, reply) => {
+    const { isTty, stream } = containers.logs(request.params.name, logOptions(request), request.clientGone);
+    reply.header("content-type", streamType(request, isTty));
+    return sendStream(reply, stream);
+  });
+}
+
+function logOptions({ form }: Pick<FastifyRequest, "form">): LogOptions {
+  const [stdout, stderr] = [form.bool("stdout"), form.bool("stderr")];
+  if (!stdout && !stderr)
+    throw new EngineError("invalidParameter", "Bad parameters: you must choose at least one stream");
+  return {
+    stdout,
+    stderr,
+    follow: form.bool("follow"),
+    timestamps: form.bool("timestamps"),
+    details: form.bool("details"),
+    since: timestamp(form.get("since")),
+    until: timestamp(form.get("until")),
+    tail: parseTail(form.get("tail")),
+  };
+}
+
+/** Whatever is no number means all lines, and so does a negative one. */
+function parseTail(text: string): number | undefined {
+  return /^\+?[0-9]+$/.test(text) ? Number(text) : undefined;
+}

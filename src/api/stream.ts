@@ -1,0 +1,63 @@
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { FastifyReply } from "fastify";
+import type { Static, TSchema } from "#api-schema/go";
+import { encode } from "./encode.ts";
+
+/**
+ * Sends what a stream yields, headers at once: a client of `logs -f` or `events` may wait for them longer than for data.
+ * A source that fails has nothing to say any more, so the connection is cut and the client sees that it is not the end.
+ */
+export async function sendStream(reply: FastifyReply, source: Readable): Promise<FastifyReply> {
+  sendHeaders(reply);
+  try {
+    await pipeline(source, reply.raw);
+  } catch (error) {
+    reply.server.apiLog.debug({ url: reply.request.routeOptions.url, err: error }, "stream cut off");
+    reply.raw.destroy();
+  }
+  return reply;
+}
+
+/** One JSON value a line, each flushed, until the source ends or the client has gone. */
+export async function sendLines<T extends TSchema>(
+  reply: FastifyReply,
+  schema: T,
+  values: AsyncIterable<Static<T>>,
+): Promise<FastifyReply> {
+  sendHeaders(reply);
+  const { raw } = reply;
+  try {
+    for await (const value of values) {
+      if (raw.destroyed) break;
+      if (!raw.write(`${encode(schema, value, { escapeHtml: true })}\n`)) await drained(reply);
+    }
+  } catch (error) {
+    reply.server.apiLog.debug({ url: reply.request.routeOptions.url, err: error }, "stream cut off");
+  }
+  raw.end();
+  return reply;
+}
+
+/** Answers now; what follows goes to `reply.raw`, and no error can change the status. */
+export function sendHeaders(reply: FastifyReply): void {
+  reply.hijack();
+  const { raw } = reply;
+  raw.on("error", () => undefined);
+  raw.writeHead(raw.statusCode, reply.getHeaders());
+  raw.flushHeaders();
+}
+
+/** Until the client has read what was written, or has gone. */
+export function drained({ raw }: FastifyReply): Promise<void> {
+  if (raw.destroyed || !raw.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    const settle = () => {
+      raw.off("drain", settle);
+      raw.off("close", settle);
+      resolve();
+    };
+    raw.on("drain", settle);
+    raw.on("close", settle);
+  });
+}
