@@ -6,13 +6,15 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "#base/log";
 import {
+  bundleDirectory,
   type Container,
   type ContainerContext,
-  bundleDirectory,
   handleExit,
   lostExit,
   shimSocket,
+  shouldRestart,
   startContainer,
+  watchHealth,
   watchTask,
 } from "#engine";
 import { readExitRecord, Task } from "#runtime";
@@ -45,7 +47,7 @@ async function reconnect(context: ContainerContext, container: Container): Promi
   const found = await Task.connect(place);
   if (found === undefined) return false;
   const { task, state } = found;
-  if (state.status === "created") {
+  if (state.status === "created" || state.status === "creating") {
     // The daemon died between create and start; nothing has run yet.
     await task.delete();
     return false;
@@ -55,13 +57,16 @@ async function reconnect(context: ContainerContext, container: Container): Promi
   if (state.status !== "stopped") container.record.state.status = state.status;
   context.index.save(container);
   watchTask(context, container, task);
+  watchHealth(context, container, false);
   return true;
 }
 
 async function recordMissedExit(context: ContainerContext, container: Container): Promise<void> {
   const bundle = bundleDirectory(context.defaults, container.id);
   if (container.status === "restarting") {
-    await startContainer(context, container, { isManual: false }).catch(logged(context.log, "cannot restart a container"));
+    await startContainer(context, container, { isManual: false }).catch(
+      logged(context.log, "cannot restart a container"),
+    );
     return;
   }
   const exit = await readExitRecord(bundle);
@@ -75,15 +80,21 @@ async function recordMissedExit(context: ContainerContext, container: Container)
 async function startAgain(context: ContainerContext): Promise<void> {
   const wanted = context.index.list().filter(isWantedBack);
   for (const container of wanted) {
-    await startContainer(context, container, { isManual: false }).catch(logged(context.log, "cannot start a container"));
+    await startContainer(context, container, { isManual: false }).catch(
+      logged(context.log, "cannot start a container"),
+    );
   }
 }
 
 function isWantedBack({ status, record }: Container): boolean {
-  const { RestartPolicy: policy } = record.hostConfig;
-  if (status !== "exited" || !record.state.hasRun) return false;
-  if (policy.Name === "always") return true;
-  return policy.Name === "unless-stopped" && !record.state.hasBeenManuallyStopped;
+  const { hostConfig, state } = record;
+  if (status !== "exited" || !state.hasRun) return false;
+  if (hostConfig.RestartPolicy.Name === "always") return true;
+  return shouldRestart(hostConfig.RestartPolicy, {
+    exitCode: state.exitCode,
+    restartCount: state.restartCount,
+    isWanted: state.hasBeenManuallyStopped,
+  });
 }
 
 async function removeUnknownBundles(context: ContainerContext): Promise<void> {

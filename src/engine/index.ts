@@ -1,4 +1,38 @@
 /** The engine's door: the services that `src/api` calls and `src/daemon` builds. */
+import type { ContainerService } from "./container/service.ts";
+import type { Events } from "./events.ts";
+import type { ExecService } from "./exec/service.ts";
+import type { ImageService } from "./image/service.ts";
+import type { NetworkService } from "./network/service.ts";
+import type { SystemService } from "./system/service.ts";
+import type { VolumeService } from "./volume/service.ts";
+
+export { Container } from "./container/container.ts";
+export { ContainerIndex } from "./container/container-index.ts";
+export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";
+export { handleExit, lostExit, watchTask } from "./container/exit.ts";
+export { watchHealth } from "./container/health.ts";
 export type * from "./container/options.ts";
+export { bundleDirectory, containerDirectory, shimSocket } from "./container/paths.ts";
+export { shouldRestart } from "./container/restart-policy.ts";
+export { ContainerService } from "./container/service.ts";
+export { startContainer } from "./container/start.ts";
+export { stopContainer } from "./container/stop.ts";
 export { Events, type EventType, type WatchOptions } from "./events.ts";
+export type { Exec, ExecConfig } from "./exec/exec.ts";
+export { ExecService, type ExecStartOptions } from "./exec/service.ts";
 export { Filters, invalidFilter } from "./filters.ts";
+export { parseTime, parseUnixTime } from "./prune-filters.ts";
+export { type SystemFacts, SystemService } from "./system/service.ts";
+export type { ImageService, NetworkService, VolumeService };
+
+/** All services; each route uses the one of its area. */
+export interface Engine {
+  readonly containers: ContainerService;
+  readonly execs: ExecService;
+  readonly images: ImageService;
+  readonly networks: NetworkService;
+  readonly volumes: VolumeService;
+  readonly system: SystemService;
+  readonly events: Events;
+}

@@ -8,9 +8,9 @@ import { pump } from "../stream/pump.ts";
 import { StdcopyStrip } from "../stream/stdcopy-strip.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
+import { readContainerLogs } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
 import { isRestarting } from "./errors.ts";
-import { readContainerLogs } from "./container-logs.ts";
 import type { AttachOptions, AttachSession } from "./options.ts";
 
 /** Checks, and registers at once: a `start` that comes after this call waits until the client is connected. */

@@ -1,12 +1,13 @@
 import { mkdir } from "node:fs/promises";
 import { EngineError } from "#base/errors";
 import { type LogConfig, type ShimConfig, writeBundle } from "#runtime";
+import type { ContainerRecord } from "#storage";
 import type { Sandbox } from "../network/service.ts";
-import { buildSpec } from "../spec/index.ts";
+import { buildSpec, unmountSharedMemory } from "../spec/index.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
 import { shimLogConfig } from "./log-config.ts";
-import { bundleDirectory, containerDirectory, logPath, shimSocket } from "./paths.ts";
+import { bundleDirectory, logPath, shimSocket } from "./paths.ts";
 import { openUserFiles } from "./user-files.ts";
 
 export interface Bundle {
@@ -25,19 +26,24 @@ export async function prepareBundle(
   const directory = bundleDirectory(defaults, record.id);
   await using userFiles = await openUserFiles(context, container);
   const spec = await buildSpec({
+    ...defaults.spec,
     container: record,
     sandbox,
-    directory: containerDirectory(defaults, record.id),
     readFile: userFiles.read,
     host: context.host,
-    cgroupParent: defaults.cgroupParent,
-    initPath: defaults.initPath,
     findContainer: (reference) => context.index.find(reference)?.record,
     mounts: await context.volumes.resolve(record),
+    bundleOf: (id) => bundleDirectory(defaults, id),
   });
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await writeBundle(directory, { spec, shim: shimConfig(context, container) });
   return { directory, socket: shimSocket(defaults, record.id) };
+}
+
+/** After a run, or to undo a start. */
+export async function releaseSharedMemory(context: ContainerContext, record: ContainerRecord): Promise<void> {
+  if (record.hostConfig.IpcMode !== "shareable") return;
+  await unmountSharedMemory(record.id, (id) => bundleDirectory(context.defaults, id));
 }
 
 function shimConfig(context: ContainerContext, container: Container): ShimConfig {

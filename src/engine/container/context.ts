@@ -4,9 +4,10 @@ import type { Log } from "#base/log";
 import type { Spawner } from "#runtime";
 import type { Storage } from "#storage";
 import type { Events } from "../events.ts";
+import type { Exec } from "../exec/exec.ts";
 import type { ImageService } from "../image/service.ts";
 import type { NetworkService } from "../network/service.ts";
-import type { HostInfo } from "../spec/host-info.ts";
+import type { HostInfo, SpecDefaults } from "../spec/index.ts";
 import type { VolumeService } from "../volume/service.ts";
 import type { ContainerIndex } from "./container-index.ts";
 
@@ -23,12 +24,15 @@ export interface ContainerDefaults {
   readonly execRoot: string;
   readonly runtimes: Readonly<Record<string, RuntimeEntry>>;
   readonly defaultRuntime: string;
+  /** `HostConfig.Runtime` of a container that asked for none: "runc", for which our launcher stands in. */
+  readonly shownRuntime: string;
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
-  /** Our own /sbin/docker-init. */
-  readonly initPath: string;
-  readonly isInitDefault: boolean;
-  readonly cgroupParent: string;
+  readonly spec: SpecDefaults;
+  /** "" for the host's default: "host" on cgroup v1, "private" on v2. */
+  readonly cgroupnsMode: "" | "host" | "private";
+  readonly ipcMode: "private" | "shareable";
+  readonly shmSizeBytes: number;
   readonly isExperimental: boolean;
   readonly stopTimeoutSeconds: number;
 }
@@ -41,6 +45,8 @@ export interface ContainerContext {
   readonly networks: NetworkService;
   readonly volumes: VolumeService;
   readonly spawner: Spawner;
+  /** Every exec of every container, by id. */
+  readonly execs: Map<string, Exec>;
   readonly events: Events;
   readonly locks: Locks;
   readonly clock: Clock;

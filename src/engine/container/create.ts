@@ -92,7 +92,10 @@ function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord
     path: prepared.path,
     args: prepared.args,
     imageId: prepared.image.id,
-    config: config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode) ? { ...config, Hostname: id.slice(0, 12) } : config,
+    config:
+      config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode)
+        ? { ...config, Hostname: id.slice(0, 12) }
+        : config,
     runtime: runtimeOf(context, options.request.HostConfig?.Runtime ?? ""),
     hostConfig,
     mounts,
@@ -128,4 +131,3 @@ const newState = (): ContainerState => ({
   hasRun: false,
   health: null,
 });
-

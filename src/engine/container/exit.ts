@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { formatTime } from "#base/clock";
 import { errnoOf, isKind } from "#base/errors";
 import type { ExitRecord, Task } from "#runtime";
+import { releaseSharedMemory } from "./bundle.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -27,9 +28,16 @@ export function watchTask(context: ContainerContext, container: Container, task:
 }
 
 /** The shim was killed: nobody supervises what it started, so that is ended too, and counts as killed. */
-async function handleLostShim(context: ContainerContext, container: Container, task: Task, error: unknown): Promise<void> {
+async function handleLostShim(
+  context: ContainerContext,
+  container: Container,
+  task: Task,
+  error: unknown,
+): Promise<void> {
   context.log.error({ id: container.id, err: error }, "lost the shim of a container");
-  await context.spawner.clean(task.bundle).catch((err: unknown) => context.log.warn({ id: container.id, err }, "cannot clean up"));
+  await context.spawner
+    .clean(task.bundle)
+    .catch((err: unknown) => context.log.warn({ id: container.id, err }, "cannot clean up"));
   await handleExit(context, container, lostExit(context));
 }
 
@@ -87,7 +95,11 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
 /** Gives back what a run holds. What cannot be given back is logged, and found again at the daemon's next start. */
 async function release(context: ContainerContext, container: Container): Promise<void> {
   const { record } = container;
-  const given = await Promise.allSettled([context.networks.detach(record), context.volumes.release(record.id)]);
+  const given = await Promise.allSettled([
+    context.networks.detach(record),
+    context.volumes.release(record.id),
+    releaseSharedMemory(context, record),
+  ]);
   for (const result of given) {
     if (result.status === "rejected")
       context.log.warn({ id: record.id, err: result.reason }, "cannot release a resource");

@@ -57,7 +57,7 @@ async function endRun(context: ContainerContext, container: Container, isForced:
 async function destroy(context: ContainerContext, container: Container, withVolumes: boolean): Promise<void> {
   if (container.isRemoved) return;
   const { record } = container;
-  await context.networks.forget(record);
+  await context.networks.detach(record);
   container.moveTo("removing");
   context.index.delete(container);
   container.isRemoved = true;

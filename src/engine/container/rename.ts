@@ -20,6 +20,6 @@ export async function renameContainer(context: ContainerContext, container: Cont
   } finally {
     context.index.release(name);
   }
-  await context.networks.rename(container.record, oldName);
+  context.networks.rename(container.record);
   emitContainerEvent(context, container, "rename", { oldName: `/${oldName}` });
 }

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { ContainerInspect } from "#api-schema/container-inspect";
 import type { ContainerSummary } from "#api-schema/container-summary";
 import { EngineError, messageOf } from "#base/errors";
-import type { Filters } from "../filters.ts";
+import { Filters } from "../filters.ts";
 import { getArchive, putArchive, statPath } from "./archive.ts";
 import { attachContainer } from "./attach.ts";
 import { type Change, containerChanges } from "./changes.ts";
@@ -31,8 +31,8 @@ import type {
   WaitResult,
 } from "./options.ts";
 import { pauseContainer, unpauseContainer } from "./pause.ts";
-import type { ContainerTop } from "./ps/format.ts";
 import { type PruneReport, pruneContainers } from "./prune.ts";
+import type { ContainerTop } from "./ps/format.ts";
 import { removeContainer } from "./remove.ts";
 import { renameContainer } from "./rename.ts";
 import { resizeContainer } from "./resize.ts";
@@ -133,6 +133,11 @@ export class ContainerService {
 
   list(options: ListOptions): Promise<ContainerSummary[]> {
     return listContainers(this.#context, options);
+  }
+
+  /** Every container with the size of its writable layer. */
+  diskUsage(): Promise<ContainerSummary[]> {
+    return listContainers(this.#context, { all: true, limit: 0, size: true, filters: new Filters() });
   }
 
   top(reference: string, psArguments: string): Promise<ContainerTop> {

@@ -4,11 +4,12 @@
  */
 import { EngineError } from "#base/errors";
 import { Task } from "#runtime";
-import { prepareBundle } from "./bundle.ts";
+import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { watchTask } from "./exit.ts";
+import { watchHealth } from "./health.ts";
 import { containerDirectory } from "./paths.ts";
 import { removeContainer } from "./remove.ts";
 import { type StartFailure, startFailureOf } from "./start-failure.ts";
@@ -78,6 +79,7 @@ async function launch(context: ContainerContext, container: Container): Promise<
   record.sandboxId = sandbox.id;
   record.sandboxKey = sandbox.key;
 
+  undo.defer(() => releaseSharedMemory(context, record));
   const { directory, socket } = await prepareBundle(context, container, sandbox);
   const task = await Task.create({ bundle: directory, socketPath: socket }, context.spawner);
   undo.defer(() => task.delete());
@@ -96,4 +98,5 @@ function setRunning(context: ContainerContext, container: Container, task: Task,
   context.index.save(container);
   emitContainerEvent(context, container, "start");
   watchTask(context, container, task);
+  watchHealth(context, container, true);
 }

@@ -1,4 +1,4 @@
-import { readFile, readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
 import type { ContainerIndex } from "../container/container-index.ts";
@@ -70,11 +70,14 @@ export async function systemInfo({ index, images, events, host, facts }: SystemP
     Isolation: "",
     InitBinary: "docker-init",
     Containerd: { Address: "", Namespaces: { Containers: "", Plugins: "" } },
-    ContainerdCommit: { ID: "" },
-    RuncCommit: { ID: facts.gitCommit },
-    InitCommit: { ID: facts.gitCommit },
+    ContainerdCommit: commit(""),
+    RuncCommit: commit(facts.gitCommit),
+    InitCommit: commit(facts.gitCommit),
     SecurityOptions: securityOptions(host, facts),
-    FirewallBackend: { Driver: "nftables" },
+    ProductLicense: "",
+    DefaultAddressPools: facts.defaultAddressPools.map(({ base, size }) => ({ Base: base, Size: size })),
+    FirewallBackend: { Driver: "nftables", Info: null },
+    DiscoveredDevices: null,
     CDISpecDirs: [...facts.cdiSpecDirs],
     Warnings: [...cgroup.warnings],
   };
@@ -115,10 +118,12 @@ function registryConfig(facts: SystemFacts): SystemInfo["RegistryConfig"] {
 function runtimesOf(facts: SystemFacts): SystemInfo["Runtimes"] {
   const entries = Object.entries(facts.runtimes).map(([name, { path, args }]) => [
     name,
-    { path, ...(args.length === 0 ? {} : { runtimeArgs: [...args] }) },
+    { path, runtimeArgs: args.length === 0 ? null : [...args], runtimeType: "", options: null, status: null },
   ]);
   return Object.fromEntries(entries);
 }
+
+const commit = (id: string) => ({ ID: id, Expected: "" });
 
 const inactiveSwarm = {
   NodeID: "",

@@ -1,11 +1,11 @@
 import type { DiskUsage, SystemInfo, SystemVersion } from "#api-schema/system";
 import { EngineError } from "#base/errors";
 import type { ContainerIndex } from "../container/container-index.ts";
+import type { ContainerService } from "../container/service.ts";
 import type { Events } from "../events.ts";
 import type { ImageService } from "../image/service.ts";
 import type { HostInfo } from "../spec/host-info.ts";
 import type { VolumeService } from "../volume/service.ts";
-import type { ContainerService } from "../container/service.ts";
 import { systemInfo } from "./info.ts";
 import { systemVersion } from "./version.ts";
 
@@ -70,7 +70,7 @@ export class SystemService {
     const { containers, images, volumes } = this.#parts;
     const [imageUsage, containerUsage, volumeUsage] = await Promise.all([
       wants("image") ? images.diskUsage() : undefined,
-      wants("container") ? containers.diskUsage(signal) : undefined,
+      wants("container") ? containers.diskUsage() : undefined,
       wants("volume") ? volumes.diskUsage(signal) : undefined,
     ]);
     return {
@@ -79,6 +79,7 @@ export class SystemService {
       Containers: containerUsage ?? null,
       Volumes: volumeUsage ?? null,
       BuildCache: wants("build-cache") ? [] : null,
+      BuilderSize: 0,
     };
   }
 }

@@ -1,0 +1,79 @@
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import type { ContainerDefaults, RuntimeEntry, SystemFacts } from "#engine";
+import type { DaemonConfig } from "./config.ts";
+import { nativeBinary } from "./paths.ts";
+
+/** The name under which our own launcher can be asked for. */
+const ownRuntime = "minirun";
+/** What clients see, and ask for, when nobody chose a runtime: the drop-in answers to the name it stands in for. */
+const shownRuntime = "runc";
+
+/**
+ * Ours, runc and those of `--add-runtime`. `--runtime runc` means the real one where the host has it, and ours where not:
+ * docs/decisions/0006-runtime-names.md.
+ */
+export function runtimesOf(config: DaemonConfig): Readonly<Record<string, RuntimeEntry>> {
+  const own = { path: nativeBinary("minirun"), args: [] };
+  const runc = findInPath("runc");
+  return {
+    [ownRuntime]: own,
+    runc: runc === undefined ? own : { path: runc, args: [] },
+    "io.containerd.runc.v2": runc === undefined ? own : { path: runc, args: [] },
+    ...config.runtimes,
+  };
+}
+
+function findInPath(name: string): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+}
+
+export function containerDefaults(config: DaemonConfig): ContainerDefaults {
+  return {
+    dataRoot: config.dataRoot,
+    execRoot: config.execRoot,
+    runtimes: runtimesOf(config),
+    defaultRuntime: config.defaultRuntime ?? ownRuntime,
+    shownRuntime: config.defaultRuntime ?? shownRuntime,
+    logDriver: config.logDriver,
+    logOptions: config.logOptions,
+    spec: {
+      cgroupParent: config.cgroupParent,
+      initPath: config.initPath === "" ? nativeBinary("minidock-init") : config.initPath,
+      isInitDefault: config.hasInitByDefault,
+      hasNoNewPrivileges: config.hasNoNewPrivileges,
+      ulimits: config.defaultUlimits,
+      seccompProfile: config.seccompProfile === "builtin" ? "" : config.seccompProfile,
+    },
+    cgroupnsMode: config.defaultCgroupnsMode,
+    ipcMode: config.defaultIpcMode,
+    shmSizeBytes: config.defaultShmSizeBytes,
+    isExperimental: config.isExperimental,
+    stopTimeoutSeconds: 10,
+  };
+}
+
+export function systemFacts(config: DaemonConfig, identity: { id: string; backingFilesystem: string }): SystemFacts {
+  return {
+    ...identity,
+    version: packageVersion,
+    gitCommit: buildCommit,
+    buildTime: buildTime,
+    minApiVersion: config.minApiVersion,
+    dataRoot: config.dataRoot,
+    labels: config.labels,
+    isDebug: config.isDebug,
+    isExperimental: config.isExperimental,
+    isLiveRestoreEnabled: config.isLiveRestoreEnabled,
+    loggingDriver: config.logDriver,
+    defaultRuntime: config.defaultRuntime ?? shownRuntime,
+    runtimes: runtimesOf(config),
+    registryMirrors: config.registryMirrors,
+    insecureRegistries: config.insecureRegistries,
+    proxies: config.proxies,
+    defaultAddressPools: config.defaultAddressPools,
+    cdiSpecDirs: config.cdiSpecDirs,
+    seccompProfile: config.seccompProfile,
+  };
+}

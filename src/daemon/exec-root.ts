@@ -1,0 +1,38 @@
+import { mkdir, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, umount2 } from "#native";
+
+/**
+ * Makes the exec root ready: its folders, and private, so that what shims mount below it in their own mount namespaces never
+ * travels to the host's. On a host where `/` is shared (systemd) that takes a bind mount of the folder on itself, which stays
+ * while containers run without the daemon, and goes with the last of them.
+ */
+export async function holdExecRoot(execRoot: string, hasTasks: () => boolean): Promise<AsyncDisposable> {
+  await mkdir(execRoot, { recursive: true, mode: 0o710 });
+  const path = await realpath(execRoot);
+  const before = mountOf(await readFile("/proc/self/mountinfo", "utf8"), path);
+  if (before.isShared) {
+    mount({ source: path, target: path, type: "", flags: MS_BIND, options: "" });
+    mount({ source: "", target: path, type: "", flags: MS_PRIVATE, options: "" });
+  }
+  for (const folder of ["containers", "shims"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
+  const isOurs = before.isShared || before.mountPoint === path;
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if (isOurs && !hasTasks()) umount2(path, MNT_DETACH);
+    },
+  };
+}
+
+/** The mount that a path lies on, and whether it is shared: the longest mount point that is a prefix of it, the last of equals. */
+export function mountOf(mountinfo: string, path: string): { mountPoint: string; isShared: boolean } {
+  let found = { mountPoint: "", isShared: false };
+  for (const line of mountinfo.split("\n")) {
+    const [, , , , mountPoint = "", , ...optional] = line.split(" ");
+    const isAbove = mountPoint === "/" || path === mountPoint || path.startsWith(`${mountPoint}/`);
+    if (mountPoint === "" || !isAbove || mountPoint.length < found.mountPoint.length) continue;
+    const fields = optional.slice(0, optional.indexOf("-"));
+    found = { mountPoint, isShared: fields.some((field) => field.startsWith("shared:")) };
+  }
+  return found;
+}

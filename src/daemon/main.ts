@@ -1,0 +1,54 @@
+/**
+ * The composition root: the only place that constructs services. The order of a start: the fork helper while the heap is small,
+ * the database (which locks the data root), what still runs, the listeners; then what can wait.
+ */
+import { createServer } from "#api";
+import { systemClock } from "#base/clock";
+import { Locks } from "#base/locks";
+import { createLog, type Log } from "#base/log";
+import {
+  type ContainerContext,
+  ContainerIndex,
+  ContainerService,
+  createImageService,
+  createNetworkService,
+  createVolumeService,
+  detectHost,
+  type Engine,
+  Events,
+  ExecService,
+  SystemService,
+} from "#engine";
+import { Registry } from "#registry";
+import { Spawner } from "#runtime";
+import { openStorage } from "#storage";
+import type { DaemonConfig } from "./config.ts";
+import { containerDefaults, systemFacts } from "./defaults.ts";
+import { holdExecRoot } from "./exec-root.ts";
+import { listenAddresses } from "./listeners.ts";
+import { nativeBinary } from "./paths.ts";
+import { holdPidfile } from "./pidfile.ts";
+import { takeOver } from "./reconcile.ts";
+import { stopContainers } from "./shutdown.ts";
+
+/** A running engine; disposing it is `systemctl stop docker`. */
+export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable> {
+  await using parts = new AsyncDisposableStack();
+  const log = createLog(config.isDebug ? "debug" : config.logLevel);
+  parts.use(await holdPidfile(config.pidfile));
+  const spawner = parts.use(await Spawner.start({ binary: nativeBinary("minispawn"), log }));
+  parts.use(await holdExecRoot(config.execRoot));
+  const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
+
+  const { engine, context } = await buildEngine(config, { spawner, storage, log });
+  parts.defer(() => engine.networks.shutdown());
+  parts.defer(() => stopContainers(context, config));
+
+  const finish = await takeOver(context);
+  const server = parts.use(await createServer({ engine, log, ...systemFacts(config) }));
+  for (const address of await listenAddresses(config)) await server.listen(address);
+  log.info({ hosts: config.hosts }, "API listen");
+  await finish();
+  const running = parts.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}

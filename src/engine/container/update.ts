@@ -1,0 +1,81 @@
+import type { HostConfig, Resources } from "#api-schema/container-config";
+import { EngineError, messageOf } from "#base/errors";
+import { linuxResources } from "../spec/index.ts";
+import type { Container } from "./container.ts";
+import { emitContainerEvent } from "./container-events.ts";
+import type { ContainerContext } from "./context.ts";
+import type { UpdateRequest } from "./options.ts";
+import { validateUpdate } from "./validate-update.ts";
+
+/** Changes limits (at once, if it runs) and the restart policy. A zero value means "leave as it is". */
+export async function updateContainer(
+  context: ContainerContext,
+  container: Container,
+  request: UpdateRequest,
+): Promise<{ Warnings: string[] }> {
+  const { record } = container;
+  const warnings = validateUpdate(request, context.host);
+  const before = record.hostConfig;
+  try {
+    if (container.isRemovalInProgress || container.status === "dead") {
+      throw new EngineError("conflict", 'container is marked for removal and cannot be "update"');
+    }
+    record.hostConfig = merged(before, request);
+    context.index.save(container);
+    const isLive = container.task !== undefined && container.status !== "restarting";
+    if (isLive) await container.task?.update(linuxResources(record.hostConfig, context.host));
+  } catch (error) {
+    record.hostConfig = before;
+    context.index.save(container);
+    const kind = error instanceof EngineError ? error.kind : "system";
+    throw new EngineError(kind, `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
+  }
+  emitContainerEvent(context, container, "update");
+  return { Warnings: warnings };
+}
+
+const conflicts: readonly { when: (asked: UpdateRequest, is: HostConfig) => boolean; message: string }[] = [
+  {
+    when: (asked, is) => asked.NanoCpus > 0 && is.CpuPeriod > 0,
+    message: "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set",
+  },
+  {
+    when: (asked, is) => asked.NanoCpus > 0 && is.CpuQuota > 0,
+    message: "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set",
+  },
+  {
+    when: (asked, is) => asked.CpuPeriod > 0 && is.NanoCpus > 0,
+    message: "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set",
+  },
+  {
+    when: (asked, is) => asked.CpuQuota > 0 && is.NanoCpus > 0,
+    message: "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set",
+  },
+  {
+    when: (asked, is) => asked.Memory > is.MemorySwap && asked.MemorySwap === 0,
+    message:
+      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+  },
+  {
+    when: (asked, is) => is.AutoRemove && asked.RestartPolicy.Name !== "" && asked.RestartPolicy.Name !== "no",
+    message: "Restart policy cannot be updated because AutoRemove is enabled for the container",
+  },
+];
+
+/** moby container/container_unix.go, UpdateContainer. */
+function merged(before: HostConfig, request: UpdateRequest): HostConfig {
+  const conflict = conflicts.find(({ when }) => when(request, before));
+  if (conflict !== undefined) throw new EngineError("conflict", conflict.message);
+  const after: HostConfig = { ...before, ...nonZero(request) };
+  return request.RestartPolicy.Name === "" ? after : { ...after, RestartPolicy: request.RestartPolicy };
+}
+
+const updatable = [
+  "CpuShares", "Memory", "NanoCpus", "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime",
+  "CpusetCpus", "CpusetMems", "MemoryReservation", "MemorySwap", "PidsLimit",
+] as const satisfies readonly (keyof Resources)[];
+
+function nonZero(request: Resources): Partial<HostConfig> {
+  const entries = updatable.map((field) => [field, request[field]] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== 0 && value !== "" && value !== null));
+}
