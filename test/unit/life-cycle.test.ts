@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { mountOf } from "../../src/daemon/exec-root.ts";
+import { RestartBackoff, shouldRestart } from "../../src/engine/container/restart-policy.ts";
+import { parseSignal } from "../../src/engine/container/signals.ts";
+import { parseTime } from "../../src/engine/prune-filters.ts";
+
+const policy = (Name: string, MaximumRetryCount = 0) => ({ Name, MaximumRetryCount });
+const ended = (exitCode: number, restartCount = 0, isWanted = false) => ({ exitCode, restartCount, isWanted });
+
+test("restart policy: on-failure counts, always and unless-stopped go on until they are told to stop", () => {
+  assert.equal(shouldRestart(policy("no"), ended(1)), false);
+  assert.equal(shouldRestart(policy(""), ended(1)), false);
+  assert.equal(shouldRestart(policy("on-failure"), ended(0)), false);
+  assert.equal(shouldRestart(policy("on-failure", 2), ended(1, 1)), true);
+  assert.equal(shouldRestart(policy("on-failure", 2), ended(1, 2)), false);
+  assert.equal(shouldRestart(policy("always"), ended(0, 99)), true);
+  assert.equal(shouldRestart(policy("always"), ended(0, 0, true)), false);
+  assert.equal(shouldRestart(policy("unless-stopped"), ended(0)), true);
+});
+
+test("restart policy: the pause doubles up to a minute, and a long run resets it", () => {
+  const backoff = new RestartBackoff();
+  assert.deepEqual(
+    [0, 0, 0].map((ms) => backoff.next(ms)),
+    [100, 200, 400],
+  );
+  for (let n = 0; n < 20; n++) backoff.next(0);
+  assert.equal(backoff.next(0), 60_000);
+  assert.equal(backoff.next(10_000), 100);
+});
+
+test("signals: names with and without SIG, numbers, real-time ones", () => {
+  assert.equal(parseSignal("KILL"), 9);
+  assert.equal(parseSignal("sigterm"), 15);
+  assert.equal(parseSignal("2"), 2);
+  assert.equal(parseSignal("RTMIN+3"), 37);
+  assert.equal(parseSignal("SIGRTMAX-1"), 63);
+  for (const text of ["BOGUS", "0", "", "-1", "RTMIN+99"]) assert.throws(() => parseSignal(text), /invalid signal/);
+  assert.throws(() => parseSignal("99"), { message: "the linux daemon does not support signal 99" });
+});
+
+test("times: unix seconds with fraction, durations before now, and dates", () => {
+  const now = 1_700_000_000_000_000_000n;
+  assert.equal(parseTime("1700000000.123456789", now), 1_700_000_000_123_456_789n);
+  assert.equal(parseTime("10m", now), now - 600_000_000_000n);
+  assert.equal(parseTime("1h30m", now), now - 5_400_000_000_000n);
+  assert.equal(parseTime("2023-11-14T22:13:20Z", now), now);
+  assert.equal(parseTime("2023-11-14T22:13:20", now), now);
+  assert.equal(parseTime("2023-11-14", now), 1_699_920_000_000_000_000n);
+  assert.equal(parseTime("bogus", now), undefined);
+});
+
+test("exec root: the mount that a path lies on is the longest prefix, and the last of equals", () => {
+  const mountinfo = [
+    "1 0 8:1 / / rw shared:1 - ext4 /dev/vda rw",
+    "2 1 0:5 / /run rw shared:2 - tmpfs tmpfs rw",
+    "3 2 0:5 / /run/minidock rw - tmpfs tmpfs rw",
+    "",
+  ].join("\n");
+  assert.deepEqual(mountOf(mountinfo, "/run/minidock"), { mountPoint: "/run/minidock", isShared: false });
+  assert.deepEqual(mountOf(mountinfo, "/run/minidocks"), { mountPoint: "/run", isShared: true });
+  assert.deepEqual(mountOf(mountinfo, "/srv"), { mountPoint: "/", isShared: true });
+});
