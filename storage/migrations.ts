@@ -36,6 +36,7 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX images_by_parent ON images (parent);
   CREATE INDEX images_by_top_chain_id ON images (top_chain_id);
+  CREATE INDEX images_by_manifest_digest ON images (manifest_digest);
 
   CREATE TABLE image_references (
     reference TEXT PRIMARY KEY,

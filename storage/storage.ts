@@ -1,10 +1,23 @@
+import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import type { Log } from "#base/log";
-import type { ContainerTable } from "./records/containers.ts";
-import type { DistributionTable } from "./records/distribution.ts";
-import type { DocumentTable } from "./records/documents.ts";
-import type { ImageTable } from "./records/images.ts";
-import type { ReferenceTable } from "./records/references.ts";
-import type { Archive, ContentStore, LayerStore, SnapshotStore } from "./types.ts";
+import { TreeArchive } from "./archive/archive.ts";
+import { FileContentStore } from "./content/store.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { collect, sweep } from "./gc.ts";
+import { OverlayLayerStore } from "./layers/store.ts";
+import { LayerTable } from "./layers/table.ts";
+import { Layout } from "./layout.ts";
+import { SnapshotNumbers } from "./numbers.ts";
+import { ContainerTable } from "./records/containers.ts";
+import { DistributionTable } from "./records/distribution.ts";
+import { DocumentTable } from "./records/documents.ts";
+import { ImageTable } from "./records/images.ts";
+import { ReferenceTable } from "./records/references.ts";
+import { OverlaySnapshotStore } from "./snapshots/store.ts";
+import { Trash } from "./trash.ts";
+import type { Archive, Collected, ContentStore, LayerStore, SnapshotStore } from "./types.ts";
+import { WorkerPool } from "./workers/pool.ts";
 
 export interface Records {
   readonly images: ImageTable;
@@ -29,10 +42,53 @@ export interface Storage extends AsyncDisposable {
   readonly archive: Archive;
   /** All of it or nothing. `work` must not await. */
   transaction<T>(work: () => T): T;
-  /** Drops layers and blobs that no image, container, layer or holder refers to. The number of bytes of the blobs. */
-  collect(): Promise<{ blobs: number; layers: number; bytes: number }>;
+  /** Drops layers and blobs that no image, container, layer or holder refers to. */
+  collect(): Promise<Collected>;
 }
 
-export function openStorage(_options: StorageOptions): Promise<Storage> {
-  throw new Error("being written");
+/** Clients may be slow: their archives must not take the threads that pulls need. */
+const maxStreams = 32;
+
+/**
+ * Opens the store of one data root, makes it where there is none, and removes what a crash left. Throws when another daemon
+ * has it open. Disposing of it waits until the background work has ended.
+ */
+export async function openStorage({ dataRoot, execRoot, log }: StorageOptions): Promise<Storage> {
+  await using undo = new AsyncDisposableStack();
+  const layout = new Layout(dataRoot);
+  await layout.create();
+  await mkdir(execRoot, { recursive: true, mode: 0o710 });
+  const { database } = undo.use(openDatabase(dataRoot));
+  const pool = undo.use(new WorkerPool(Math.max(2, availableParallelism())));
+  const streams = undo.use(new WorkerPool(maxStreams));
+  const trash = new Trash(layout.tmp, pool, log);
+  undo.defer(() => trash.settled());
+  const content = await FileContentStore.open(layout.content, database);
+  const numbers = new SnapshotNumbers(database, layout);
+  const layers = new OverlayLayerStore({ table: new LayerTable(database), content, layout, numbers, pool, trash, log });
+  const archive = new TreeArchive(streams);
+  const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot };
+  const snapshots = await OverlaySnapshotStore.open(parts);
+  await sweep({ database, content, layers, snapshots, layout, trash });
+  const owned = undo.move();
+  return {
+    content,
+    layers,
+    snapshots,
+    archive,
+    records: openRecords(database),
+    transaction: (work) => database.transaction(work)(),
+    collect: () => collect({ database, content, layers }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function openRecords(database: Database): Records {
+  return {
+    images: new ImageTable(database),
+    references: new ReferenceTable(database),
+    distribution: new DistributionTable(database),
+    containers: new ContainerTable(database),
+    documents: (kind) => new DocumentTable(database, kind),
+  };
 }

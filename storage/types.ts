@@ -151,8 +151,11 @@ export interface SnapshotStore {
   changes(containerId: Id, signal?: AbortSignal): Promise<Change[]>;
   /** The writable layer as a layer tar, whiteouts included. Pause the container for a consistent one. */
   diffTar(containerId: Id): Readable;
-  /** Of a container that does not run: two mounts of one writable layer are undefined behaviour (kernel, overlayfs.rst). */
-  mount(containerId: Id): Promise<MountedSnapshot>;
+  /**
+   * A writable one only of a container that does not run: two mounts that write to one layer are undefined behaviour (kernel,
+   * overlayfs.rst). A read-only one stacks the writable layer as a lower one, and may stand beside the container's own.
+   */
+  mount(containerId: Id, options?: { isReadOnly?: boolean }): Promise<MountedSnapshot>;
 }
 
 export interface PackOptions {
@@ -162,6 +165,8 @@ export interface PackOptions {
   readonly whiteouts?: "overlay";
   /** Which extended attributes go in: file capabilities only (default, as moby), or user.* and ACLs too. */
   readonly xattrs?: "capability" | "all";
+  /** Whole seconds (default, as moby), or as they are. */
+  readonly times?: "seconds" | "nanoseconds";
   readonly owner?: Owner;
   /** Mount points below the top are empty: what another mount shows is left out. */
   readonly isOneFileSystem?: boolean;
@@ -187,4 +192,12 @@ export interface Archive {
   unpack(rootFd: number, path: PathBytes, tar: Readable, options?: UnpackOptions): Promise<void>;
   /** Copies what is in the directory `path` into the directory `targetPath` below `targetFd`: owners, xattrs, times and links too. */
   copy(rootFd: number, path: PathBytes, targetFd: number, targetPath: PathBytes, signal?: AbortSignal): Promise<void>;
+}
+
+/** What `Storage.collect` removed. */
+export interface Collected {
+  readonly layers: number;
+  readonly blobs: number;
+  /** Of the blobs. */
+  readonly bytes: number;
 }

@@ -176,8 +176,7 @@ class Packer {
       type,
       linkname: type === "symlink" ? readlinkat(fd, "") : nothing,
       mode: stat.mode & 0o7777,
-      // Whole seconds, as moby: every older reader of layers keeps them.
-      mtime: { seconds: stat.mtime.seconds, nanoseconds: 0 },
+      mtime: this.#options.times === "nanoseconds" ? stat.mtime : { ...stat.mtime, nanoseconds: 0 },
       deviceMajor: type === "char" || type === "block" ? stat.rdevMajor : 0,
       deviceMinor: type === "char" || type === "block" ? stat.rdevMinor : 0,
       xattrs: type === "file" || type === "directory" ? this.#xattrs(fd) : plain.xattrs,

@@ -268,8 +268,8 @@ function worded(operation: string, place: Place, error: unknown): unknown {
 }
 
 function writeFile(file: OpenFile, chunk: Buffer): void {
-  if (file.entry.sparse === undefined) return writeAt(file, chunk);
-  writeSparse(file, file.entry.sparse, chunk);
+  if (file.entry.sparse === undefined) writeAt(file, chunk);
+  else writeSparse(file, file.entry.sparse, chunk);
 }
 
 function writeAt(file: OpenFile, chunk: Buffer): void {

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import {
+  AT_FDCWD,
   AT_REMOVEDIR,
   fchmodat,
   fdPath,
@@ -96,26 +97,47 @@ function makeImplied(parentFd: number, name: Buffer): void {
   }
 }
 
-/** Removes what `name` is, whatever it is, without ever following a link. Missing is fine. */
-export function removeTree(parentFd: number, name: Uint8Array): void {
+/** How much one call may do. */
+export interface Allowance {
+  entries: number;
+}
+
+/**
+ * Removes what `name` is, whatever it is, without ever following a link. Missing is fine. False: the allowance has run out
+ * and something is left.
+ */
+export function removeTree(parentFd: number, name: Uint8Array, allowance: Allowance = { entries: Infinity }): boolean {
+  if (allowance.entries-- <= 0) return false;
   try {
     unlinkat(parentFd, name);
   } catch (error) {
     const code = errnoOf(error);
-    if (code === "ENOENT") return;
+    if (code === "ENOENT") return true;
     if (code !== "EISDIR" && code !== "EPERM") throw error;
     if (!isDirectory(statx(parentFd, name))) throw error;
-    emptyDirectory(parentFd, name);
+    if (!emptyDirectory(parentFd, name, allowance)) return false;
     unlinkat(parentFd, name, AT_REMOVEDIR);
   }
+  return true;
 }
 
-function emptyDirectory(parentFd: number, name: Uint8Array): void {
+function emptyDirectory(parentFd: number, name: Uint8Array, allowance: Allowance): boolean {
   const fd = openat2(parentFd, name, { flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW });
   try {
     // Read to the end first: a directory that changes under getdents may skip entries.
-    for (const entry of [...readDirectory(fd)]) removeTree(fd, entry.name);
+    return [...readDirectory(fd)].every((entry) => removeTree(fd, entry.name, allowance));
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Removes the tree at an absolute path of ours. */
+export function removeDirectory(directory: string, allowance?: Allowance): boolean {
+  const cut = directory.lastIndexOf("/");
+  const parent = openat2(AT_FDCWD, directory.slice(0, cut), { flags: O_PATH | O_DIRECTORY });
+  try {
+    return removeTree(parent, Buffer.from(directory.slice(cut + 1)), allowance);
+  } finally {
+    closeSync(parent);
   }
 }

@@ -1,0 +1,60 @@
+import { closeSync, readSync } from "node:fs";
+import { O_DIRECTORY, O_PATH } from "#native";
+import { TarReader } from "../tar/reader.ts";
+import type { JobOf } from "../workers/jobs.ts";
+import { FdWriter } from "./fd-writer.ts";
+import { packTree } from "./packer.ts";
+import { Placer } from "./placer.ts";
+import { openInRoot } from "./tree.ts";
+
+/* The worker's ends of the streams. They block: a pipe is the flow control, and closing its other end the cancellation. */
+
+export function packToFd(job: JobOf<"pack">): void {
+  try {
+    const writer = new FdWriter(job.outFd);
+    packTree(job.rootFd, job.path, job.options, (bytes) => writer.write(bytes));
+    writer.flush();
+  } finally {
+    closeSync(job.outFd);
+  }
+}
+
+export function unpackFromFd(job: JobOf<"unpack">): void {
+  try {
+    const rootFd = openInRoot(job.rootFd, job.path, O_PATH | O_DIRECTORY);
+    try {
+      using placer = new Placer({ rootFd, ...job.options });
+      readAll(job.inFd, new TarReader(placer));
+      placer.finish();
+    } finally {
+      closeSync(rootFd);
+    }
+  } finally {
+    closeSync(job.inFd);
+  }
+}
+
+/** To the very end, padding included: whoever writes must not see a broken pipe. */
+function readAll(fd: number, reader: TarReader): void {
+  const chunk = Buffer.allocUnsafe(1 << 18);
+  for (;;) {
+    const length = readSync(fd, chunk);
+    if (length === 0) break;
+    reader.write(chunk.subarray(0, length));
+  }
+  reader.end();
+}
+
+export function copyTree(job: JobOf<"copy">): void {
+  const targetFd = openInRoot(job.targetFd, job.targetPath, O_PATH | O_DIRECTORY);
+  try {
+    using placer = new Placer({ rootFd: targetFd });
+    const reader = new TarReader(placer);
+    const options = { name: "", xattrs: "all", times: "nanoseconds" } as const;
+    packTree(job.rootFd, job.path, options, (bytes) => reader.write(Buffer.from(bytes)));
+    reader.end();
+    placer.finish();
+  } finally {
+    closeSync(targetFd);
+  }
+}

@@ -1,0 +1,75 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Digest, parseDigest } from "#base/ids";
+import type { FileContentStore } from "./content/store.ts";
+import type { Database } from "./database.ts";
+import type { OverlayLayerStore } from "./layers/store.ts";
+import type { Layout } from "./layout.ts";
+import { emptyLower, type OverlaySnapshotStore } from "./snapshots/store.ts";
+import type { Trash } from "./trash.ts";
+import type { Collected } from "./types.ts";
+
+export interface CollectParts {
+  readonly database: Database;
+  readonly content: FileContentStore;
+  readonly layers: OverlayLayerStore;
+}
+
+export interface SweepParts extends CollectParts {
+  readonly snapshots: OverlaySnapshotStore;
+  readonly layout: Layout;
+  readonly trash: Trash;
+}
+
+/** At start: first rows that nothing leads to, then files that no row knows. Nothing else may run yet. */
+export async function sweep(parts: SweepParts): Promise<void> {
+  const { content, snapshots, trash } = parts;
+  await trash.sweep();
+  snapshots.removeOrphans();
+  await collect(parts);
+  await content.sweep(Date.now());
+  await sweepSnapshots(parts);
+}
+
+async function sweepSnapshots({ database, layout, trash }: SweepParts): Promise<void> {
+  const rows = database
+    .prepare<[], { number: number }>(
+      "SELECT snapshot_number AS number FROM layers UNION ALL SELECT snapshot_number FROM snapshots",
+    )
+    .all();
+  const known = new Set([emptyLower, ...rows.map((row) => `${row.number}`)]);
+  for (const name of await readdir(layout.snapshots)) {
+    if (!known.has(name)) trash.discard(join(layout.snapshots, name));
+  }
+}
+
+/** Safe at any time: what is in use is held, by a row or in memory. */
+export async function collect({ database, content, layers }: CollectParts): Promise<Collected> {
+  const removedLayers = layers.collect();
+  const rows = database
+    .prepare<[], { digest: string; size_bytes: number }>(`
+      SELECT digest, size_bytes FROM blobs
+      WHERE NOT EXISTS (SELECT 1 FROM layers WHERE layers.blob = blobs.digest)
+        AND NOT EXISTS (SELECT 1 FROM images WHERE images.id = blobs.digest)
+        AND NOT EXISTS (SELECT 1 FROM images WHERE images.manifest_digest = blobs.digest)`)
+    .all();
+  let [blobs, bytes] = [0, 0];
+  for (const row of rows) {
+    const digest: Digest = parseDigest(row.digest);
+    // Asked again for each one: a pull may have taken hold of it while an earlier one was removed.
+    if (content.isHeld(digest) || isReferenced(database, digest)) continue;
+    if (!(await content.delete(digest))) continue;
+    blobs++;
+    bytes += row.size_bytes;
+  }
+  return { layers: removedLayers, blobs, bytes };
+}
+
+function isReferenced(database: Database, digest: Digest): boolean {
+  const found = database
+    .prepare<{ digest: string }>(`
+      SELECT 1 FROM layers WHERE blob = :digest
+      UNION ALL SELECT 1 FROM images WHERE id = :digest OR manifest_digest = :digest LIMIT 1`)
+    .get({ digest });
+  return found !== undefined;
+}

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import { closeSync, createReadStream, statSync } from "node:fs";
+import { type Digest, sha256Digest } from "#base/ids";
+import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, openat2, syncfs } from "#native";
+import { Budget, limitsFor } from "../archive/budget.ts";
+import { decompress } from "../archive/compression.ts";
+import { measureTree } from "../archive/measure.ts";
+import { Placer } from "../archive/placer.ts";
+import { TarReader } from "../tar/reader.ts";
+import type { JobOf, JobResults } from "../workers/jobs.ts";
+import { placeWhiteout } from "./whiteouts.ts";
+
+export class DigestError extends Error {
+  readonly code = "EDIGEST";
+  constructor(expected: Digest, found: Digest) {
+    super(`wrong digest: expected ${expected}, found ${found}`);
+    this.name = "DigestError";
+  }
+}
+
+/** For the worker: unpacks a layer into an empty directory. When it returns, the bytes are on the disk. */
+export async function applyLayer(
+  job: JobOf<"apply">,
+  signal: AbortSignal,
+  onProgress: (bytes: number) => void,
+): Promise<JobResults["apply"]> {
+  const rootFd = openat2(AT_FDCWD, job.directory, { flags: O_PATH | O_DIRECTORY });
+  try {
+    const budget = new Budget(limitsFor(statSync(job.blobPath).size), job.directory);
+    using placer = new Placer({ rootFd, budget, intercept: placeWhiteout });
+    const diffId = await feed(job.blobPath, placer, signal, onProgress);
+    if (job.diffId !== undefined && job.diffId !== diffId) throw new DigestError(job.diffId, diffId);
+    placer.finish();
+    syncDirectory(job.directory);
+    const sizeBytes = placer.hasReplaced ? measureTree(job.directory) : placer.contentBytes;
+    return { diffId, sizeBytes };
+  } finally {
+    closeSync(rootFd);
+  }
+}
+
+async function feed(
+  blobPath: string,
+  placer: Placer,
+  signal: AbortSignal,
+  onProgress: (bytes: number) => void,
+): Promise<Digest> {
+  const source = createReadStream(blobPath, { highWaterMark: 1 << 20 });
+  const reader = new TarReader(placer);
+  const hash = createHash("sha256");
+  for await (const chunk of decompress(source)) {
+    signal.throwIfAborted();
+    hash.update(chunk);
+    reader.write(chunk);
+    onProgress(source.bytesRead);
+  }
+  reader.end();
+  return sha256Digest(hash.digest("hex"));
+}
+
+/** One call for the whole layer: thousands of fsyncs would cost seconds. */
+function syncDirectory(directory: string): void {
+  const fd = openat2(AT_FDCWD, directory, { flags: O_RDONLY | O_DIRECTORY });
+  try {
+    syncfs(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,202 @@
+/*
+ * The order for a layer: unpack into a folder that no row knows; syncfs; row. Removed in reverse: row, then the folder is
+ * renamed away and emptied in the background. References are rows (images, layers on top, containers) and holds in memory:
+ * there is no counter that a crash could leave wrong.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { Digest } from "#base/ids";
+import type { Log } from "#base/log";
+import { decompress } from "../archive/compression.ts";
+import type { FileContentStore } from "../content/store.ts";
+import type { Layout } from "../layout.ts";
+import type { SnapshotNumbers } from "../numbers.ts";
+import type { Trash } from "../trash.ts";
+import type { ApplyOptions, Blob, Layer, LayerStore, OverlayMetadata } from "../types.ts";
+import type { WorkerPool } from "../workers/pool.ts";
+import { type ChainId, chainIdOf } from "./chain.ts";
+import { SharedWork } from "./shared-work.ts";
+import type { LayerTable } from "./table.ts";
+
+export interface LayerStoreParts {
+  readonly table: LayerTable;
+  readonly content: FileContentStore;
+  readonly layout: Layout;
+  readonly numbers: SnapshotNumbers;
+  readonly pool: WorkerPool;
+  readonly trash: Trash;
+  readonly log: Log;
+}
+
+export class OverlayLayerStore implements LayerStore {
+  readonly #parts: LayerStoreParts;
+  readonly #holds = new Map<ChainId, number>();
+  readonly #running = new Map<string, SharedWork<Layer>>();
+
+  constructor(parts: LayerStoreParts) {
+    this.#parts = parts;
+  }
+
+  find(chainId: ChainId): Layer | undefined {
+    return this.#parts.table.find(chainId);
+  }
+
+  get(chainId: ChainId): Layer {
+    const layer = this.find(chainId);
+    if (layer === undefined) throw new Error(`no layer with chainID ${chainId}`);
+    return layer;
+  }
+
+  list(): Layer[] {
+    return this.#parts.table.list();
+  }
+
+  stack(chainId: ChainId): Layer[] {
+    const layers = [this.get(chainId)];
+    for (let parent = layers[0]?.parent; parent !== undefined; parent = layers.at(-1)?.parent)
+      layers.push(this.get(parent));
+    return layers;
+  }
+
+  async apply(options: ApplyOptions): Promise<Layer> {
+    const { parent, signal } = options;
+    signal?.throwIfAborted();
+    if (parent !== undefined) this.retain(parent);
+    try {
+      const known = options.diffId === undefined ? undefined : this.find(chainIdOf(parent, options.diffId));
+      if (known !== undefined) return this.#held(known);
+      using blob = await this.#ensureBlob(options);
+      return this.#held(await this.#applyOnce(options, blob.digest));
+    } finally {
+      if (parent !== undefined) this.release(parent);
+    }
+  }
+
+  retain(chainId: ChainId): void {
+    this.#held(this.get(chainId));
+  }
+
+  release(chainId: ChainId): ChainId[] {
+    const left = (this.#holds.get(chainId) ?? 0) - 1;
+    if (left > 0) this.#holds.set(chainId, left);
+    else this.#holds.delete(chainId);
+    return this.removeIfUnreferenced(chainId);
+  }
+
+  tar(chainId: ChainId): Readable {
+    const blob = this.blob(chainId);
+    if (blob === undefined) {
+      const error = Object.assign(new Error(`the blob of layer ${chainId} is not in the store`), { code: "ENOENT" });
+      return new Readable({ read: (): void => undefined }).destroy(error);
+    }
+    return Readable.from(decompress(this.#parts.content.read(blob.digest)), { objectMode: false });
+  }
+
+  blob(chainId: ChainId): Blob | undefined {
+    const { blob } = this.get(chainId);
+    return blob === undefined ? undefined : this.#parts.content.find(blob);
+  }
+
+  metadata(chainId: ChainId): OverlayMetadata {
+    const [top, ...below] = this.stack(chainId).map((layer) => this.#parts.layout.snapshot(layer.snapshotNumber));
+    return overlayMetadata(top ?? "", below);
+  }
+
+  /** Layers that nothing refers to: what a crash left between a layer's row and its image's. Their number. */
+  collect(): number {
+    return this.#parts.table.unreferenced().flatMap((layer) => this.removeIfUnreferenced(layer.chainId)).length;
+  }
+
+  /** From `chainId` downwards until something is still needed. The rows go together, then the files. */
+  removeIfUnreferenced(chainId: ChainId): ChainId[] {
+    const removed: Layer[] = [];
+    for (let next = this.find(chainId); next !== undefined && !this.#isNeeded(next.chainId); ) {
+      this.#parts.table.delete(next.chainId);
+      removed.push(next);
+      next = next.parent === undefined ? undefined : this.find(next.parent);
+    }
+    for (const layer of removed) this.#removeFiles(layer);
+    return removed.map((layer) => layer.chainId);
+  }
+
+  #held(layer: Layer): Layer {
+    this.#holds.set(layer.chainId, (this.#holds.get(layer.chainId) ?? 0) + 1);
+    return layer;
+  }
+
+  /** The blob is kept while it is unpacked, whoever deletes what. */
+  async #ensureBlob(options: ApplyOptions): Promise<Disposable & { readonly digest: Digest }> {
+    const { blob, mediaType, signal } = options;
+    const { content } = this.#parts;
+    const digest =
+      blob instanceof Readable
+        ? (await content.ingest(blob, mediaType === undefined ? {} : { mediaType }, signal)).digest
+        : blob;
+    const hold = content.hold([digest]);
+    return { digest, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+  }
+
+  async #applyOnce(options: ApplyOptions, blob: Digest): Promise<Layer> {
+    const key = `${options.parent ?? ""} ${options.diffId ?? blob}`;
+    let work = this.#running.get(key);
+    if (work === undefined || work.isCancelled) {
+      await work?.settled();
+      work = this.#start(key, options, blob);
+    }
+    return work.wait(options.signal, options.onProgress);
+  }
+
+  #start(key: string, { parent, diffId }: ApplyOptions, blob: Digest): SharedWork<Layer> {
+    const work = new SharedWork((signal, onProgress) => this.#unpack({ parent, diffId, blob }, signal, onProgress));
+    this.#running.set(key, work);
+    void work.settled().then(() => {
+      if (this.#running.get(key) === work) this.#running.delete(key);
+    });
+    return work;
+  }
+
+  async #unpack(
+    wanted: { parent: ChainId | undefined; diffId: Digest | undefined; blob: Digest },
+    signal: AbortSignal,
+    onProgress: (bytes: number) => void,
+  ): Promise<Layer> {
+    const { numbers, layout, pool, content, trash } = this.#parts;
+    const { parent, blob, diffId: expected } = wanted;
+    const snapshotNumber = numbers.next();
+    const folder = layout.snapshot(snapshotNumber);
+    const directory = join(folder, "fs");
+    await using undo = new AsyncDisposableStack();
+    await mkdir(folder, { mode: 0o700 });
+    undo.defer(() => trash.discard(folder));
+    await mkdir(directory, { mode: 0o755 });
+    const job = { kind: "apply", blobPath: content.path(blob), directory, diffId: expected } as const;
+    const { diffId, sizeBytes } = await pool.run<"apply">(job, { signal, onProgress });
+    const chainId = chainIdOf(parent, diffId);
+    // Without an expected diffID it may turn out only now that the layer has been here all along.
+    const known = this.find(chainId);
+    if (known !== undefined) return known;
+    const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob };
+    this.#parts.table.insert(layer);
+    undo.move();
+    return layer;
+  }
+
+  #isNeeded(chainId: ChainId): boolean {
+    return this.#holds.has(chainId) || this.#parts.table.isReferenced(chainId);
+  }
+
+  #removeFiles(layer: Layer): void {
+    const { content, layout, log, table, trash } = this.#parts;
+    trash.discard(layout.snapshot(layer.snapshotNumber));
+    const { blob } = layer;
+    if (blob === undefined || table.usesBlob(blob) || content.isHeld(blob)) return;
+    content.delete(blob).catch((error: unknown) => log.warn({ err: error, digest: blob }, "could not remove a blob"));
+  }
+}
+
+/** moby's names: it shows them in `docker inspect`, and tools read them. */
+export function overlayMetadata(top: string, below: readonly string[]): OverlayMetadata {
+  const own = { MergedDir: join(top, "merged"), UpperDir: join(top, "fs"), WorkDir: join(top, "work") };
+  return below.length === 0 ? own : { LowerDir: below.map((folder) => join(folder, "fs")).join(":"), ...own };
+}

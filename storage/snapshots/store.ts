@@ -1,0 +1,178 @@
+import { closeSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { type Id, parseId } from "#base/ids";
+import { fdPath } from "#native";
+import type { TreeArchive } from "../archive/archive.ts";
+import type { Database } from "../database.ts";
+import { type ChainId, parseChainId } from "../layers/chain.ts";
+import { type OverlayLayerStore, overlayMetadata } from "../layers/store.ts";
+import type { Layout } from "../layout.ts";
+import type { SnapshotNumbers } from "../numbers.ts";
+import type { Trash } from "../trash.ts";
+import type { Change, MountedSnapshot, OverlayMetadata, OverlayMount, SnapshotStore } from "../types.ts";
+import type { WorkerPool } from "../workers/pool.ts";
+import { mountDetached, type OverlayParts, overlayOptions } from "./overlay.ts";
+
+export interface SnapshotStoreParts {
+  readonly database: Database;
+  readonly layers: OverlayLayerStore;
+  readonly archive: TreeArchive;
+  readonly layout: Layout;
+  readonly numbers: SnapshotNumbers;
+  readonly pool: WorkerPool;
+  readonly trash: Trash;
+  readonly execRoot: string;
+}
+
+interface Row {
+  readonly container_id: string;
+  readonly parent: string | null;
+  readonly snapshot_number: number;
+}
+
+interface Snapshot {
+  readonly number: number;
+  readonly folder: string;
+  readonly parent: ChainId | undefined;
+}
+
+/** An overlay without layers below it still wants a lower directory: this one stays empty. */
+export const emptyLower = "empty";
+
+export class OverlaySnapshotStore implements SnapshotStore {
+  readonly #parts: SnapshotStoreParts;
+  readonly #insert;
+  readonly #delete;
+  readonly #find;
+  readonly #orphans;
+
+  private constructor(parts: SnapshotStoreParts) {
+    const { database } = parts;
+    this.#parts = parts;
+    this.#insert = database.prepare("INSERT INTO snapshots (container_id, parent, snapshot_number) VALUES (?, ?, ?)");
+    this.#delete = database.prepare("DELETE FROM snapshots WHERE container_id = ?");
+    this.#find = database.prepare<[string], Row>("SELECT * FROM snapshots WHERE container_id = ?");
+    this.#orphans = database.prepare<[], Row>(
+      "SELECT * FROM snapshots WHERE NOT EXISTS (SELECT 1 FROM containers WHERE containers.id = snapshots.container_id)",
+    );
+  }
+
+  static async open(parts: SnapshotStoreParts): Promise<OverlaySnapshotStore> {
+    await mkdir(join(parts.layout.snapshots, emptyLower, "fs"), { recursive: true, mode: 0o755 });
+    return new OverlaySnapshotStore(parts);
+  }
+
+  async prepare(containerId: Id, parent: ChainId | undefined): Promise<void> {
+    const { numbers, layout, trash, layers } = this.#parts;
+    await using undo = new AsyncDisposableStack();
+    if (parent !== undefined) {
+      layers.retain(parent);
+      undo.defer(() => void layers.release(parent));
+    }
+    const number = numbers.next();
+    const folder = layout.snapshot(number);
+    await mkdir(folder, { mode: 0o700 });
+    undo.defer(() => trash.discard(folder));
+    await Promise.all([mkdir(join(folder, "fs"), { mode: 0o755 }), mkdir(join(folder, "work"), { mode: 0o700 })]);
+    this.#insert.run(containerId, parent ?? null, number);
+    undo.move();
+    // The row keeps the parent from now on.
+    if (parent !== undefined) layers.release(parent);
+  }
+
+  has(containerId: Id): boolean {
+    return this.#find.get(containerId) !== undefined;
+  }
+
+  overlay(containerId: Id): OverlayMount {
+    return overlayOptions(this.#overlayParts(this.#get(containerId)), this.#parts.layout.snapshots);
+  }
+
+  metadata(containerId: Id): OverlayMetadata {
+    const { folder, parent } = this.#get(containerId);
+    const below = this.#stack(parent).map((number) => join(this.#parts.layout.snapshots, number));
+    return overlayMetadata(folder, below);
+  }
+
+  remove(containerId: Id): boolean {
+    const row = this.#find.get(containerId);
+    if (row === undefined) return false;
+    this.#delete.run(containerId);
+    const { folder, parent } = this.#toSnapshot(row);
+    this.#parts.trash.discard(folder);
+    if (parent !== undefined) this.#parts.layers.removeIfUnreferenced(parent);
+    return true;
+  }
+
+  async usage(containerId: Id, signal?: AbortSignal): Promise<number> {
+    const directory = join(this.#get(containerId).folder, "fs");
+    return this.#parts.pool.run<"measure">({ kind: "measure", directory }, { signal });
+  }
+
+  async changes(containerId: Id, signal?: AbortSignal): Promise<Change[]> {
+    const { folder, parent } = this.#get(containerId);
+    const lowerFd = parent === undefined ? undefined : this.#mount({ lower: this.#stack(parent), upper: undefined });
+    try {
+      const job = { kind: "changes", upper: join(folder, "fs"), lowerFd } as const;
+      return await this.#parts.pool.run<"changes">(job, { signal });
+    } finally {
+      if (lowerFd !== undefined) closeSync(lowerFd);
+    }
+  }
+
+  diffTar(containerId: Id): Readable {
+    const directory = join(this.#get(containerId).folder, "fs");
+    return this.#parts.archive.packDirectory(directory, { name: "", whiteouts: "overlay", xattrs: "all" });
+  }
+
+  async mount(containerId: Id, options: { isReadOnly?: boolean } = {}): Promise<MountedSnapshot> {
+    const parts = this.#overlayParts(this.#get(containerId));
+    const rootFd = this.#mount(options.isReadOnly === true ? readOnly(parts) : parts);
+    return {
+      rootFd,
+      path: fdPath(rootFd),
+      [Symbol.asyncDispose]: async () => closeSync(rootFd),
+    };
+  }
+
+  /** Snapshots whose container was never recorded: a crash in the middle of `docker create`. */
+  removeOrphans(): void {
+    for (const row of this.#orphans.all()) this.remove(parseId(row.container_id));
+  }
+
+  #mount(parts: OverlayParts): number {
+    // Two directories at least, or the overlay would have nothing to lay over.
+    const lower = parts.upper === undefined && parts.lower.length === 1 ? [...parts.lower, emptyLower] : parts.lower;
+    return mountDetached({ ...parts, lower }, this.#parts.layout.snapshots, this.#parts.execRoot);
+  }
+
+  #get(containerId: Id): Snapshot {
+    const row = this.#find.get(containerId);
+    if (row === undefined) throw new Error(`no snapshot of container ${containerId}`);
+    return this.#toSnapshot(row);
+  }
+
+  #toSnapshot(row: Row): Snapshot {
+    return {
+      number: row.snapshot_number,
+      folder: this.#parts.layout.snapshot(row.snapshot_number),
+      parent: row.parent === null ? undefined : parseChainId(row.parent),
+    };
+  }
+
+  #stack(parent: ChainId | undefined): string[] {
+    return parent === undefined ? [] : this.#parts.layers.stack(parent).map((layer) => `${layer.snapshotNumber}`);
+  }
+
+  #overlayParts(snapshot: Snapshot): OverlayParts {
+    const stack = this.#stack(snapshot.parent);
+    return { lower: stack.length === 0 ? [emptyLower] : stack, upper: `${snapshot.number}` };
+  }
+}
+
+const readOnly = ({ lower, upper }: OverlayParts): OverlayParts => ({
+  lower: upper === undefined ? lower : [upper, ...lower],
+  upper: undefined,
+});
