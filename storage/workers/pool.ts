@@ -112,7 +112,8 @@ class WorkerSlot {
 
   #start(): Worker {
     if (this.#worker !== undefined) return this.#worker;
-    const worker = new Worker(workerUrl(), { resourceLimits });
+    // Descriptors pass between threads by number: who closes one need not be who opened it.
+    const worker = new Worker(workerUrl(), { resourceLimits, trackUnmanagedFds: false });
     worker.once("exit", () => {
       this.isAlive = false;
     });
