@@ -14,5 +14,6 @@ export { DocumentTable } from "./records/documents.ts";
 export type { ImageRecord } from "./records/image-record.ts";
 export type { ImageTable } from "./records/images.ts";
 export type { ImageReference, ReferenceTable } from "./records/references.ts";
+export type { VolumeRecord } from "./records/volume-record.ts";
 export { openStorage, type Records, type Storage, type StorageOptions } from "./storage.ts";
 export * from "./types.ts";

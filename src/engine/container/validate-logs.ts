@@ -38,8 +38,8 @@ function checkLogOptions(driver: string, options: Readonly<Record<string, string
     }
   }
   const known = driverOptions[driver];
-  if (known === undefined) return refuse(`logger: no log driver named '${driver}' is registered`);
+  if (known === undefined) refuse(`logger: no log driver named '${driver}' is registered`);
   for (const option of Object.keys(own)) {
-    if (!known.includes(option)) refuse(`unknown log opt '${option}' for ${driver} log driver`);
+    if (!known?.includes(option)) refuse(`unknown log opt '${option}' for ${driver} log driver`);
   }
 }

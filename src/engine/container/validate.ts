@@ -3,14 +3,14 @@
  * cannot do. The first fault decides the text, so the order is dockerd's (api/server/router/container, daemon/create.go).
  */
 import { access } from "node:fs/promises";
-import type { ContainerConfig, CreateRequest, HostConfig, Resources } from "#api-schema/container-config";
+import type { ContainerConfig, CreateRequest, HostConfig } from "#api-schema/container-config";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError, errnoOf } from "#base/errors";
 import type { HostInfo } from "../spec/host-info.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
 import type { PathExists } from "./mounts-spec.ts";
 import { checkConfig } from "./validate-config.ts";
-import { checkHostConfig, checkModes, checkMountOptions, checkPlatform, checkRestartPolicy } from "./validate-host.ts";
+import { checkHostConfig, checkModes, checkMountOptions, checkPlatform } from "./validate-host.ts";
 import { checkInterfaceSysctls, checkNetworkMode, normalizeNetworking } from "./validate-network.ts";
 import { checkResources } from "./validate-resources.ts";
 
@@ -77,9 +77,8 @@ export function checkRequest(
   const WorkingDir = checkConfig(askedConfig);
   const hostWarnings = checkHostConfig(named, host, exists);
   const resources = checkResources(named, host, false);
-  const Runtime = named.Runtime === "" ? defaults.defaultRuntime : named.Runtime;
-  const hostConfig: HostConfig = { ...named, ...resources.changes, Runtime };
-  const modeWarnings = checkModes(hostConfig, Runtime, defaults, host);
+  const modeWarnings = checkModes(named, named.Runtime || defaults.defaultRuntime, defaults, host);
+  const hostConfig: HostConfig = { ...named, ...resources.changes, Runtime: shownRuntime(named.Runtime, defaults) };
   checkEndpoints(networking.networkingConfig);
   const Volumes = isBare ? askedConfig.Volumes : (askedConfig.Volumes ?? {});
   return {
@@ -94,6 +93,12 @@ export function checkRequest(
       ...networking.warnings,
     ],
   };
+}
+
+/** Our own runtime is a drop-in for runc and shows as it: scripts compare this with what they know. */
+function shownRuntime(asked: string, { defaultRuntime }: Pick<CreateDefaults, "defaultRuntime">): string {
+  if (asked !== "") return asked;
+  return defaultRuntime === "minirun" ? "runc" : defaultRuntime;
 }
 
 /** 0 and -1 are no limit; kernel memory has been no limit since Linux 5.4, and API 1.42 took it away. */
@@ -122,22 +127,4 @@ function driverWarnings({ VolumeDriver, Mounts }: HostConfig): string[] {
   return [
     "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. Use '--mount type=volume,volume-driver=...' instead",
   ];
-}
-
-/** `docker update`: the limits and the restart policy as they may be applied, before they meet the container's own. */
-export function validateUpdate(
-  limits: Resources,
-  policy: HostConfig["RestartPolicy"],
-  host: HostInfo,
-): { readonly limits: Resources; readonly warnings: readonly string[] } {
-  checkRestartPolicy(policy);
-  const { changes, warnings } = checkResources(limits, host, true);
-  return { limits: { ...limits, ...changes }, warnings };
-}
-
-/** A container that was made under other circumstances may not start under these (cgroups unmounted, runtime gone). */
-export function validateStart(hostConfig: HostConfig, { host, defaults }: Surroundings): void {
-  checkHostConfig(hostConfig, host, () => true);
-  checkResources(hostConfig, host, false);
-  checkModes(hostConfig, hostConfig.Runtime, defaults, host);
 }

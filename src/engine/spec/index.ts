@@ -18,7 +18,7 @@ export { type ExecRequest, type ExecTarget, execProcess } from "./exec.ts";
 export { readHostDevices } from "./host-devices.ts";
 export { detectHost, type HostInfo } from "./host-info.ts";
 export type { ResolvedMount } from "./mounts.ts";
-export { resourcesOf } from "./resources.ts";
+export { linuxResources } from "./resources.ts";
 export { unmountSharedMemory } from "./shared-memory.ts";
 
 export interface BuildOptions extends SpecDefaults {

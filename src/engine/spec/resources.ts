@@ -19,13 +19,27 @@ type BlockDevices = ReadonlyMap<string, DeviceNumber>;
 export function resourcesOf(limits: DockerResources, blockDevices: BlockDevices): Resources {
   const memory = memoryOf(limits);
   const cpu = cpuOf(limits);
-  const { PidsLimit: pids } = limits;
   return {
     ...(memory === undefined ? {} : { memory }),
     ...(cpu === undefined ? {} : { cpu }),
-    // runc wants -1 to lift a limit, Docker's API takes 0 and anything below.
-    ...(pids === null ? {} : { pids: { limit: pids > 0 ? pids : -1 } }),
+    ...pidsOf(limits),
     blockIO: blockIoOf(limits, blockDevices),
+  };
+}
+
+/** What `docker update` sends to a running container: the OOM killer, swappiness and devices stay as they are (moby). */
+export function linuxResources(limits: DockerResources): Resources {
+  const memory: MemoryResources = {
+    ...(limits.Memory === 0 ? {} : { limit: limits.Memory }),
+    ...(limits.MemoryReservation === 0 ? {} : { reservation: limits.MemoryReservation }),
+    ...(limits.MemorySwap > 0 ? { swap: limits.MemorySwap } : {}),
+  };
+  const cpu = cpuOf(limits);
+  return {
+    ...(limits.BlkioWeight === 0 ? {} : { blockIO: { weight: limits.BlkioWeight } }),
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(Object.keys(memory).length === 0 ? {} : { memory }),
+    ...pidsOf(limits),
   };
 }
 
@@ -40,6 +54,10 @@ export function blkioPaths(limits: DockerResources): string[] {
   ];
   return [...new Set(devices.flatMap((device) => device?.Path ?? []))];
 }
+
+/** runc wants -1 to lift a limit, Docker's API takes 0 and anything below. */
+const pidsOf = ({ PidsLimit: pids }: DockerResources): Pick<Resources, "pids"> =>
+  pids === null ? {} : { pids: { limit: pids > 0 ? pids : -1 } };
 
 function memoryOf(limits: DockerResources): MemoryResources | undefined {
   const memory: MemoryResources = {

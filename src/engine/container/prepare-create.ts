@@ -1,67 +1,102 @@
-/** The second half of a create: the image is known, and what the request left open gets its final value. */
+/**
+ * All of a create that makes nothing: the request checked, then the image found, then every setting that was left open given
+ * its final value, so that inspect and the start read nothing but the record.
+ */
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
+import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import type { HostInfo } from "../spec/host-info.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../spec/masked-paths.ts";
 import { containerOf } from "../spec/modes.ts";
 import { parseSecurityOptions } from "../spec/security-options.ts";
 import { commandOf, mergeImageConfig } from "./merge.ts";
-import type { CheckedRequest, CreateDefaults } from "./validate.ts";
+import type { CreateOptions } from "./options.ts";
+import { type CheckedRequest, type CreateDefaults, validateCreate } from "./validate.ts";
 import { mergeLogConfig } from "./validate-logs.ts";
 
-export interface Preparation {
-  readonly host: HostInfo;
-  readonly defaults: CreateDefaults;
-  /** The image's config; undefined for a container without an image. */
-  readonly imageConfig: ContainerConfig | undefined;
-  /** The full id of a container, if there is one. */
-  readonly findId: (reference: string) => string | undefined;
+/** What an image tells a new container. `images` finds it. */
+export interface FoundImage {
+  readonly config: { readonly config?: ContainerConfig | null | undefined };
 }
 
-export interface PreparedContainer {
+export interface CreateSurroundings<Image extends FoundImage> {
+  readonly host: HostInfo;
+  readonly defaults: CreateDefaults;
+  /** Throws `No such image: …` (404). */
+  readonly findImage: (reference: string) => Image;
+  readonly findContainer: (reference: string) => { readonly id: string } | undefined;
+}
+
+export interface PreparedCreate<Image extends FoundImage = FoundImage> {
+  readonly image: Image;
   /** `Hostname` may still be empty: it becomes the short id. */
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
+  /** `default` has become `bridge`. */
+  readonly networkingConfig: NetworkingConfig;
   readonly path: string;
   readonly args: string[];
+  readonly warnings: string[];
 }
 
 const defaultShmSizeBytes = 64 * 1024 * 1024;
 
-/** What inspect will show. Throws 400 for what the request and the image together do not say. */
-export function prepareCreate(request: CheckedRequest, preparation: Preparation): PreparedContainer {
-  const { host, defaults, imageConfig } = preparation;
-  const adapted = adaptHostConfig(request.hostConfig, preparation);
-  const merged = imageConfig === undefined ? request.config : mergeImageConfig(request.config, imageConfig);
+/** Throws EngineErrors in dockerd's words and order. */
+export async function prepareCreate<Image extends FoundImage>(
+  options: Pick<CreateOptions, "request">,
+  surroundings: CreateSurroundings<Image>,
+): Promise<PreparedCreate<Image>> {
+  const checked = await validateCreate(options.request, surroundings);
+  const image = surroundings.findImage(checked.config.Image);
+  const settled = settle(checked, image.config.config ?? undefined, surroundings);
+  return {
+    image,
+    ...settled,
+    networkingConfig: checked.networkingConfig,
+    warnings: [...checked.warnings],
+  };
+}
+
+type Settled = Pick<PreparedCreate, "config" | "hostConfig" | "path" | "args">;
+
+/** The pure second half. */
+export function settle(
+  checked: CheckedRequest,
+  imageConfig: ContainerConfig | undefined,
+  surroundings: Pick<CreateSurroundings<FoundImage>, "host" | "defaults" | "findContainer">,
+): Settled {
+  const { host, defaults } = surroundings;
+  const adapted = adaptHostConfig(checked.hostConfig, surroundings);
+  const merged = imageConfig === undefined ? checked.config : mergeImageConfig(checked.config, imageConfig);
   const { path, args, entrypoint } = commandOf(merged);
   const LogConfig = mergeLogConfig(adapted.LogConfig, { driver: defaults.logDriver, options: defaults.logOptions });
   const isHostNetwork = adapted.NetworkMode === "host";
   const Hostname = merged.Hostname === "" && isHostNetwork ? host.hostname : merged.Hostname;
+  // dockerd reads them only now, and calls a bad one its own failure.
+  parseSecurityOptions(adapted.SecurityOpt);
   return {
     config: { ...merged, Entrypoint: entrypoint, Hostname },
-    hostConfig: { ...adapted, LogConfig },
+    hostConfig: { ...adapted, LogConfig, ...hiddenPaths(adapted, host) },
     path,
     args,
   };
 }
 
-/**
- * After the name was reserved and before anything is made on disk: options that dockerd, too, reads only here. Masked and
- * read-only paths are shown from now on.
- */
-export function finishHostConfig(hostConfig: HostConfig, host: HostInfo): HostConfig {
-  parseSecurityOptions(hostConfig.SecurityOpt);
-  if (hostConfig.Privileged) return hostConfig;
+/** Shown by inspect, and changed by nobody but the request. */
+function hiddenPaths(hostConfig: HostConfig, host: HostInfo): Partial<HostConfig> {
+  if (hostConfig.Privileged) return {};
   return {
-    ...hostConfig,
     MaskedPaths: hostConfig.MaskedPaths ?? defaultMaskedPaths(host),
     ReadonlyPaths: hostConfig.ReadonlyPaths ?? defaultReadonlyPaths(),
   };
 }
 
+type FindId = (reference: string) => string | undefined;
+type Adapting = Pick<CreateSurroundings<FoundImage>, "host" | "defaults" | "findContainer">;
+
 /** moby adaptContainerSettings. */
-function adaptHostConfig(hostConfig: HostConfig, preparation: Preparation): HostConfig {
-  const { defaults, host, findId } = preparation;
+function adaptHostConfig(hostConfig: HostConfig, { defaults, host, findContainer }: Adapting): HostConfig {
+  const findId: FindId = (reference) => findContainer(reference)?.id;
   const { Memory, MemorySwap, ShmSize, IpcMode } = hostConfig;
   const adapted: HostConfig = {
     ...hostConfig,
@@ -78,7 +113,7 @@ function adaptHostConfig(hostConfig: HostConfig, preparation: Preparation): Host
 }
 
 /** So that a rename of the other container breaks nothing. One that does not exist (yet) keeps its name. */
-function withFullId(mode: string, findId: Preparation["findId"]): string {
+function withFullId(mode: string, findId: FindId): string {
   const reference = containerOf(mode);
   const id = reference === undefined ? undefined : findId(reference);
   return id === undefined ? mode : `container:${id}`;
@@ -92,7 +127,7 @@ function cgroupnsMode(hostConfig: HostConfig, defaults: CreateDefaults, host: Ho
 }
 
 /** SELinux separation makes no sense for who shares namespaces with the host; moby notes it with or without SELinux. */
-function withLabels(hostConfig: HostConfig, findId: Preparation["findId"]): string[] | null {
+function withLabels(hostConfig: HostConfig, findId: FindId): string[] | null {
   const { SecurityOpt, IpcMode, PidMode, Privileged } = hostConfig;
   if (SecurityOpt?.some((option) => option.split("=", 1)[0] === "label")) return SecurityOpt;
   if (Privileged || IpcMode === "host" || PidMode === "host") return [...(SecurityOpt ?? []), "label=disable"];

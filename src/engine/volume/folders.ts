@@ -1,0 +1,61 @@
+/**
+ * Where volumes lie: `<data-root>/volumes/<name>/_data`. A folder is built aside and renamed into place before its row is
+ * written, and renamed away after its row is gone; names that begin with a dot are no volume's.
+ */
+import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { errnoOf } from "#base/errors";
+import { newId, shortId } from "#base/ids";
+
+export class VolumeFolders {
+  readonly #root: string;
+  readonly #removals = new Set<Promise<void>>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes the root, and drops what an earlier daemon left half made or half removed. */
+  async open(): Promise<void> {
+    await mkdir(this.#root, { recursive: true, mode: 0o701 });
+    for (const name of await readdir(this.#root)) if (name.startsWith(".")) this.#discard(join(this.#root, name));
+  }
+
+  mountpoint(name: string): string {
+    return join(this.#root, name, "_data");
+  }
+
+  async make(name: string): Promise<void> {
+    const aside = join(this.#root, `.new-${shortId(newId())}`);
+    await mkdir(aside, { mode: 0o701 });
+    await mkdir(join(aside, "_data"), { mode: 0o755 });
+    // What lies there without a row is the rest of a volume that was removed.
+    await this.remove(name);
+    await rename(aside, join(this.#root, name));
+  }
+
+  /** Out of the way at once; the files go in the background. */
+  async remove(name: string): Promise<void> {
+    const aside = join(this.#root, `.gone-${shortId(newId())}`);
+    try {
+      await rename(join(this.#root, name), aside);
+    } catch (error) {
+      if (errnoOf(error) === "ENOENT") return;
+      throw error;
+    }
+    this.#discard(aside);
+  }
+
+  /** All removals so far have ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  #discard(path: string): void {
+    // A failure leaves a dotted folder, which the next start removes.
+    const removal = rm(path, { recursive: true, force: true })
+      .catch(() => undefined)
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+}

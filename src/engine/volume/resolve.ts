@@ -1,0 +1,45 @@
+/** A mount of a container's record → what the spec is built from. */
+import { mkdir } from "node:fs/promises";
+import { EngineError, errnoOf, messageOf } from "#base/errors";
+import type { MountRecord } from "#storage";
+import { tmpfsMountOptions } from "../container/mounts-spec.ts";
+import type { ResolvedMount } from "../spec/mounts.ts";
+
+/** `source` is the final one on the host. */
+export async function resolveMount(mount: MountRecord, source: string): Promise<ResolvedMount> {
+  const { destination, spec } = mount;
+  if (mount.type === "tmpfs") {
+    return { type: "tmpfs", destination, options: tmpfsMountOptions(spec?.TmpfsOptions ?? null, !mount.rw) };
+  }
+  const options = mount.type === "bind" ? (spec?.BindOptions ?? null) : null;
+  // `-v` makes what is missing; `--mount` only when it is told to.
+  const makesSource = spec === null || options?.CreateMountpoint === true;
+  if (mount.type === "bind" && makesSource) await makeSource(source);
+  const { NonRecursive = false, ReadOnlyNonRecursive = false, ReadOnlyForceRecursive = false } = options ?? {};
+  if (mount.rw) {
+    const conflict = (name: string): Error => new Error(`mount options conflict: !ReadOnly && BindOptions.${name}`);
+    if (ReadOnlyNonRecursive) throw conflict("ReadOnlyNonRecursive");
+    if (ReadOnlyForceRecursive) throw conflict("ReadOnlyForceRecursive");
+  }
+  return {
+    type: "bind",
+    source,
+    destination,
+    isWritable: mount.rw,
+    propagation: mount.propagation,
+    isNonRecursive: NonRecursive,
+    isReadOnlyNonRecursive: ReadOnlyNonRecursive,
+    isReadOnlyForceRecursive: ReadOnlyForceRecursive,
+  };
+}
+
+/** A file in the way is no fault: a file may be mounted, too. */
+async function makeSource(source: string): Promise<void> {
+  try {
+    await mkdir(source, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST" || errnoOf(error) === "ENOTDIR") return;
+    const message = `error while creating mount source path '${source}': ${messageOf(error)}`;
+    throw new EngineError("system", message, { cause: error });
+  }
+}

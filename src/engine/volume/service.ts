@@ -1,0 +1,358 @@
+/** Volumes of the local driver: named folders that outlive containers (moby volume/service, volume/local). */
+import { join } from "node:path";
+import type { Volume, VolumeCreateRequest, VolumeList, VolumePruneReport } from "#api-schema/volume";
+import { type Clock, formatTime } from "#base/clock";
+import { EngineError, messageOf } from "#base/errors";
+import { type Id, newId } from "#base/ids";
+import { Locks } from "#base/locks";
+import type { ContainerRecord, DocumentTable, MountRecord, Storage, VolumeRecord } from "#storage";
+import type { Events } from "../events.ts";
+import type { Filters } from "../filters.ts";
+import type { ResolvedMount } from "../spec/mounts.ts";
+import { copyUp } from "./copy-up.ts";
+import { directorySize } from "./disk-usage.ts";
+import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
+import { VolumeFolders } from "./folders.ts";
+import { unmountVolume, VolumeMounts } from "./mounts.ts";
+import { checkDriverOptions, isMounted } from "./options.ts";
+import { References } from "./references.ts";
+import { resolveMount } from "./resolve.ts";
+import { mountSubpath, unmountSubpaths } from "./subpath.ts";
+
+export interface VolumeServiceOptions {
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly records: DocumentTable<VolumeRecord>;
+  readonly snapshots: Pick<Storage["snapshots"], "mount">;
+  readonly events: Pick<Events, "emit">;
+  readonly clock: Clock;
+}
+
+export interface VolumeOptions {
+  /** "" for an anonymous one. */
+  readonly name: string;
+  /** "" for local. */
+  readonly driver: string;
+  readonly labels: Readonly<Record<string, string>> | null;
+  readonly options: Readonly<Record<string, string>> | null;
+}
+
+/** A volume with the place of its data. */
+export interface LocatedVolume extends VolumeRecord {
+  readonly mountpoint: string;
+}
+
+const localDriver = "local";
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+
+/** Operations on one volume run one after another; containers hold volumes by reference, and a held one is not removed. */
+export class VolumeService {
+  readonly #options: VolumeServiceOptions;
+  readonly #folders: VolumeFolders;
+  readonly #mounts = new VolumeMounts();
+  readonly #references = new References();
+  readonly #locks = new Locks();
+  readonly #running = new Map<string, readonly MountRecord[]>();
+  #isPruning = false;
+
+  private constructor(options: VolumeServiceOptions) {
+    this.#options = options;
+    this.#folders = new VolumeFolders(join(options.dataRoot, "volumes"));
+  }
+
+  /** Knows again which containers hold what. */
+  static async open(options: VolumeServiceOptions, containers: readonly ContainerRecord[]): Promise<VolumeService> {
+    const service = new VolumeService(options);
+    await service.#folders.open();
+    for (const record of containers) service.#adopt(record);
+    return service;
+  }
+
+  async create(request: VolumeCreateRequest): Promise<Volume> {
+    const { Name: name, Driver: driver, Labels: labels, DriverOpts: options } = request;
+    return shown(await this.#ensure({ name, driver, labels, options }));
+  }
+
+  /** The volume of that name, made if there is none, and held by the container from now on. */
+  ensure(options: VolumeOptions, containerId: Id): Promise<LocatedVolume> {
+    return this.#ensure(options, containerId);
+  }
+
+  async inspect(name: string): Promise<Volume> {
+    return shown(this.#get(name));
+  }
+
+  list(filters: Filters): VolumeList {
+    const matches = listFilter(filters, (name) => this.#references.has(name));
+    const found = this.#options.records.list().filter(matches);
+    return { Volumes: found.map((record) => shown(this.#located(record))), Warnings: null };
+  }
+
+  /** `force`: a volume that is not there is as good as removed. */
+  async remove(name: string, { force }: { readonly force: boolean }): Promise<void> {
+    if (force && this.#options.records.find(name) === undefined) return;
+    await this.#locks.run(name, () => this.#remove(this.#get(name)));
+  }
+
+  async prune(filters: Filters, signal?: AbortSignal): Promise<VolumePruneReport> {
+    if (this.#isPruning) throw new EngineError("conflict", "a prune operation is already running");
+    this.#isPruning = true;
+    try {
+      return await this.#prune(filters, signal);
+    } finally {
+      this.#isPruning = false;
+    }
+  }
+
+  /** For `docker system df`: volumes that are plain folders, with their sizes. */
+  async diskUsage(signal?: AbortSignal): Promise<Volume[]> {
+    const plain = this.#options.records.list().filter(({ options }) => Object.keys(options ?? {}).length === 0);
+    const volumes: Volume[] = [];
+    for (const record of plain) {
+      const volume = this.#located(record);
+      const Size = await directorySize(volume.mountpoint, signal);
+      volumes.push({ ...shown(volume), UsageData: { RefCount: this.#references.of(record.name).length, Size } });
+    }
+    return volumes;
+  }
+
+  /** One more holder of a volume that there is: `--volumes-from`. */
+  reference(name: string, containerId: Id): void {
+    this.#references.add(this.#get(name).name, containerId);
+  }
+
+  /** Undoes a create: the references, and the anonymous volumes that came with them. */
+  async discard(containerId: Id, mounts: readonly MountRecord[]): Promise<void> {
+    await this.#removeAnonymous(containerId, mounts);
+    this.forget(containerId);
+  }
+
+  /** `docker rm -v`: what nobody named and nobody else holds. */
+  async removeAnonymousOf(record: ContainerRecord): Promise<void> {
+    await this.#removeAnonymous(record.id, record.mounts);
+  }
+
+  /** The container is gone: its volumes are free. */
+  forget(containerId: string): void {
+    this.#references.drop(containerId);
+  }
+
+  /** Fills fresh volumes with what the image has there. Before the first start. */
+  async copyUp(record: Pick<ContainerRecord, "id" | "mounts">): Promise<void> {
+    const fresh = record.mounts.filter((mount) => mount.type === "volume" && mount.copyUp);
+    if (fresh.length === 0) return;
+    await using root = await this.#options.snapshots.mount(record.id);
+    for (const mount of fresh) {
+      const volume = this.#get(mount.name);
+      await this.#locks.run(volume.name, async () => {
+        using _held = await this.#hold(volume, record.id);
+        await copyUp(root.rootFd, mount.destination, volume.mountpoint);
+      });
+    }
+  }
+
+  /** Before a start: volumes with driver options are mounted. Undone by `release`. */
+  async acquire(containerId: Id, mounts: readonly MountRecord[]): Promise<void> {
+    this.#running.set(containerId, mounts);
+    try {
+      for (const mount of volumeMounts(mounts)) await this.#acquire(containerId, mount);
+    } catch (error) {
+      await this.release(containerId);
+      throw error;
+    }
+  }
+
+  /** After the exit, or to undo `acquire` and `resolve`. Idempotent. */
+  async release(containerId: Id): Promise<void> {
+    const mounts = this.#running.get(containerId) ?? [];
+    this.#running.delete(containerId);
+    await unmountSubpaths(this.#subpaths(containerId));
+    for (const { name } of volumeMounts(mounts)) {
+      const volume = this.#find(name);
+      if (volume === undefined) continue;
+      const { options } = volume;
+      if (isMounted(options)) this.#mounts.release({ ...volume, options }, containerId);
+      this.#options.events.emit("volume", "unmount", name, { driver: volume.driver, container: containerId });
+    }
+  }
+
+  /** The container's mounts as the runtime is to make them. Sources of `-v` that are missing are made. */
+  async resolve(record: ContainerRecord): Promise<ResolvedMount[]> {
+    const resolved: ResolvedMount[] = [];
+    for (const mount of record.mounts) {
+      const subpath = mount.spec?.VolumeOptions?.Subpath ?? "";
+      const source =
+        mount.type === "volume" && subpath !== ""
+          ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id))
+          : mount.source;
+      resolved.push(await resolveMount(mount, source));
+    }
+    return resolved;
+  }
+
+  /** All removals that go on in the background have ended. */
+  async close(): Promise<void> {
+    await this.#folders.settled();
+  }
+
+  async #ensure(asked: VolumeOptions, containerId?: Id): Promise<LocatedVolume> {
+    const isAnonymous = asked.name === "";
+    const name = isAnonymous ? newId() : asked.name;
+    const labels = isAnonymous ? { ...asked.labels, [anonymousLabel]: "" } : asked.labels;
+    return this.#locks.run(name, async () => {
+      checkDriver(name, asked.driver);
+      const volume = this.#find(name) ?? (await this.#make({ ...asked, name, labels }));
+      if (containerId !== undefined) this.#references.add(name, containerId);
+      return volume;
+    });
+  }
+
+  async #make({ name, labels, options }: VolumeOptions): Promise<LocatedVolume> {
+    try {
+      checkName(name);
+      checkDriverOptions(options ?? {});
+    } catch (error) {
+      throw new EngineError("invalidParameter", `create ${name}: ${messageOf(error)}`, { cause: error });
+    }
+    await this.#folders.make(name);
+    const createdAt = formatTime((this.#options.clock.now() / 1_000_000_000n) * 1_000_000_000n);
+    const record: VolumeRecord = {
+      name,
+      driver: localDriver,
+      createdAt,
+      labels: labels === null ? null : { ...labels },
+      options: options === null ? null : { ...options },
+    };
+    this.#options.records.insert(name, record);
+    this.#options.events.emit("volume", "create", name, { driver: localDriver });
+    return this.#located(record);
+  }
+
+  /** The row first, the files after. */
+  async #remove(volume: LocatedVolume): Promise<void> {
+    const { name, driver } = volume;
+    const holders = this.#references.of(name);
+    if (holders.length > 0) {
+      throw new EngineError("conflict", `remove ${name}: volume is in use - [${holders.join(", ")}]`);
+    }
+    if (this.#mounts.isHeld(name)) throw new EngineError("system", `remove ${name}: volume has active mounts`);
+    if (isMounted(volume.options)) unmountVolume(volume.mountpoint);
+    this.#options.records.delete(name);
+    await this.#folders.remove(name);
+    this.#options.events.emit("volume", "destroy", name, { driver });
+  }
+
+  async #prune(filters: Filters, signal: AbortSignal | undefined): Promise<VolumePruneReport> {
+    const matches = pruneFilter(filters, (name) => this.#references.has(name));
+    const VolumesDeleted: string[] = [];
+    let SpaceReclaimed = 0;
+    for (const record of this.#options.records.list().filter(matches)) {
+      if (signal?.aborted) break;
+      const sizeBytes = await directorySize(this.#folders.mountpoint(record.name), signal);
+      try {
+        await this.remove(record.name, { force: true });
+      } catch (error) {
+        // It was taken into use in the meantime.
+        if (error instanceof EngineError) continue;
+        throw error;
+      }
+      VolumesDeleted.push(record.name);
+      SpaceReclaimed += Math.max(sizeBytes, 0);
+    }
+    this.#options.events.emit("volume", "prune", "", { reclaimed: String(SpaceReclaimed) });
+    return { VolumesDeleted, SpaceReclaimed };
+  }
+
+  async #removeAnonymous(containerId: string, mounts: readonly MountRecord[]): Promise<void> {
+    for (const { name } of volumeMounts(mounts).filter((mount) => mount.isAnonymous)) {
+      this.#references.remove(name, containerId);
+      if (!this.#references.has(name)) await this.remove(name, { force: true });
+    }
+  }
+
+  async #acquire(containerId: Id, mount: MountRecord): Promise<void> {
+    const volume = this.#get(mount.name);
+    const { options, driver } = volume;
+    if (isMounted(options)) {
+      await this.#locks.run(volume.name, () => this.#mounts.acquire({ ...volume, options }, containerId));
+    }
+    this.#options.events.emit("volume", "mount", volume.name, {
+      driver,
+      container: containerId,
+      destination: mount.destination,
+      "read/write": String(mount.rw),
+      propagation: mount.propagation,
+    });
+  }
+
+  /** Mounted while the copy goes on. */
+  async #hold(volume: LocatedVolume, containerId: Id): Promise<Disposable> {
+    const { options } = volume;
+    if (!isMounted(options)) return { [Symbol.dispose]: () => undefined };
+    const mountable = { ...volume, options };
+    await this.#mounts.acquire(mountable, containerId);
+    return { [Symbol.dispose]: () => this.#mounts.release(mountable, containerId) };
+  }
+
+  #adopt(record: ContainerRecord): void {
+    const isRunning = record.state.pid !== 0;
+    if (isRunning) this.#running.set(record.id, record.mounts);
+    for (const { name } of volumeMounts(record.mounts)) {
+      this.#references.add(name, record.id);
+      if (isRunning && isMounted(this.#find(name)?.options ?? null)) this.#mounts.adopt(name, record.id);
+    }
+  }
+
+  #find(name: string): LocatedVolume | undefined {
+    const record = this.#options.records.find(name);
+    return record === undefined ? undefined : this.#located(record);
+  }
+
+  #get(name: string): LocatedVolume {
+    const volume = this.#find(name);
+    if (volume === undefined) throw new EngineError("notFound", `get ${name}: no such volume`);
+    return volume;
+  }
+
+  #located(record: VolumeRecord): LocatedVolume {
+    return { ...record, mountpoint: this.#folders.mountpoint(record.name) };
+  }
+
+  #subpaths(containerId: string): string {
+    return join(this.#options.execRoot, "subpaths", containerId);
+  }
+}
+
+const volumeMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
+  mounts.filter((mount) => mount.type === "volume");
+
+/** There are no plugins: any other driver is one that cannot be found. */
+function checkDriver(name: string, driver: string): void {
+  if (driver === "" || driver === localDriver) return;
+  const message = `create ${name}: error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`;
+  throw new EngineError("notFound", message);
+}
+
+function checkName(name: string): void {
+  if (name.length === 1) {
+    throw new Error("volume name is too short, names should be at least two alphanumeric characters");
+  }
+  if (namePattern.test(name)) return;
+  const rule = 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed';
+  throw new Error(
+    `${JSON.stringify(name)} includes invalid characters for a local volume name, ${rule}. If you intended to pass a host directory, use absolute path`,
+  );
+}
+
+const shown = (volume: LocatedVolume): Volume => ({
+  ClusterVolume: null,
+  CreatedAt: volume.createdAt,
+  Driver: volume.driver,
+  Labels: volume.labels,
+  Mountpoint: volume.mountpoint,
+  Name: volume.name,
+  Options: volume.options,
+  Scope: "local",
+  Status: null,
+  UsageData: null,
+});
