@@ -59,6 +59,8 @@ export const pair = <T extends TSchema>(item: T, o: GoField = {}) =>
   Type.Tuple([item, item], { ...annotate("tuple", o), item, length: 2 });
 export const map = <T extends TSchema>(item: T, o: GoField = {}) =>
   Type.Union([Type.Record(Type.String(), item), Type.Null()], { ...annotate("map", o), item });
+/** A field of an answer that whoever makes the value may leave out; for `omitempty` ones. */
+export const optional = <T extends TSchema>(field: T) => Type.Optional(field);
 /** moby's strslice.StrSlice: a list, or one string that stands for a list of one. */
 export const strslice = (o: GoField = {}) =>
   Type.Union([Type.Array(Type.String()), Type.Null()], annotate("strslice", o));

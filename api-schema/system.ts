@@ -11,8 +11,8 @@ const ComponentVersion = go.struct("types.ComponentVersion", {
 });
 
 /** The answer of GET /version. */
-export type Version = go.Static<typeof Version>;
-export const Version = go.struct("types.Version", {
+export type SystemVersion = go.Static<typeof SystemVersion>;
+export const SystemVersion = go.struct("types.Version", {
   Platform: go.struct("struct { Name string }", { Name: go.string() }),
   Components: go.slice(ComponentVersion, { omitempty: true }),
   Version: go.string(),
@@ -27,8 +27,8 @@ export const Version = go.struct("types.Version", {
   BuildTime: go.string({ omitempty: true }),
 });
 
-const Labelled = go.slice(go.pair(go.string()));
-const Commit = go.struct("system.Commit", { ID: go.string(), Expected: go.string({ omitempty: true }) });
+const labelled = (o: go.GoField = {}) => go.slice(go.pair(go.string()), o);
+const Commit = go.struct("system.Commit", { ID: go.string(), Expected: go.optional(go.string({ omitempty: true })) });
 
 const IndexInfo = go.struct("registry.IndexInfo", {
   Mirrors: go.slice(go.string()),
@@ -45,11 +45,11 @@ const RegistryConfig = go.struct("registry.ServiceConfig", {
 });
 
 const RuntimeWithStatus = go.struct("system.RuntimeWithStatus", {
-  path: go.string({ omitempty: true }),
-  runtimeArgs: go.slice(go.string(), { omitempty: true }),
-  runtimeType: go.string({ omitempty: true }),
-  options: go.map(go.any(), { omitempty: true }),
-  status: go.map(go.string(), { omitempty: true }),
+  path: go.optional(go.string({ omitempty: true })),
+  runtimeArgs: go.optional(go.slice(go.string(), { omitempty: true })),
+  runtimeType: go.optional(go.string({ omitempty: true })),
+  options: go.optional(go.map(go.any(), { omitempty: true })),
+  status: go.optional(go.map(go.string(), { omitempty: true })),
 });
 
 const SwarmInfo = go.struct("swarm.Info", {
@@ -62,8 +62,8 @@ const SwarmInfo = go.struct("swarm.Info", {
 });
 
 /** The answer of GET /info. */
-export type Info = go.Static<typeof Info>;
-export const Info = go.struct("system.Info", {
+export type SystemInfo = go.Static<typeof SystemInfo>;
+export const SystemInfo = go.struct("system.Info", {
   ID: go.string(),
   Containers: go.int(),
   ContainersRunning: go.int(),
@@ -71,7 +71,7 @@ export const Info = go.struct("system.Info", {
   ContainersStopped: go.int(),
   Images: go.int(),
   Driver: go.string(),
-  DriverStatus: Labelled,
+  DriverStatus: labelled(),
   Plugins: go.struct("system.PluginsInfo", {
     Volume: go.slice(go.string()),
     Network: go.slice(go.string()),
@@ -80,7 +80,6 @@ export const Info = go.struct("system.Info", {
   }),
   MemoryLimit: go.bool(),
   SwapLimit: go.bool(),
-  KernelMemory: go.bool({ omitempty: true }),
   KernelMemoryTCP: go.bool({ omitempty: true }),
   CpuCfsPeriod: go.bool(),
   CpuCfsQuota: go.bool(),
@@ -125,21 +124,21 @@ export const Info = go.struct("system.Info", {
   RuncCommit: Commit,
   InitCommit: Commit,
   SecurityOptions: go.slice(go.string()),
-  ProductLicense: go.string({ omitempty: true }),
-  DefaultAddressPools: go.slice(go.struct("system.NetworkAddressPool", { Base: go.string(), Size: go.int() }), {
-    omitempty: true,
-  }),
+  ProductLicense: go.optional(go.string({ omitempty: true })),
+  DefaultAddressPools: go.optional(
+    go.slice(go.struct("system.NetworkAddressPool", { Base: go.string(), Size: go.int() }), { omitempty: true }),
+  ),
   FirewallBackend: go.ptr(
     go.struct("system.FirewallInfo", {
       Driver: go.string(),
-      Info: go.slice(go.pair(go.string()), { omitempty: true }),
+      Info: go.optional(labelled({ omitempty: true })),
     }),
     { omitempty: true },
   ),
   CDISpecDirs: go.slice(go.string()),
-  DiscoveredDevices: go.slice(go.struct("system.DeviceInfo", { Source: go.string(), ID: go.string() }), {
-    omitempty: true,
-  }),
+  DiscoveredDevices: go.optional(
+    go.slice(go.struct("system.DeviceInfo", { Source: go.string(), ID: go.string() }), { omitempty: true }),
+  ),
   Containerd: go.ptr(
     go.struct("system.ContainerdInfo", {
       Address: go.string({ omitempty: true }),
@@ -159,5 +158,4 @@ export const DiskUsage = go.struct("types.DiskUsage", {
   Volumes: go.slice(go.ptr(Volume)),
   /** The builder's cache records, which it shapes itself. */
   BuildCache: go.slice(go.any()),
-  BuilderSize: go.int64({ omitempty: true }),
 });

@@ -2,7 +2,7 @@
 import type { ContainerInspect } from "#api-schema/container-inspect";
 import type { ContainerSummary } from "#api-schema/container-summary";
 import type { UpdateConfig } from "#api-schema/container-verbs";
-import type { Info } from "#api-schema/system";
+import type { SystemInfo } from "#api-schema/system";
 
 export const maxApiVersion = "1.51";
 export const minApiVersion = "1.24";
@@ -52,12 +52,12 @@ export function updateRequestFor(version: string, request: UpdateConfig): Update
 
 /** `fields` are those that older versions had and the newest has not. */
 export interface InfoFor {
-  readonly info: Info;
+  readonly info: SystemInfo;
   readonly fields: Readonly<Record<string, boolean>>;
   readonly registryFields: Readonly<Record<string, null>>;
 }
 
-export function infoFor(version: string, newest: Info): InfoFor {
+export function infoFor(version: string, newest: SystemInfo): InfoFor {
   const before = (than: string) => isOlder(version, than);
   const info = { ...newest };
   if (before("1.25")) info.SecurityOptions = (info.SecurityOptions ?? []).map(securityOptionName);
@@ -76,7 +76,6 @@ export function infoFor(version: string, newest: Info): InfoFor {
     info.RuncCommit = { ...info.RuncCommit, Expected: info.RuncCommit.ID };
     info.InitCommit = { ...info.InitCommit, Expected: info.InitCommit.ID };
   }
-  if (!before("1.42")) info.KernelMemory = false;
   if (before("1.50")) info.DiscoveredDevices = null;
   return {
     info,

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import type { Static, TSchema } from "#api-schema/go";
 import { EngineError } from "#base/errors";
-import { decode, JsonTypeError, zero } from "./decode.ts";
+import { decode, JsonTypeError, type Root, zero } from "./decode.ts";
 import { type Json, JsonEmptyError, JsonSyntaxError, parseJson } from "./json.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { unreadBody } from "./upgrade.ts";
@@ -12,7 +12,7 @@ const maxJsonBytes = 16 * 1024 * 1024;
 /** httputils.ReadJSON: an empty body is the zero value. */
 export async function readJson<T extends TSchema>(request: FastifyRequest, schema: T): Promise<Static<T>> {
   checkForJson(request);
-  return hasNoBody(request) ? zero(schema) : decodeJson(schema, await parseBody(request));
+  return hasNoBody(request) ? zero(schema) : decodeJson(schema, await parseBody(request), "named");
 }
 
 /** As moby's container decoder reads: an empty body is an error. */
@@ -21,9 +21,9 @@ export async function requireJson(request: FastifyRequest): Promise<Json> {
   return parseBody(request);
 }
 
-export function decodeJson<T extends TSchema>(schema: T, json: Json): Static<T> {
+export function decodeJson<T extends TSchema>(schema: T, json: Json, root: Root = "unnamed"): Static<T> {
   try {
-    return decode(schema, json);
+    return decode(schema, json, root);
   } catch (error) {
     if (error instanceof JsonTypeError) throw invalid(`invalid JSON: ${error.message}`, error);
     throw error;

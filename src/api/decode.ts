@@ -1,18 +1,23 @@
-import { zeroTime } from "#base/clock";
 import type { Static, TSchema } from "#api-schema/go";
+import { zeroTime } from "#base/clock";
 import { type Json, JsonNumber, JsonObject } from "./json.ts";
 import { type GoStructField, type GoType, reflect } from "./reflect.ts";
 
 /** A value of the wrong type. The text is encoding/json's, which clients see after `invalid JSON: `. */
 export class JsonTypeError extends Error {}
 
+/** How Go names the outermost value in a path: by its type, or not at all where it decodes into an interface. */
+export type Root = "named" | "unnamed";
+
 /**
  * Makes the Go value of a schema out of JSON: keys match in any case, null and absent are the zero value, unknown keys
  * are ignored. Throws JsonTypeError for the first value of a wrong type.
  */
-export function decode<T extends TSchema>(schema: T, json: Json): Static<T> {
+export function decode<T extends TSchema>(schema: T, json: Json, root: Root = "unnamed"): Static<T> {
+  const type = reflect(schema);
+  const path = { root: root === "named" ? type.name.replace(/^.*\./, "") : "", tokens: [] };
   // `build` follows the schema field by field, so what it returns is what the schema's type says.
-  return build(reflect(schema), json, []) as Static<T>;
+  return build(type, json, path) as Static<T>;
 }
 
 /** Go's zero value of a schema: what a missing or null body stands for. */
@@ -27,7 +32,12 @@ export function mentions(schema: TSchema, json: Json): boolean {
   return json.fields.some(([key]) => findField(type.fields, key) !== undefined);
 }
 
-type Path = readonly (string | number)[];
+interface Path {
+  readonly root: string;
+  readonly tokens: readonly (string | number)[];
+}
+
+const below = ({ root, tokens }: Path, token: string | number): Path => ({ root, tokens: [...tokens, token] });
 
 function build(type: GoType, json: Json, path: Path): unknown {
   if (json === null) return zeroOf(type);
@@ -76,7 +86,7 @@ function buildTime(type: GoType, json: Json, path: Path): string {
 
 function buildList(type: Extract<GoType, { kind: "slice" | "tuple" }>, json: Json, path: Path): unknown[] {
   if (!isList(json)) return wrongType(type, json, path);
-  const items = json.map((item, index) => build(type.item, item, [...path, index]));
+  const items = json.map((item, index) => build(type.item, item, below(path, index)));
   if (type.kind === "slice") return items;
   return Array.from({ length: type.length }, (_, index) => (index < items.length ? items[index] : zeroOf(type.item)));
 }
@@ -84,7 +94,7 @@ function buildList(type: Extract<GoType, { kind: "slice" | "tuple" }>, json: Jso
 function buildMap(type: Extract<GoType, { kind: "map" }>, json: Json, path: Path): Record<string, unknown> {
   if (!(json instanceof JsonObject)) return wrongType(type, json, path);
   // fromEntries defines properties, so that a label called `__proto__` is a label.
-  return Object.fromEntries(json.fields.map(([key, item]) => [key, build(type.item, item, [...path, key])]));
+  return Object.fromEntries(json.fields.map(([key, item]) => [key, build(type.item, item, below(path, key))]));
 }
 
 /** moby's StrSlice tries a list of strings, then one string; its errors know no path. */
@@ -100,7 +110,7 @@ function buildStruct(type: Extract<GoType, { kind: "struct" }>, json: Json, path
   const value = zeroStruct(type.fields);
   for (const [key, item] of json.fields) {
     const field = findField(type.fields, key);
-    if (field !== undefined) value[field.key] = build(field.type, item, [...path, key]);
+    if (field !== undefined) value[field.key] = build(field.type, item, below(path, key));
   }
   return value;
 }
@@ -158,8 +168,9 @@ function kindOf(json: Json): string {
 /** encoding/json of Go 1.27: the path is a JSON pointer with dots, and an element of a list is no "struct field". */
 function wrongType(type: GoType, json: Json, path: Path, literal = ""): never {
   const wanted = type.kind === "ptr" ? type.item.name : type.name;
-  const where = path.map((token) => `.${String(token).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-  const isField = typeof path.at(-1) === "string";
-  const target = path.length === 0 ? "Go value" : isField ? `Go struct field ${where}` : where;
+  const { root, tokens } = path;
+  const where = tokens.map((token) => `.${String(token).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  const isField = typeof tokens.at(-1) === "string";
+  const target = tokens.length === 0 ? "Go value" : isField ? `Go struct field ${root}${where}` : root + where;
   throw new JsonTypeError(`json: cannot unmarshal ${kindOf(json)}${literal} into ${target} of type ${wanted}`);
 }

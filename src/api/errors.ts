@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import { EngineError, type ErrorKind, messageOf } from "#base/errors";
 import { isOlder } from "#api-schema/versions";
+import { EngineError, type ErrorKind, messageOf } from "#base/errors";
 import { encodePlain } from "./encode.ts";
 
 /** The one table that turns what a caller can do about a failure into a status code. */
@@ -27,23 +27,31 @@ export const errorBody = (message: string): Buffer => Buffer.from(`${encodePlain
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const code = statusOf(error);
   const message = messageOf(error);
-  const { method, originalUrl: url } = request;
-  if (code >= 500) request.server.apiLog.error({ method, url: withoutQuery(url), err: error }, "request failed");
+  const { method, originalUrl: url = "" } = request;
+  // What the engine refuses in so many words is no operator's business, whatever its status.
+  const isFault = !(error instanceof EngineError) || error.kind === "system";
+  if (code >= 500 && isFault)
+    request.server.apiLog.error({ method, url: withoutQuery(url), err: error }, "request failed");
   else request.server.apiLog.debug({ method, url: withoutQuery(url), status: code, message }, "request refused");
   reply.code(code);
-  if (isFastifyError(error) && error.code === "FST_ERR_BAD_URL") return sendBadRequest(reply);
-  if (code === 304) return void reply.send();
-  // Clients from before 1.24 print the body as it is, so it is plain text for them (moby api/server).
-  if (request.apiVersion !== "" && isOlder(request.apiVersion, "1.24")) {
-    reply.header("content-type", "text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
-    return void reply.send(Buffer.from(`${message}\n`));
-  }
-  reply.header("content-type", "application/json").send(errorBody(message));
+  // A request whose path does not parse has not come as far as having a version.
+  const { apiVersion: version = "" } = request;
+  const isAncient = version !== "" && isOlder(version, "1.24");
+  if (isFastifyError(error) && error.code === "FST_ERR_BAD_URL") sendBadRequest(reply);
+  else if (code === 304) reply.send();
+  else if (isAncient) sendPlain(reply, message);
+  else reply.header("content-type", "application/json").send(errorBody(message));
 }
 
 /** moby's answer for unknown paths and for known ones with another method. */
 export function sendNotFound(reply: FastifyReply): void {
   reply.code(404).header("content-type", "application/json").send(errorBody("page not found"));
+}
+
+/** Clients from before 1.24 print the body as it is (moby api/server). */
+function sendPlain(reply: FastifyReply, message: string): void {
+  reply.header("content-type", "text/plain; charset=utf-8").header("x-content-type-options", "nosniff");
+  reply.send(Buffer.from(`${message}\n`));
 }
 
 /** What Go's server says before any handler sees the request. */

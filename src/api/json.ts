@@ -37,13 +37,21 @@ export interface Parsed {
 export function parseJson(text: string): Parsed {
   const scanner = new Scanner(text);
   if (scanner.peek() === "") throw new JsonEmptyError("EOF");
-  const value = scanner.value(0);
+  const value = scanner.value();
   const next = scanner.peek();
   return { value, hasMore: next !== "" && next !== "]" && next !== "}" };
 }
 
 const plain = /[^"\\\x00-\x1f]*/y;
 const digits = /[0-9]+/y;
+
+/** An object or array that has not ended yet. */
+interface Container {
+  readonly end: "}" | "]";
+  readonly values: Json[];
+  /** Of an object, the one whose value comes next included. */
+  readonly keys: string[] | undefined;
+}
 
 class Scanner {
   readonly #text: string;
@@ -62,14 +70,33 @@ class Scanner {
     }
   }
 
-  value(depth: number): Json {
-    if (depth > maxDepth) throw new JsonSyntaxError("exceeded max depth");
+  /** Without recursion: how deep a body may be is not for our stack to decide. */
+  value(): Json {
+    const open: Container[] = [];
+    for (;;) {
+      let ended = this.#begin(open);
+      while (ended !== undefined) {
+        const container = open.at(-1);
+        if (container === undefined) return ended;
+        ended = this.#add(open, container, ended);
+      }
+    }
+  }
+
+  /** Reads a scalar or an empty container; undefined when a container was opened and its first value comes next. */
+  #begin(open: Container[]): Json | undefined {
     const first = this.peek();
     switch (first) {
       case "{":
-        return this.#object(depth);
+        this.#enter(open);
+        if (this.peek() === "}") return this.#close(new JsonObject([]));
+        open.push({ end: "}", values: [], keys: [this.#key()] });
+        return undefined;
       case "[":
-        return this.#array(depth);
+        this.#enter(open);
+        if (this.peek() === "]") return this.#close([]);
+        open.push({ end: "]", values: [], keys: undefined });
+        return undefined;
       case '"':
         return this.#string();
       case "t":
@@ -84,34 +111,33 @@ class Scanner {
     }
   }
 
-  #object(depth: number): JsonObject {
-    const fields: [string, Json][] = [];
+  #enter(open: readonly Container[]): void {
+    if (open.length === maxDepth) throw new JsonSyntaxError("exceeded max depth");
     this.#at++;
-    if (this.peek() === "}") return this.#close(new JsonObject(fields));
-    for (;;) {
-      if (this.peek() !== '"') this.#fail("looking for beginning of object key string");
-      const key = this.#string();
-      if (this.peek() !== ":") this.#fail("after object key");
-      this.#at++;
-      fields.push([key, this.value(depth + 1)]);
-      const next = this.peek();
-      if (next === "}") return this.#close(new JsonObject(fields));
-      if (next !== ",") this.#fail("after object key:value pair");
-      this.#at++;
-    }
   }
 
-  #array(depth: number): Json[] {
-    const items: Json[] = [];
-    this.#at++;
-    if (this.peek() === "]") return this.#close(items);
-    for (;;) {
-      items.push(this.value(depth + 1));
-      const next = this.peek();
-      if (next === "]") return this.#close(items);
-      if (next !== ",") this.#fail("after array element");
-      this.#at++;
+  /** Adds a value to its container; returns the container if the value was its last. */
+  #add(open: Container[], { end, keys, values }: Container, value: Json): Json | undefined {
+    values.push(value);
+    const next = this.peek();
+    if (next === end) {
+      open.pop();
+      const ended =
+        keys === undefined ? values : new JsonObject(keys.map((key, index) => [key, values[index] ?? null]));
+      return this.#close(ended);
     }
+    if (next !== ",") return this.#fail(keys === undefined ? "after array element" : "after object key:value pair");
+    this.#at++;
+    keys?.push(this.#key());
+    return undefined;
+  }
+
+  #key(): string {
+    if (this.peek() !== '"') this.#fail("looking for beginning of object key string");
+    const key = this.#string();
+    if (this.peek() !== ":") this.#fail("after object key");
+    this.#at++;
+    return key;
   }
 
   #close<T>(value: T): T {

@@ -7,7 +7,7 @@ import type { TlsOptions } from "node:tls";
 import { errorBody } from "./errors.ts";
 import { foreignPage } from "./foreign-page.ts";
 import { type Routing, routeUpgrade } from "./upgrade.ts";
-import { DockerRequest, DockerResponse } from "./wire.ts";
+import { DockerRequest, DockerResponse, leavesHttp } from "./wire.ts";
 
 export type ListenAddress =
   | { readonly kind: "unix"; readonly path: string; readonly mode: number; readonly gid: number }
@@ -87,6 +87,7 @@ function createServer(address: ListenAddress): Server {
   const options: ServerOptions<typeof DockerRequest, typeof DockerResponse> = {
     IncomingMessage: DockerRequest,
     ServerResponse: DockerResponse,
+    shouldUpgradeCallback: leavesHttp,
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: headersTimeoutMs,
     requestTimeout: 0,

@@ -9,9 +9,9 @@ export class Query {
       if (pair === "") continue;
       if (pair.includes(";")) throw new EngineError("invalidParameter", "invalid semicolon separator in query");
       const cut = pair.indexOf("=");
-      const key = unescape(cut < 0 ? pair : pair.slice(0, cut));
+      const key = unescaped(cut < 0 ? pair : pair.slice(0, cut));
       const values = this.#words.get(key) ?? [];
-      values.push(cut < 0 ? "" : unescape(pair.slice(cut + 1)));
+      values.push(cut < 0 ? "" : unescaped(pair.slice(cut + 1)));
       this.#words.set(key, values);
     }
   }
@@ -111,7 +111,7 @@ const shortEscapes: Readonly<Record<string, string>> = {
 export const controlEscape = (character: string): string =>
   shortEscapes[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 
-function unescape(text: string): string {
+function unescaped(text: string): string {
   const bad = /%(?![0-9a-fA-F]{2}).{0,2}/s.exec(text);
   if (bad !== null) throw new EngineError("invalidParameter", `invalid URL escape ${goQuote(bad[0])}`);
   const spaced = text.replaceAll("+", " ");

@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from "node:http";
 import fastify, { type FastifyInstance } from "fastify";
-import type { Engine } from "#engine";
 import type { Log } from "#base/log";
+import type { Engine } from "#engine";
 import { sendError, sendNotFound } from "./errors.ts";
 import { type ListenAddress, Listener } from "./listener.ts";
 import { prepareRequests, type ServerIdentity } from "./request.ts";
@@ -68,6 +68,6 @@ export function createApp(options: ApiOptions): FastifyInstance {
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((_request, reply) => sendNotFound(reply));
-  addRoutes(app, options);
+  addRoutes(app, options.engine);
   return app;
 }

@@ -44,7 +44,7 @@ export function sendHeaders(reply: FastifyReply): void {
   reply.hijack();
   const { raw } = reply;
   raw.on("error", () => undefined);
-  raw.writeHead(raw.statusCode, reply.getHeaders());
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
   raw.flushHeaders();
 }
 

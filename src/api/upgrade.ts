@@ -19,7 +19,12 @@ interface Upgraded {
  * Sends a request of Node's `upgrade` event through the router like any other: the same hooks, versions and errors.
  * The body and what follows it are unread and lie in the socket in their order.
  */
-export function routeUpgrade(routing: Routing, request: IncomingMessage & Upgraded, socket: Socket, head: Buffer): void {
+export function routeUpgrade(
+  routing: Routing,
+  request: IncomingMessage & Upgraded,
+  socket: Socket,
+  head: Buffer,
+): void {
   const response = new DockerResponse(request);
   socket.on("error", () => socket.destroy());
   try {

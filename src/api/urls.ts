@@ -25,9 +25,9 @@ export class NamedPaths {
     const segments = segmentsOf(path);
     for (const { prefix, suffix } of this.#shapes.get(method) ?? []) {
       const end = segments.length - suffix.length;
-      if (end - prefix.length < 2 || !matchesAt(segments, 0, prefix) || !matchesAt(segments, end, suffix)) continue;
+      if (end <= prefix.length || !matchesAt(segments, 0, prefix) || !matchesAt(segments, end, suffix)) continue;
       const name = segments.slice(prefix.length, end).join("%2F");
-      return `/${[...prefix, name, ...suffix].join("/")}`;
+      return `/${[...segments.slice(0, prefix.length), name, ...segments.slice(end)].join("/")}`;
     }
     return path;
   }
@@ -85,4 +85,4 @@ export interface WithId {
 const segmentsOf = (path: string): string[] => path.split("/").slice(1);
 
 const matchesAt = (segments: readonly string[], at: number, wanted: readonly string[]): boolean =>
-  wanted.every((segment, index) => segments[at + index] === segment);
+  wanted.every((segment, index) => segment.startsWith(":") || segments[at + index] === segment);

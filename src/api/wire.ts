@@ -20,7 +20,8 @@ export class DockerRequest extends IncomingMessage {
   }
 }
 
-const takesOver = (url: string): boolean => /^\/(?:containers\/.+\/attach|exec\/.+\/start)$/.test(splitTarget(url).path);
+const takesOver = (url: string): boolean =>
+  /^\/(?:containers\/.+\/attach|exec\/.+\/start)$/.test(splitTarget(url).path);
 
 /** Above this size Go's server does not know the length when it has to send the headers. */
 const goBufferBytes = 2048;

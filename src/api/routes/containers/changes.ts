@@ -5,7 +5,9 @@ import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 
 export function changesRoute(app: FastifyInstance, { containers }: Engine): void {
-  app.get<Named>("/containers/:name/changes", async (request, reply) =>
-    sendJson(reply, FilesystemChanges, await containers.changes(request.params.name)),
-  );
+  app.get<Named>("/containers/:name/changes", async (request, reply) => {
+    const changes = await containers.changes(request.params.name);
+    const shown = changes.map(({ path, kind }) => ({ Path: path, Kind: kind }));
+    return sendJson(reply, FilesystemChanges, shown.length === 0 ? null : shown);
+  });
 }

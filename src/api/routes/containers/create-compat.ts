@@ -111,7 +111,8 @@ function moveMacAddress(version: string, request: Draft, parts: Parts): string |
   const { NetworkMode: mode } = request.HostConfig;
   const isMovable = isBridge(mode) || isUserDefined(mode);
   if (isOlder(version, "1.44")) {
-    if (asked === "") for (const endpoint of Object.values(parts.endpoints)) if (endpoint !== null) endpoint.MacAddress = "";
+    if (asked === "")
+      for (const endpoint of Object.values(parts.endpoints)) if (endpoint !== null) endpoint.MacAddress = "";
     if (asked === "") return undefined;
     if (!isMovable) throw invalid("conflicting options: mac-address and the network mode");
     endpointOf(version, mode, parts.endpoints).MacAddress = asked;
@@ -119,7 +120,12 @@ function moveMacAddress(version: string, request: Draft, parts: Parts): string |
   }
   if (asked === "") return undefined;
   if (isMovable) {
-    const endpoint = endpointOf(version, mode, parts.endpoints, "unable to migrate container-wide MAC address to a specific network: ");
+    const endpoint = endpointOf(
+      version,
+      mode,
+      parts.endpoints,
+      "unable to migrate container-wide MAC address to a specific network: ",
+    );
     if (endpoint.MacAddress !== "" && endpoint.MacAddress !== asked)
       throw invalid(
         "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
@@ -151,7 +157,9 @@ function moveSysctls(version: string, { HostConfig: hostConfig, endpoints }: Par
       "system",
       `unable to determine network endpoint for sysctl ${foreign}, use driver option '${sysctlOption}' to set per-interface sysctls`,
     );
-  const value = moved.map((name) => `${name.replace(/^(net\.[^.]*\.[^.]*)\.eth0/, "$1.IFNAME")}=${Sysctls[name]}`).join(",");
+  const value = moved
+    .map((name) => `${name.replace(/^(net\.[^.]*\.[^.]*)\.eth0/, "$1.IFNAME")}=${Sysctls[name]}`)
+    .join(",");
   const before = endpoint.DriverOpts?.[sysctlOption];
   endpoint.DriverOpts = { ...endpoint.DriverOpts, [sysctlOption]: before === undefined ? value : `${value},${before}` };
   for (const name of moved) delete Sysctls[name];

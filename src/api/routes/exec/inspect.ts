@@ -26,7 +26,7 @@ function shown({ id, config, containerId, detachKeys, exitCode, isRunning, pid }
     OpenStdin: config.attachStdin,
     OpenStderr: config.attachStderr,
     OpenStdout: config.attachStdout,
-    CanRemove: exitCode !== undefined && !isRunning,
+    CanRemove: false,
     ContainerID: containerId,
     DetachKeys: config.detachKeys === "" ? "" : detachKeys.toString("base64"),
     Pid: pid,

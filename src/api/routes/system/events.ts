@@ -1,0 +1,31 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { EventMessage } from "#api-schema/events";
+import { isOlder } from "#api-schema/versions";
+import { EngineError } from "#base/errors";
+import { type Engine, Filters, type WatchOptions } from "#engine";
+import { timestamp } from "../../params.ts";
+import { sendLines } from "../../stream.ts";
+
+export function eventsRoute(app: FastifyInstance, { events }: Engine): void {
+  app.get("/events", async (request, reply) => {
+    const watched = events.watch(watchOptions(request), request.clientGone);
+    reply.header("content-type", "application/json");
+    return sendLines(reply, EventMessage, isOlder(request.apiVersion, "1.46") ? withoutImageCreate(watched) : watched);
+  });
+}
+
+function watchOptions({ form }: Pick<FastifyRequest, "form">): WatchOptions {
+  const since = timestamp(form.get("since"));
+  const until = timestamp(form.get("until"));
+  if (until !== undefined && until < (since ?? until))
+    throw new EngineError(
+      "invalidParameter",
+      `\`since\` time (${form.get("since")}) cannot be after \`until\` time (${form.get("until")})`,
+    );
+  return { since, until, filters: Filters.parse(form.get("filters")) };
+}
+
+/** An image's `create` came with 1.46. */
+async function* withoutImageCreate(events: AsyncIterable<EventMessage>): AsyncGenerator<EventMessage> {
+  for await (const event of events) if (event.Type !== "image" || event.Action !== "create") yield event;
+}

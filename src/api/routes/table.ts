@@ -1,0 +1,20 @@
+import type { FastifyInstance } from "fastify";
+import type { Engine } from "#engine";
+import { buildRoutes } from "./build/routes.ts";
+import { checkpointRoutes } from "./checkpoints/routes.ts";
+import { containerRoutes } from "./containers/routes.ts";
+import { execRoutes } from "./exec/routes.ts";
+import { pluginRoutes } from "./plugins/routes.ts";
+import { swarmRoutes } from "./swarm/routes.ts";
+import { systemRoutes } from "./system/routes.ts";
+
+/** Every route of the Engine API, by the areas of its reference. */
+export function addRoutes(app: FastifyInstance, engine: Engine): void {
+  systemRoutes(app, engine);
+  containerRoutes(app, engine);
+  checkpointRoutes(app);
+  execRoutes(app, engine);
+  buildRoutes(app);
+  swarmRoutes(app);
+  pluginRoutes(app);
+}
