@@ -143,6 +143,12 @@ void json_put_null(struct json_writer *w, const char *key)
     append_text(w, "null");
 }
 
+void json_put_raw(struct json_writer *w, const char *key, const char *json)
+{
+    begin_value(w, key);
+    append_text(w, json);
+}
+
 void json_put_json(struct json_writer *w, const char *key, const struct json *value)
 {
     if (value == NULL || value->type == JSON_NULL) {

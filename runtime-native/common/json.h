@@ -56,6 +56,7 @@ void json_put_int(struct json_writer *w, const char *key, int64_t value);
 void json_put_bool(struct json_writer *w, const char *key, bool value);
 void json_put_null(struct json_writer *w, const char *key);
 void json_put_json(struct json_writer *w, const char *key, const struct json *value);
+void json_put_raw(struct json_writer *w, const char *key, const char *json); /* text that is JSON already */
 void json_writer_free(struct json_writer *w);
 
 #endif

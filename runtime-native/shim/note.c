@@ -1,0 +1,43 @@
+#include "note.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "io.h"
+
+size_t time_text(char text[TIME_TEXT_SIZE], const struct timespec *time)
+{
+    struct tm parts;
+    gmtime_r(&time->tv_sec, &parts);
+    size_t length = strftime(text, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (time->tv_nsec > 0) {
+        text[length++] = '.';
+        for (long rest = time->tv_nsec, unit = 100000000; rest > 0; rest %= unit, unit /= 10)
+            text[length++] = (char)('0' + rest / unit);
+    }
+    text[length++] = 'Z';
+    text[length] = '\0';
+    return length;
+}
+
+void time_text_now(char text[TIME_TEXT_SIZE])
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    (void)time_text(text, &now);
+}
+
+void note(const char *format, ...)
+{
+    char line[1400], time[TIME_TEXT_SIZE];
+    time_text_now(time);
+    int length = snprintf(line, sizeof line, "%s ", time);
+    va_list arguments;
+    va_start(arguments, format);
+    length += vsnprintf(line + length, sizeof line - (size_t)length - 1, format, arguments);
+    va_end(arguments);
+    if ((size_t)length > sizeof line - 2)
+        length = (int)sizeof line - 2;
+    line[length++] = '\n';
+    (void)write_all(2, line, (size_t)length); /* a full disk must not end a container */
+}
