@@ -14,6 +14,8 @@ export type RegistryFault =
   | "transport"
   | "wrongRange"
   | "verification"
+  /** The image's config could not be had: another endpoint is asked only in a mirror's stead. */
+  | "config"
   | "unsupported";
 
 export interface RegistryErrorOptions extends ErrorOptions {

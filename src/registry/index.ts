@@ -30,6 +30,7 @@ export {
   selectManifests,
 } from "./manifest.ts";
 export {
+  bestHostPlatform,
   formatPlatform,
   hostArchitecture,
   hostPlatform,
@@ -69,5 +70,6 @@ export {
   withTag,
 } from "./reference.ts";
 export { type Access, type Login, Registry, type RegistryParts } from "./registry.ts";
+export { openRemoteFile, type RemoteFile } from "./remote-file.ts";
 export type { Repository } from "./repository.ts";
 export type { SearchRequest, SearchResult } from "./search.ts";

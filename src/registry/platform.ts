@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { EngineError } from "#base/errors";
 
 /** OCI image spec, image-index.md: what a manifest runs on. Absent and empty mean the same. */
@@ -20,6 +21,23 @@ const architectureOfNode: Readonly<Record<string, string>> = {
 };
 export const hostArchitecture = architectureOfNode[process.arch] ?? process.arch;
 export const hostPlatform: Platform = { os: "linux", architecture: hostArchitecture };
+
+/** psABI levels of x86-64: all flags of a level and of those below it. */
+const amd64Levels: readonly (readonly [variant: string, flags: string])[] = [
+  ["v2", "cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"],
+  ["v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe xsave"],
+  ["v4", "avx512f avx512bw avx512cd avx512dq avx512vl"],
+];
+
+/** The best that this CPU runs, so that an index's entry for `amd64/v3` is preferred where it works. */
+export async function bestHostPlatform(): Promise<Platform> {
+  if (hostArchitecture !== "amd64") return hostPlatform;
+  const text = await readFile("/proc/cpuinfo", "utf8").catch(() => "");
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(text)?.[1]?.split(" "));
+  const missing = amd64Levels.findIndex(([, wanted]) => !wanted.split(" ").every((flag) => flags.has(flag)));
+  const variant = amd64Levels[(missing < 0 ? amd64Levels.length : missing) - 1]?.[0];
+  return variant === undefined ? hostPlatform : { ...hostPlatform, variant };
+}
 
 const knownSystems = new Set(
   "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos".split(

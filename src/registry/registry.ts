@@ -141,7 +141,7 @@ function checkNotReserved(ref: Reference): void {
 function goesOnAfterPull(error: unknown, isMirror: boolean): boolean {
   if (!(error instanceof RegistryError)) return !(error instanceof EngineError) || isMirror;
   if (error.fault === "unsupported") return false;
-  return error.fault === "api" ? isMirror : true;
+  return error.fault === "api" || error.fault === "config" ? isMirror : true;
 }
 
 /** The words for an image that the registry does not have, or does not show. */

@@ -17,6 +17,7 @@ export class Repository implements AsyncDisposable {
   readonly path: string;
   readonly #client: HttpClient;
   readonly #authorizer: Authorizer;
+  #users = 1;
 
   constructor(endpoint: Endpoint, path: string, client: HttpClient, authorizer: Authorizer) {
     this.endpoint = endpoint;
@@ -45,8 +46,14 @@ export class Repository implements AsyncDisposable {
     }
   }
 
+  /** A further user, who disposes of it too: a layer on its way may outlive the request that began it. */
+  share(): this {
+    this.#users++;
+    return this;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client[Symbol.asyncDispose]();
+    if (--this.#users === 0) await this.#client[Symbol.asyncDispose]();
   }
 
   /** `manifests/latest` → `https://host/v2/library/busybox/manifests/latest`. */

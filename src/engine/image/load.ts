@@ -1,0 +1,240 @@
+import type { Readable } from "node:stream";
+import { EngineError } from "#base/errors";
+import { type Digest, isDigest, shortId } from "#base/ids";
+import {
+  configSizeLimit,
+  detectMediaType,
+  familiarReference,
+  formatReference,
+  hostPlatform,
+  isSamePlatform,
+  isTagged,
+  type Manifest,
+  manifestSizeLimit,
+  mediaTypes,
+  type Platform,
+  parseManifest,
+  parseReference,
+  selectManifests,
+  storedReference,
+  type TaggedReference,
+} from "#registry";
+import { type ChainId, chainIdOf, type Layer } from "#storage";
+import { ArchiveFiles } from "./archive-files.ts";
+import { type ImageConfig, parseImageConfig, platformOf, systemOf } from "./config.ts";
+import type { ImageParts } from "./parts.ts";
+import { advance, ProgressMeter, type ProgressOutput } from "./progress.ts";
+import { emitImageEvent, imageById } from "./resolve.ts";
+import { createImage } from "./store.ts";
+import { setName } from "./tag.ts";
+
+export interface LoadRequest {
+  readonly archive: Readable;
+  /** No bars. */
+  readonly isQuiet: boolean;
+  /** Images of other platforms are passed over. */
+  readonly platform?: Platform;
+}
+
+/** One image of an archive: paths in it, and names. */
+interface ArchivedImage {
+  readonly config: string;
+  readonly layers: readonly string[];
+  readonly tags: readonly string[];
+  readonly parent: Digest | undefined;
+}
+
+interface Load extends LoadRequest {
+  readonly parts: ImageParts;
+  readonly files: ArchiveFiles;
+  readonly output: ProgressOutput;
+  readonly signal: AbortSignal;
+}
+
+/** `docker load`: archives of `docker save`, old and new, and OCI image layouts (moby image/tarexport/load.go). */
+export async function loadImages(
+  parts: ImageParts,
+  request: LoadRequest,
+  output: ProgressOutput,
+  signal: AbortSignal,
+): Promise<void> {
+  using files = await ArchiveFiles.read(parts.storage.content, request.archive, signal);
+  const load: Load = { ...request, parts, files, output, signal };
+  const images = files.has("manifest.json") ? await readManifest(files) : await readLayout(load);
+  const loaded: Digest[] = [];
+  let isTagged = false;
+  for (const image of images) {
+    const id = await loadImage(load, image);
+    if (id === undefined) continue;
+    loaded.push(id);
+    // As in moby, the last image decides whether ids are named.
+    isTagged = image.tags.length > 0;
+  }
+  linkParents(parts, images, loaded);
+  if (!isTagged && loaded.length > 0) output.write({ stream: loaded.map((id) => `Loaded image ID: ${id}\n`).join("") });
+}
+
+async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | undefined> {
+  const { parts, output, platform } = load;
+  const configJson = await load.files.readText(image.config, configSizeLimit);
+  const config = parseImageConfig(configJson);
+  if (systemOf(config) !== "linux") throw new EngineError("system", `cannot load ${systemOf(config)} image on linux`);
+  if (platform !== undefined && !isSamePlatform(platform, platformOf(config))) return undefined;
+  using held = new DisposableStack();
+  await loadLayers(load, image, config, held);
+  const id = createImage(parts, { configJson });
+  for (const tag of image.tags) setLoadedTag(parts, parseTag(tag), id, output);
+  emitImageEvent(parts, "load", id, id);
+  return id;
+}
+
+async function loadLayers(load: Load, image: ArchivedImage, config: ImageConfig, held: DisposableStack): Promise<void> {
+  const { diffIds } = config.rootfs;
+  if (image.layers.length !== diffIds.length) {
+    const counts = `expected ${image.layers.length}, got ${diffIds.length}`;
+    throw new EngineError("system", `invalid manifest, layers length mismatch: ${counts}`);
+  }
+  const { layers } = load.parts.storage;
+  let parent: ChainId | undefined;
+  for (const [index, diffId] of diffIds.entries()) {
+    const chainId = chainIdOf(parent, diffId);
+    if (layers.find(chainId) === undefined) {
+      const layer = await loadLayer(load, image.layers[index] ?? "", parent, diffId);
+      held.defer(() => void layers.release(layer.chainId));
+      if (layer.diffId !== diffId) {
+        const pair = `expected ${JSON.stringify(diffId)}, got ${JSON.stringify(layer.diffId)}`;
+        throw new EngineError("system", `invalid diffID for layer ${index}: ${pair}`);
+      }
+    } else {
+      layers.retain(chainId);
+      held.defer(() => void layers.release(chainId));
+    }
+    parent = chainId;
+  }
+}
+
+async function loadLayer(load: Load, path: string, parent: ChainId | undefined, diffId: Digest): Promise<Layer> {
+  const { parts, files, output, signal, isQuiet } = load;
+  const { digest, sizeBytes } = files.get(path);
+  const report = (current: number) => advance(output, shortId(diffId), "Loading layer", current, sizeBytes);
+  const meter = new ProgressMeter(sizeBytes, 0, isQuiet ? () => undefined : report);
+  const layer = await parts.storage.layers.apply({
+    parent,
+    blob: digest,
+    onProgress: (bytes) => meter.set(bytes),
+    signal,
+  });
+  meter.finish();
+  return layer;
+}
+
+function setLoadedTag(parts: ImageParts, ref: TaggedReference, id: Digest, output: ProgressOutput): void {
+  const before = parts.storage.records.references.find(formatReference(storedReference(ref)));
+  const name = familiarReference(ref);
+  if (before !== undefined && before !== id) {
+    const text = `The image ${name} already exists, renaming the old one with ID ${before} to empty string\n`;
+    output.write({ stream: text });
+  }
+  setName(parts, ref, id);
+  output.write({ stream: `Loaded image: ${name}\n` });
+}
+
+function parseTag(text: string): TaggedReference {
+  const ref = parseReference(text);
+  if (isTagged(ref)) return ref;
+  throw new EngineError("system", `invalid tag ${JSON.stringify(text)}`);
+}
+
+/** Parent links of the archive hold between images that came together, if their histories agree. */
+function linkParents(parts: ImageParts, images: readonly ArchivedImage[], loaded: readonly Digest[]): void {
+  for (const [index, id] of loaded.entries()) {
+    const parent = images[index]?.parent;
+    if (parent === undefined || parent === id || !loaded.includes(parent)) continue;
+    const [child, base] = [imageById(parts, id), imageById(parts, parent)];
+    const isNext = child !== undefined && base !== undefined && isValidParent(child.config, base.config);
+    if (!isNext) throw new EngineError("system", `image ${parent} is not a valid parent for ${id}`);
+    parts.storage.records.images.setParent(id, parent);
+  }
+}
+
+function isValidParent(child: ImageConfig, parent: ImageConfig): boolean {
+  if (child.history.length === 0 && parent.history.length === 0) return true;
+  const shared = child.history.slice(0, parent.history.length);
+  return (
+    child.history.length === parent.history.length + 1 && JSON.stringify(shared) === JSON.stringify(parent.history)
+  );
+}
+
+async function readManifest(files: ArchiveFiles): Promise<ArchivedImage[]> {
+  const list: unknown = parseJson(await files.readText("manifest.json", configSizeLimit));
+  if (list === null) throw new EngineError("system", "invalid manifest, manifest cannot be null (but can be [])");
+  if (!Array.isArray(list))
+    throw new EngineError("system", "json: cannot unmarshal object into Go value of type []tarexport.manifestItem");
+  return list.map((item: unknown) => {
+    const field = (name: string): unknown =>
+      typeof item === "object" && item !== null ? Reflect.get(item, name) : undefined;
+    const [config, parent] = [field("Config"), field("Parent")];
+    return {
+      config: typeof config === "string" ? config : "",
+      layers: textsOf(field("Layers")),
+      tags: textsOf(field("RepoTags")),
+      parent: typeof parent === "string" && isDigest(parent) ? parent : undefined,
+    };
+  });
+}
+
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+
+/** An OCI image layout without Docker's own index: what skopeo and buildx write. */
+async function readLayout({ files, platform }: Load): Promise<ArchivedImage[]> {
+  const text = await files.readText("index.json", manifestSizeLimit);
+  const index = parseManifest(Buffer.from(text), mediaTypes.ociIndex);
+  const names = annotatedNames(parseJson(text));
+  const images: ArchivedImage[] = [];
+  for (const [at, entry] of index.kind === "index" ? index.manifests.entries() : []) {
+    const manifest = await readBlob(files, entry.digest, platform ?? hostPlatform);
+    if (manifest?.kind !== "manifest") continue;
+    const name = names[at];
+    images.push({
+      config: blobPath(manifest.config.digest),
+      layers: manifest.layers.map((layer) => blobPath(layer.digest)),
+      tags: name === undefined ? [] : [name],
+      parent: undefined,
+    });
+  }
+  return images;
+}
+
+async function readBlob(files: ArchiveFiles, digest: Digest, platform: Platform): Promise<Manifest | undefined> {
+  const bytes = Buffer.from(await files.readText(blobPath(digest), manifestSizeLimit));
+  const manifest = parseManifest(bytes, detectMediaType(bytes));
+  if (manifest.kind !== "index") return manifest;
+  const [entry] = selectManifests(manifest, platform).filter((one) => files.has(blobPath(one.digest)));
+  return entry === undefined ? undefined : readBlob(files, entry.digest, platform);
+}
+
+const blobPath = (digest: Digest): string => `blobs/${digest.replace(":", "/")}`;
+
+/** The full name stands in containerd's annotation; OCI's own may hold a bare tag, which names nothing. */
+function annotatedNames(index: unknown): (string | undefined)[] {
+  const list: unknown = typeof index === "object" && index !== null ? Reflect.get(index, "manifests") : undefined;
+  return (Array.isArray(list) ? list : []).map((entry: unknown) => {
+    const annotations: unknown =
+      typeof entry === "object" && entry !== null ? Reflect.get(entry, "annotations") : undefined;
+    if (typeof annotations !== "object" || annotations === null) return undefined;
+    const [name, ref]: unknown[] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"].map((key) =>
+      Reflect.get(annotations, key),
+    );
+    if (typeof name === "string") return name;
+    return typeof ref === "string" && ref.includes(":") ? ref : undefined;
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new EngineError("system", "invalid character in archive's JSON", { cause });
+  }
+}

@@ -1,0 +1,32 @@
+import type { Clock } from "#base/clock";
+import type { Digest } from "#base/ids";
+import type { Log } from "#base/log";
+import type { Registry } from "#registry";
+import type { Storage } from "#storage";
+
+/** What the verbs of the image service work with. */
+export interface ImageParts {
+  readonly storage: Pick<Storage, "content" | "layers" | "snapshots" | "records" | "transaction" | "collect">;
+  readonly registry: Registry;
+  readonly events: ImageEvents;
+  readonly usage: ImageUsage;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What `docker version` says; images that we make carry it. */
+  readonly engineVersion: string;
+}
+
+export interface ImageEvents {
+  emit(type: "image", action: string, id: string, attributes: Readonly<Record<string, string>>): void;
+}
+
+/** The containers that keep an image, by config or by an image mount. */
+export interface ImageUsage {
+  containersUsing(imageId: Digest): readonly ImageUser[];
+}
+
+export interface ImageUser {
+  readonly id: string;
+  readonly name: string;
+  readonly isRunning: boolean;
+}

@@ -1,0 +1,60 @@
+import type { DeleteItem, ImagesPruneReport } from "#api-schema/image";
+import { EngineError, isKind } from "#base/errors";
+import { formatReference } from "#registry";
+import type { Filters } from "../filters.ts";
+import { deleteImage } from "./delete.ts";
+import type { ImageParts } from "./parts.ts";
+import { type Image, imageOf, namesOf } from "./resolve.ts";
+import { parseRfc3339, parseUntil } from "./time.ts";
+
+const acceptedFilters = ["dangling", "label", "label!", "until"];
+
+/** `docker image prune`: images without a tag, or with `dangling=false` all that no container uses. */
+export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSignal): ImagesPruneReport {
+  filters.validate(acceptedFilters);
+  const danglingOnly = filters.bool("dangling", true);
+  const until = untilOf(parts, filters);
+  const sizes = new Map<string, number>(parts.storage.layers.list().map((layer) => [layer.chainId, layer.sizeBytes]));
+  const all = parts.storage.records.images.list().map(imageOf);
+  const parents = new Set(all.map((image) => image.record.parent));
+  const deleted: DeleteItem[] = [];
+  for (const image of all) {
+    if (signal.aborted) break;
+    if (parents.has(image.id) && (danglingOnly || namesOf(parts, image.id).length === 0)) continue;
+    if (isWanted(image, filters, until)) deleted.push(...pruneOne(parts, image, danglingOnly));
+  }
+  const freed = deleted.reduce((sum, item) => sum + (sizes.get(item.Deleted) ?? 0), 0);
+  parts.events.emit("image", "prune", "", { reclaimed: String(freed) });
+  return { ImagesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: freed };
+}
+
+function isWanted({ config }: Image, filters: Filters, until: bigint | undefined): boolean {
+  if (until !== undefined && (config.created === null || parseRfc3339(config.created) > until)) return false;
+  const { Labels } = config.config;
+  return filters.labels("label", Labels) && !(filters.has("label!") && filters.labels("label!", Labels));
+}
+
+function pruneOne(parts: ImageParts, image: Image, danglingOnly: boolean): DeleteItem[] {
+  const names = namesOf(parts, image.id);
+  if (names.length === 0) return tryDelete(parts, image.id.slice("sha256:".length));
+  if (danglingOnly && names.some((ref) => ref.tag !== undefined)) return [];
+  return names.flatMap((ref) => tryDelete(parts, formatReference(ref)));
+}
+
+/** An image in use stays; that is no failure of a prune. */
+function tryDelete(parts: ImageParts, name: string): DeleteItem[] {
+  try {
+    return deleteImage(parts, name, { force: false, prune: true });
+  } catch (error) {
+    if (!isKind(error, "conflict") && !isKind(error, "notFound")) {
+      parts.log.warn({ image: name, err: error }, "image not pruned");
+    }
+    return [];
+  }
+}
+
+function untilOf(parts: ImageParts, filters: Filters): bigint | undefined {
+  const [value, other] = filters.get("until");
+  if (other !== undefined) throw new EngineError("system", "more than one until filter specified");
+  return value === undefined ? undefined : parseUntil(value, parts.clock.now());
+}

@@ -1,0 +1,199 @@
+import { EngineError } from "#base/errors";
+import { type Digest, isDigest } from "#base/ids";
+import {
+  type Access,
+  bestHostPlatform,
+  checkConfigType,
+  checkSupported,
+  configSizeLimit,
+  detectMediaType,
+  familiarName,
+  familiarReference,
+  fetchBlob,
+  fetchManifest,
+  formatPlatform,
+  formatReference,
+  hasManifest,
+  hostPlatform,
+  type ImageIndex,
+  type ImageManifest,
+  isNameOnly,
+  listTags,
+  type Manifest,
+  manifestSizeLimit,
+  type Platform,
+  parseManifest,
+  type Reference,
+  RegistryError,
+  type Repository,
+  resolveTag,
+  schema1Refusal,
+  selectManifests,
+  storedReference,
+  withTag,
+} from "#registry";
+import { type ImageConfig, parseImageConfig } from "./config.ts";
+import { retry } from "./download.ts";
+import type { ImageParts } from "./parts.ts";
+import { type ProgressOutput, say } from "./progress.ts";
+import type { LayerPuller } from "./pull-layers.ts";
+import { checkPlatform, emitImageEvent, findImage } from "./resolve.ts";
+import { createImage } from "./store.ts";
+import { setDigest, setName } from "./tag.ts";
+
+export interface PullRequest {
+  /** With neither tag nor digest: all tags. */
+  readonly ref: Reference;
+  readonly platform?: Platform;
+  readonly access: Access;
+}
+
+interface Pull extends PullRequest {
+  readonly parts: ImageParts;
+  readonly puller: LayerPuller;
+  readonly repository: Repository;
+  readonly output: ProgressOutput;
+  readonly signal: AbortSignal;
+}
+
+const indexDepthLimit = 3;
+
+/** `docker pull` (moby distribution/pull_v2.go). Errors before the first line are the caller's to answer. */
+export async function pullImage(
+  parts: ImageParts,
+  puller: LayerPuller,
+  request: PullRequest,
+  output: ProgressOutput,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ref, access, platform } = request;
+  await parts.registry.pull(ref, access, signal, (repository) =>
+    pullFrom({ ...request, parts, puller, repository, output, signal }),
+  );
+  emitImageEvent(parts, "pull", familiarReference(ref), familiarName(ref));
+  if (platform !== undefined && !isNameOnly(ref)) warnOfPlatform(parts, ref, platform, output);
+}
+
+async function pullFrom(pull: Pull): Promise<void> {
+  const { ref, repository, output, signal } = pull;
+  const tags = isNameOnly(ref) ? await listTags(repository, signal) : undefined;
+  const refs = tags === undefined ? [ref] : tags.map((tag) => withTag(ref, tag));
+  let isNew = false;
+  for (const one of refs) isNew = (await pullOne({ ...pull, ref: one })) || isNew;
+  const news = isNew ? "Downloaded newer image for" : "Image is up to date for";
+  say(output, `Status: ${news} ${familiarReference(ref)}`);
+}
+
+/** True when the name has a new image. */
+async function pullOne(pull: Pull): Promise<boolean> {
+  const { parts, ref, repository, output, signal } = pull;
+  const target = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
+  const manifest = await getManifest(pull, target);
+  if (manifest.kind === "manifest") checkConfigType(manifest);
+  say(output, `Pulling from ${ref.path}`, ref.digest === undefined ? ref.tag : formatReference(ref));
+  const id = await pullManifest(pull, manifest, 0);
+  const digest = ref.digest ?? manifest.digest;
+  say(output, `Digest: ${digest}`);
+  const isSame = parts.storage.records.references.find(formatReference(storedReference(ref))) === id;
+  parts.storage.transaction(() => {
+    setDigest(parts, ref, digest, id);
+    if (ref.digest === undefined) setName(parts, ref, id);
+  });
+  return !isSame;
+}
+
+/** What is here is not fetched again; but for a name with a digest the registry must have it. */
+async function getManifest({ parts, ref, repository, signal }: Pull, digest: string): Promise<Manifest> {
+  const { content } = parts.storage;
+  if (
+    isDigest(digest) &&
+    content.has(digest) &&
+    (ref.digest === undefined || (await hasManifest(repository, digest, signal)))
+  ) {
+    const bytes = await content.readBytes(digest, manifestSizeLimit);
+    return parseManifest(bytes, detectMediaType(bytes));
+  }
+  return fetchManifest(repository, digest, signal);
+}
+
+async function pullManifest(pull: Pull, manifest: Manifest, depth: number): Promise<Digest> {
+  switch (manifest.kind) {
+    case "schema1":
+      throw schema1Refusal(formatReference(pull.ref));
+    case "index":
+      return pullIndex(pull, manifest, depth);
+    case "manifest":
+      return pullImageManifest(pull, manifest);
+    default:
+      return manifest satisfies never;
+  }
+}
+
+async function pullIndex(pull: Pull, index: ImageIndex, depth: number): Promise<Digest> {
+  const wanted = pull.platform ?? (await bestHostPlatform());
+  const [entry] = selectManifests(index, wanted);
+  if (entry === undefined || depth >= indexDepthLimit) {
+    const platform = formatPlatform(pull.platform ?? hostPlatform);
+    throw new RegistryError("unsupported", `no matching manifest for ${platform} in the manifest list entries`);
+  }
+  const { tag: _, ...name } = pull.ref;
+  return pullManifest(pull, await getManifest({ ...pull, ref: name }, entry.digest), depth + 1);
+}
+
+async function pullImageManifest(pull: Pull, manifest: ImageManifest): Promise<Digest> {
+  const { parts, puller, repository, ref, output } = pull;
+  if (parts.storage.records.images.find(manifest.config.digest) !== undefined) return manifest.config.digest;
+  checkSupported(manifest.config.mediaType);
+  for (const layer of manifest.layers) checkSupported(layer.mediaType);
+  using _ = parts.storage.content.hold([manifest.digest]);
+  // The config's failure is the one to report, and ends the layers' fetching.
+  const ending = new AbortController();
+  const signal = AbortSignal.any([pull.signal, ending.signal]);
+  const layers = puller.pull({ repository, ref, layers: manifest.layers }, output, signal);
+  layers.catch(() => undefined);
+  try {
+    const { json, config } = await fetchConfig(pull, manifest);
+    using pulled = await layers;
+    checkSameLayers(config, pulled.diffIds);
+    await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });
+    return createImage(parts, { configJson: json, manifestDigest: manifest.digest });
+  } catch (error) {
+    ending.abort(error);
+    await layers.then(
+      (pulled) => pulled[Symbol.dispose](),
+      () => undefined,
+    );
+    throw error;
+  }
+}
+
+async function fetchConfig({ parts, repository, signal }: Pull, { config }: ImageManifest) {
+  try {
+    const fetch = () => fetchBlob(repository, config.digest, configSizeLimit, signal);
+    const json = (await retry(parts, signal, fetch)).toString("utf8");
+    return { json, config: parseImageConfig(json) };
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    const message = `error pulling image configuration: ${error.message}`;
+    throw new RegistryError("config", message, { cause: error });
+  }
+}
+
+function checkSameLayers(config: ImageConfig, diffIds: readonly Digest[]): void {
+  const expected = config.rootfs.diffIds;
+  if (expected.length === diffIds.length && expected.every((diffId, i) => diffId === diffIds[i])) return;
+  throw new EngineError("system", "layers from manifest don't match image configuration");
+}
+
+/** A single image may be of any platform; it is taken, and said so (docker/docker v20.10.7). */
+function warnOfPlatform(parts: ImageParts, ref: Reference, platform: Platform, output: ProgressOutput): void {
+  const image = findImage(parts, formatReference(ref));
+  if (image === undefined) return;
+  try {
+    checkPlatform(image, familiarReference(ref), platform);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    say(output, `WARNING: ${error.message}`);
+    parts.log.warn({ image: familiarReference(ref) }, "platform of pulled image differs from the one asked for");
+  }
+}

@@ -1,0 +1,219 @@
+import { createHash } from "node:crypto";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+import { type Digest, sha256Digest, shortId } from "#base/ids";
+import {
+  cancelUpload,
+  commitUpload,
+  type Descriptor,
+  mediaTypes,
+  mountBlob,
+  parseReference,
+  type Reference,
+  RegistryError,
+  type Repository,
+  repositoryName,
+  sendUpload,
+  startUpload,
+  statBlob,
+  type Upload,
+} from "#registry";
+import type { Layer } from "#storage";
+import { isFinal } from "./download.ts";
+import type { ImageParts } from "./parts.ts";
+import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
+import { type Transfer, Transfers } from "./transfers.ts";
+
+const concurrentUploads = 5;
+const attemptLimit = 5;
+const kB = 1 << 10;
+
+export interface LayerTarget {
+  readonly repository: Repository;
+  readonly ref: Reference;
+  readonly hasCredentials: boolean;
+  readonly layer: Layer;
+  /** The exact blob to push; without it the layer is compressed anew unless the registry has it. */
+  readonly blob: Descriptor | undefined;
+}
+
+/** Brings layers to a registry: those it has are not sent, those that a sister repository has are mounted. */
+export class LayerPusher {
+  readonly #parts: ImageParts;
+  readonly #uploads = new Transfers<Descriptor>(concurrentUploads);
+
+  constructor(parts: ImageParts) {
+    this.#parts = parts;
+  }
+
+  async push(target: LayerTarget, output: ProgressOutput, signal: AbortSignal): Promise<Descriptor> {
+    const { layer, ref, blob } = target;
+    const key = `${repositoryName(ref)} ${layer.chainId} ${blob?.digest ?? ""}`;
+    const pushed = await this.#uploads.share(key, output, signal, (transfer) =>
+      this.#pushWithRetries(target, transfer),
+    );
+    this.#parts.storage.records.distribution.add(layer.diffId, {
+      digest: pushed.digest,
+      repository: repositoryName(ref),
+    });
+    return pushed;
+  }
+
+  async #pushWithRetries(target: LayerTarget, transfer: Transfer): Promise<Descriptor> {
+    const id = shortId(target.layer.diffId);
+    await using _ = target.repository.share();
+    using _slot = await transfer.takeSlot(() => update(transfer.output, id, "Waiting"));
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#pushOnce(target, transfer);
+      } catch (error) {
+        transfer.signal.throwIfAborted();
+        if (attempt >= attemptLimit || isFinal(error)) throw unwrap(error);
+        this.#parts.log.info({ err: error, digest: target.layer.diffId, attempt }, "upload failed, trying again");
+        for (let left = attempt * 5; left > 0; left--) {
+          update(transfer.output, id, `Retrying in ${left} second${left === 1 ? "" : "s"}`);
+          await this.#parts.clock.sleep(1000, transfer.signal);
+        }
+      }
+    }
+  }
+
+  async #pushOnce(target: LayerTarget, transfer: Transfer): Promise<Descriptor> {
+    const id = shortId(target.layer.diffId);
+    const there = await this.#findThere(target, transfer.signal);
+    if (there !== undefined) {
+      update(transfer.output, id, "Layer already exists");
+      return there;
+    }
+    const { upload, mounted, from } = await this.#mountOrStart(target, transfer.signal);
+    if (mounted !== undefined) {
+      update(transfer.output, id, `Mounted from ${from}`);
+      return mounted;
+    }
+    try {
+      const sent = await this.#send(target, upload, transfer);
+      update(transfer.output, id, "Pushed");
+      return sent;
+    } catch (error) {
+      await cancelUpload(target.repository, upload, AbortSignal.timeout(5000));
+      throw error;
+    }
+  }
+
+  /** Blobs of this layer that this repository is known to have had, asked for anew. */
+  async #findThere(target: LayerTarget, signal: AbortSignal): Promise<Descriptor | undefined> {
+    const { distribution } = this.#parts.storage.records;
+    const name = repositoryName(target.ref);
+    const known = distribution.byDiffId(target.layer.diffId);
+    const inRepository = known.filter((blob) => blob.repository === name).map((blob) => blob.digest);
+    const isSmall = target.layer.sizeBytes <= 100 * kB;
+    // A large layer is worth a question about blobs that only other repositories are known to have.
+    const others = isSmall ? [] : known.map((blob) => blob.digest);
+    const digests = target.blob === undefined ? new Set([...inRepository, ...others]) : new Set([target.blob.digest]);
+    for (const digest of [...digests].slice(0, 3)) {
+      const blob = await statBlob(target.repository, digest, signal);
+      if (blob !== undefined) return { ...blob, mediaType: target.blob?.mediaType ?? mediaTypes.dockerLayer };
+      distribution.remove(target.layer.diffId, digest, name);
+    }
+    return undefined;
+  }
+
+  async #mountOrStart(
+    target: LayerTarget,
+    signal: AbortSignal,
+  ): Promise<
+    | { upload: Upload; mounted?: undefined; from?: undefined }
+    | { upload?: undefined; mounted: Descriptor; from: string }
+  > {
+    for (const candidate of this.#mountCandidates(target)) {
+      const mounted = await this.#tryMount(target, candidate, signal);
+      if (mounted === undefined) continue;
+      if ("location" in mounted) return { upload: mounted };
+      return {
+        mounted: { ...mounted, mediaType: target.blob?.mediaType ?? mediaTypes.dockerLayer },
+        from: candidate.path,
+      };
+    }
+    return { upload: await startUpload(target.repository, signal) };
+  }
+
+  /** A mount is a favour: where it is refused, the bytes are sent. */
+  async #tryMount({ repository }: LayerTarget, { digest, path }: Candidate, signal: AbortSignal) {
+    try {
+      return await mountBlob(repository, { digest, from: path }, signal);
+    } catch (error) {
+      if (signal.aborted || !(error instanceof RegistryError) || error.fault === "transport") throw error;
+      this.#parts.log.debug({ err: error, digest }, "layer not mounted");
+      return undefined;
+    }
+  }
+
+  #mountCandidates({ layer, ref, blob }: LayerTarget): Candidate[] {
+    const known = this.#parts.storage.records.distribution.byDiffId(layer.diffId);
+    const candidates = known
+      .filter((one) => one.repository !== repositoryName(ref) && (blob === undefined || blob.digest === one.digest))
+      .map((one) => ({ digest: one.digest, source: parseReference(one.repository) }))
+      .filter(({ source }) => source.domain === ref.domain)
+      .map(({ digest, source }) => ({ digest, path: source.path }));
+    const limit = layer.sizeBytes > 10 * kB * kB ? 4 : layer.sizeBytes > 100 * kB ? 3 : 1;
+    return candidates.slice(0, limit);
+  }
+
+  async #send(target: LayerTarget, upload: Upload, { output, signal }: Transfer): Promise<Descriptor> {
+    const { layer, repository, blob } = target;
+    const { content, layers } = this.#parts.storage;
+    const total = blob?.sizeBytes ?? layer.sizeBytes;
+    const meter = new ProgressMeter(total, 0, (current) =>
+      advance(output, shortId(layer.diffId), "Pushing", current, total),
+    );
+    const source = metered(blob === undefined ? layers.tar(layer.chainId) : content.read(blob.digest), meter);
+    const digester = new Digester();
+    const flow =
+      blob === undefined
+        ? pipeline(source, createGzip(), digester, { signal })
+        : pipeline(source, digester, { signal });
+    flow.catch(() => undefined);
+    const sent = await sendUpload(repository, upload, digester, signal);
+    await flow;
+    const done = await commitUpload(repository, sent, digester.digest, signal);
+    return { ...done, sizeBytes: digester.sizeBytes, mediaType: blob?.mediaType ?? mediaTypes.dockerLayer };
+  }
+}
+
+interface Candidate {
+  readonly digest: Digest;
+  readonly path: string;
+}
+
+/** Counts and hashes what passes. */
+class Digester extends Transform {
+  readonly #hash = createHash("sha256");
+  sizeBytes = 0;
+
+  get digest(): Digest {
+    return sha256Digest(this.#hash.copy().digest("hex"));
+  }
+
+  override _transform(chunk: Buffer, _encoding: string, done: (error: null, chunk: Buffer) => void): void {
+    this.#hash.update(chunk);
+    this.sizeBytes += chunk.length;
+    done(null, chunk);
+  }
+}
+
+function metered(source: Readable, meter: ProgressMeter): Readable {
+  const count = async function* () {
+    for await (const chunk of source) {
+      meter.add(chunk.length);
+      yield chunk;
+    }
+  };
+  return Readable.from(count(), { objectMode: false });
+}
+
+/** moby reports a refused login bare: `no basic auth credentials`, without the request that met it. */
+function unwrap(error: unknown): unknown {
+  const isLogin = error instanceof RegistryError && ["noCredentials", "noToken"].includes(error.fault);
+  return isLogin && error.cause instanceof RegistryError ? unwrap(error.cause) : error;
+}

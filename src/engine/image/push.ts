@@ -1,0 +1,139 @@
+import { EngineError } from "#base/errors";
+import { type Digest, shortId } from "#base/ids";
+import {
+  type Access,
+  type Descriptor,
+  detectMediaType,
+  digestOf,
+  familiarName,
+  familiarReference,
+  formatReference,
+  type ImageManifest,
+  isNameOnly,
+  isTagged,
+  manifestSizeLimit,
+  mediaTypes,
+  type Platform,
+  parseManifest,
+  pushBlob,
+  pushManifest,
+  type Reference,
+  type Repository,
+  repositoryName,
+  statBlob,
+  storedReference,
+  type TaggedReference,
+  trimReference,
+} from "#registry";
+import type { ImageParts } from "./parts.ts";
+import { emitAux, type ProgressOutput, say, update } from "./progress.ts";
+import type { LayerPusher } from "./push-layers.ts";
+import { emitImageEvent, getImage, type Image, imageById, parseStored } from "./resolve.ts";
+import { setDigest } from "./tag.ts";
+
+export interface PushRequest {
+  /** Without a tag: all tags of the repository. */
+  readonly ref: Reference;
+  readonly platform?: Platform;
+  readonly access: Access;
+}
+
+interface Push extends PushRequest {
+  readonly parts: ImageParts;
+  readonly pusher: LayerPusher;
+  readonly repository: Repository;
+  readonly output: ProgressOutput;
+  readonly signal: AbortSignal;
+}
+
+/** `docker push` (moby distribution/push_v2.go). */
+export async function pushImage(
+  parts: ImageParts,
+  pusher: LayerPusher,
+  request: PushRequest,
+  output: ProgressOutput,
+  signal: AbortSignal,
+): Promise<void> {
+  const { ref, access, platform } = request;
+  if (platform !== undefined) getImage(parts, formatReference(ref), platform);
+  say(output, `The push refers to repository [${repositoryName(ref)}]`);
+  if (parts.storage.records.references.ofRepository(repositoryName(ref)).length === 0) {
+    throw new EngineError("system", `An image does not exist locally with the tag: ${familiarName(ref)}`);
+  }
+  await parts.registry.push(trimReference(ref), access, signal, (repository) =>
+    pushTo({ ...request, parts, pusher, repository, output, signal }),
+  );
+  emitImageEvent(parts, "push", familiarReference(ref), familiarName(ref));
+}
+
+async function pushTo(push: Push): Promise<void> {
+  const { parts, ref } = push;
+  if (isTagged(ref) && ref.digest === undefined) {
+    const id = parts.storage.records.references.find(formatReference(storedReference(ref)));
+    const image = id === undefined ? undefined : imageById(parts, id);
+    if (image === undefined) throw new EngineError("system", `tag does not exist: ${familiarReference(ref)}`);
+    return pushTag(push, ref, image);
+  }
+  if (!isNameOnly(ref)) throw new EngineError("system", "cannot push a digest reference");
+  const named = parts.storage.records.references.ofRepository(repositoryName(ref));
+  const tags = named.map(({ reference }) => parseStored(reference)).filter(isTagged);
+  if (tags.length === 0) throw new EngineError("system", `no tags to push for ${familiarName(ref)}`);
+  for (const tag of tags) await pushTag(push, tag, getImage(parts, formatReference(tag)));
+}
+
+async function pushTag(push: Push, ref: TaggedReference, image: Image): Promise<void> {
+  const { parts, repository, output, signal } = push;
+  const kept = await keptManifest(parts, image);
+  const layers = await pushLayers(push, ref, image, kept);
+  const config = await pushConfig(push, image);
+  const manifest = kept ?? buildManifest(config, layers);
+  await pushManifest(repository, ref.tag, manifest, signal);
+  const digest = digestOf(manifest.bytes);
+  say(output, `${ref.tag}: digest: ${digest} size: ${manifest.bytes.length}`);
+  setDigest(parts, ref, digest, image.id);
+  emitAux(output, { Tag: ref.tag, Digest: digest, Size: manifest.bytes.length });
+}
+
+/** The top layer is announced first, as moby walks down from it. */
+async function pushLayers(push: Push, ref: TaggedReference, image: Image, kept: ImageManifest | undefined) {
+  const { parts, pusher, repository, access, output, signal } = push;
+  for (const diffId of image.config.rootfs.diffIds.toReversed()) update(output, shortId(diffId), "Preparing");
+  const target = { repository, ref, hasCredentials: Object.keys(access.credentials).length > 0 };
+  const results = await Promise.allSettled(
+    image.chainIds.map((chainId, i) =>
+      pusher.push({ ...target, layer: parts.storage.layers.get(chainId), blob: kept?.layers[i] }, output, signal),
+    ),
+  );
+  const failed = results.find((result) => result.status === "rejected");
+  signal.throwIfAborted();
+  if (failed !== undefined) throw failed.reason;
+  return results.filter((result) => result.status === "fulfilled").map((result) => result.value);
+}
+
+async function pushConfig({ repository, signal }: Push, image: Image): Promise<Descriptor> {
+  const there = await statBlob(repository, image.id, signal);
+  return there ?? pushBlob(repository, Buffer.from(image.record.configJson), signal);
+}
+
+/** What was pulled goes out again bit for bit under its digest, as long as its blobs are here. */
+async function keptManifest(parts: ImageParts, image: Image): Promise<ImageManifest | undefined> {
+  const { content } = parts.storage;
+  const digest: Digest | null = image.record.manifestDigest;
+  if (digest === null || !content.has(digest)) return undefined;
+  const bytes = await content.readBytes(digest, manifestSizeLimit);
+  const manifest = parseManifest(bytes, detectMediaType(bytes));
+  if (manifest.kind !== "manifest" || manifest.config.digest !== image.id) return undefined;
+  return manifest.layers.every((layer) => content.has(layer.digest)) ? manifest : undefined;
+}
+
+/** Docker's schema 2, indented as docker/distribution indents it: the digest depends on it. */
+function buildManifest(config: Descriptor, layers: readonly Descriptor[]) {
+  const mediaType = mediaTypes.dockerManifest;
+  const document = {
+    schemaVersion: 2,
+    mediaType,
+    config: { mediaType: mediaTypes.dockerConfig, size: config.sizeBytes, digest: config.digest },
+    layers: layers.map((layer) => ({ mediaType: mediaTypes.dockerLayer, size: layer.sizeBytes, digest: layer.digest })),
+  };
+  return { mediaType, bytes: Buffer.from(JSON.stringify(document, null, 3)) };
+}

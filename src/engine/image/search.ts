@@ -1,0 +1,104 @@
+import type { DistributionInspect, SearchItem } from "#api-schema/image";
+import { EngineError } from "#base/errors";
+import {
+  type Access,
+  configSizeLimit,
+  fetchBlob,
+  fetchManifest,
+  formatReference,
+  type Manifest,
+  mediaTypes,
+  type Platform,
+  parseAnyReference,
+  type Repository,
+  resolveTag,
+  schema1Refusal,
+  withDefaultTag,
+} from "#registry";
+import type { Filters } from "../filters.ts";
+import type { ImageParts } from "./parts.ts";
+
+export interface ImageSearch {
+  readonly term: string;
+  readonly limit: number;
+  readonly filters: Filters;
+  readonly access: Access;
+}
+
+/** `docker search`. Hub no longer says which images are automated: asking for those finds none. */
+export async function searchImages(
+  parts: ImageParts,
+  request: ImageSearch,
+  signal: AbortSignal,
+): Promise<SearchItem[]> {
+  const { filters, term, limit, access } = request;
+  filters.validate(["is-automated", "is-official", "stars"]);
+  if (filters.bool("is-automated", false)) return [];
+  const isOfficial = filters.has("is-official") ? filters.bool("is-official", false) : undefined;
+  const stars = Math.max(0, ...filters.get("stars").map(parseStars));
+  const found = await parts.registry.search({ term, limit, ...access }, signal);
+  return found
+    .filter((one) => (isOfficial === undefined || one.isOfficial === isOfficial) && one.starCount >= stars)
+    .map((one) => ({
+      star_count: one.starCount,
+      is_official: one.isOfficial,
+      name: one.name,
+      is_automated: false,
+      description: one.description,
+    }));
+}
+
+function parseStars(text: string): number {
+  if (/^[+-]?\d+$/.test(text)) return Number(text);
+  const why = `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
+  throw new EngineError("invalidParameter", `invalid filter 'stars=${text}': ${why}`);
+}
+
+/** `docker manifest`-like: what a registry has under a name, nothing being pulled. */
+export async function inspectDistribution(
+  parts: ImageParts,
+  name: string,
+  access: Access,
+  signal: AbortSignal,
+): Promise<DistributionInspect> {
+  const parsed = parseAnyReference(name);
+  if (parsed.domain === undefined) throw new EngineError("system", "no manifest found for full image ID");
+  const ref = parsed.digest === undefined ? withDefaultTag(parsed) : parsed;
+  return parts.registry.pull(ref, access, signal, async (repository) => {
+    const digest = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
+    const manifest = await fetchManifest(repository, digest, signal);
+    if (manifest.kind === "schema1") throw schema1Refusal(formatReference(ref));
+    const platforms = await platformsOf(repository, manifest, signal);
+    return {
+      Descriptor: { mediaType: manifest.mediaType, digest, size: manifest.bytes.length },
+      Platforms: platforms.length === 0 ? null : platforms.map(toOci),
+    };
+  });
+}
+
+/** moby looks into the config of Docker's manifests alone. */
+async function platformsOf(repository: Repository, manifest: Manifest, signal: AbortSignal): Promise<Platform[]> {
+  if (manifest.kind === "index") return manifest.manifests.map((one) => one.platform ?? { os: "", architecture: "" });
+  if (manifest.kind !== "manifest" || manifest.mediaType !== mediaTypes.dockerManifest) return [];
+  const config: unknown = JSON.parse(
+    (await fetchBlob(repository, manifest.config.digest, configSizeLimit, signal)).toString(),
+  );
+  const text = (name: string) => {
+    const field: unknown = typeof config === "object" && config !== null ? Reflect.get(config, name) : undefined;
+    return typeof field === "string" ? field : "";
+  };
+  const platform = {
+    os: text("os"),
+    architecture: text("architecture"),
+    variant: text("variant"),
+    osVersion: text("os.version"),
+  };
+  return platform.os === "" && platform.architecture === "" ? [] : [platform];
+}
+
+const toOci = (platform: Platform) => ({
+  architecture: platform.architecture,
+  os: platform.os,
+  "os.version": platform.osVersion ?? "",
+  variant: platform.variant ?? "",
+});

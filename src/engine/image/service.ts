@@ -1,0 +1,159 @@
+import type { Readable } from "node:stream";
+import type {
+  DeleteItem,
+  DistributionInspect,
+  HistoryItem,
+  ImageInspect,
+  ImageSummary,
+  ImagesPruneReport,
+  SearchItem,
+} from "#api-schema/image";
+import { EngineError } from "#base/errors";
+import type { Digest } from "#base/ids";
+import type { Access, Credentials, Login, Platform, TaggedReference } from "#registry";
+import type { ChainId } from "#storage";
+import type { Filters } from "../filters.ts";
+import {
+  type CommitRequest,
+  type CommitSource,
+  commitContainer,
+  commitSnapshot,
+  type SnapshotCommit,
+} from "./commit.ts";
+import type { ImageConfig } from "./config.ts";
+import { type DeleteOptions, deleteImage } from "./delete.ts";
+import { imageHistory } from "./history.ts";
+import { type ImportRequest, importImage } from "./import.ts";
+import { inspectImage } from "./inspect.ts";
+import { type ListOptions, listImages } from "./list.ts";
+import { type LoadRequest, loadImages } from "./load.ts";
+import type { ImageParts } from "./parts.ts";
+import type { ProgressOutput } from "./progress.ts";
+import { pruneImages } from "./prune.ts";
+import { type PullRequest, pullImage } from "./pull.ts";
+import { LayerPuller } from "./pull-layers.ts";
+import { type PushRequest, pushImage } from "./push.ts";
+import { LayerPusher } from "./push-layers.ts";
+import { findImage, getImage, type Image } from "./resolve.ts";
+import { saveImages } from "./save.ts";
+import { type ImageSearch, inspectDistribution, searchImages } from "./search.ts";
+import { tagImage } from "./tag.ts";
+
+/** What a container is made from. */
+export interface ImageForRun {
+  readonly id: Digest;
+  readonly config: ImageConfig;
+  /** The top of its layers; none for an empty image. */
+  readonly chainId: ChainId | undefined;
+}
+
+/** The images of this engine, by name and by id. */
+export class ImageService {
+  readonly #parts: ImageParts;
+  readonly #puller: LayerPuller;
+  readonly #pusher: LayerPusher;
+  #isPruning = false;
+
+  constructor(parts: ImageParts) {
+    this.#parts = parts;
+    this.#puller = new LayerPuller(parts);
+    this.#pusher = new LayerPusher(parts);
+  }
+
+  /** By name, id or the first digits of one. Throws `No such image: x:latest`, and for an image of another platform. */
+  get(name: string, platform?: Platform): ImageForRun {
+    return forRun(getImage(this.#parts, name, platform));
+  }
+
+  find(name: string): ImageForRun | undefined {
+    const image = findImage(this.#parts, name);
+    return image === undefined ? undefined : forRun(image);
+  }
+
+  get count(): number {
+    return this.#parts.storage.records.images.list().length;
+  }
+
+  list(options: ListOptions): ImageSummary[] {
+    return listImages(this.#parts, options);
+  }
+
+  inspect(name: string, platform?: Platform): ImageInspect {
+    return inspectImage(this.#parts, name, platform);
+  }
+
+  history(name: string, platform?: Platform): HistoryItem[] {
+    return imageHistory(this.#parts, name, platform);
+  }
+
+  tag(name: string, ref: TaggedReference): void {
+    tagImage(this.#parts, this.get(name).id, ref);
+  }
+
+  delete(name: string, options: DeleteOptions): DeleteItem[] {
+    return this.#collecting(() => deleteImage(this.#parts, name, options));
+  }
+
+  prune(filters: Filters, signal: AbortSignal): ImagesPruneReport {
+    if (this.#isPruning) throw new EngineError("conflict", "a prune operation is already running");
+    this.#isPruning = true;
+    try {
+      return this.#collecting(() => pruneImages(this.#parts, filters, signal));
+    } finally {
+      this.#isPruning = false;
+    }
+  }
+
+  async pull(request: PullRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
+    await pullImage(this.#parts, this.#puller, request, output, signal);
+  }
+
+  async push(request: PushRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
+    await pushImage(this.#parts, this.#pusher, request, output, signal);
+  }
+
+  async import(request: ImportRequest, output: ProgressOutput, signal: AbortSignal): Promise<Digest> {
+    return importImage(this.#parts, request, output, signal);
+  }
+
+  async load(request: LoadRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
+    await loadImages(this.#parts, request, output, signal);
+  }
+
+  /** The archive; fails before its first byte for what is not here. */
+  async save(names: readonly string[], platform: Platform | undefined, signal: AbortSignal): Promise<Readable> {
+    return saveImages(this.#parts, names, platform, signal);
+  }
+
+  async commit(source: CommitSource, request: CommitRequest, signal: AbortSignal): Promise<Digest> {
+    return commitContainer(this.#parts, source, request, signal);
+  }
+
+  /** The bare half of a commit, for the builder: no pause, no tag, no container event. */
+  async commitSnapshot(commit: SnapshotCommit, signal: AbortSignal): Promise<Digest> {
+    return commitSnapshot(this.#parts, commit, signal);
+  }
+
+  async search(request: ImageSearch, signal: AbortSignal): Promise<SearchItem[]> {
+    return searchImages(this.#parts, request, signal);
+  }
+
+  async inspectDistribution(name: string, access: Access, signal: AbortSignal): Promise<DistributionInspect> {
+    return inspectDistribution(this.#parts, name, access, signal);
+  }
+
+  async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
+    return this.#parts.registry.login(credentials, signal);
+  }
+
+  /** Blobs that lost their last user go after the answer, not before it. */
+  #collecting<T>(work: () => T): T {
+    try {
+      return work();
+    } finally {
+      this.#parts.storage.collect().catch((err: unknown) => this.#parts.log.warn({ err }, "blobs not collected"));
+    }
+  }
+}
+
+const forRun = ({ id, config, chainIds }: Image): ImageForRun => ({ id, config, chainId: chainIds.at(-1) });

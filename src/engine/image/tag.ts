@@ -1,0 +1,49 @@
+import { formatTime } from "#base/clock";
+import { EngineError } from "#base/errors";
+import type { Digest } from "#base/ids";
+import {
+  familiarName,
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  storedReference,
+  type TaggedReference,
+  withDefaultTag,
+  withTag,
+} from "#registry";
+import type { ImageParts } from "./parts.ts";
+import { emitImageEvent } from "./resolve.ts";
+
+/** Gives an image a name, and takes it from the one that had it. */
+export function tagImage(parts: ImageParts, id: Digest, ref: TaggedReference): void {
+  setName(parts, ref, id);
+  parts.storage.records.images.setTagged(id, formatTime(parts.clock.now()));
+  emitImageEvent(parts, "tag", id, familiarReference(ref));
+}
+
+export function setName(parts: ImageParts, ref: Reference, id: Digest): void {
+  checkNotAmbiguous(ref);
+  parts.storage.records.references.set(formatReference(storedReference(ref)), id);
+}
+
+/** The digest that a registry knows the image by. One that is known already for another image stays there: moby refuses too. */
+export function setDigest(parts: ImageParts, ref: Reference, digest: string, id: Digest): void {
+  const name = formatReference({ domain: ref.domain, path: ref.path, digest });
+  if (parts.storage.records.references.find(name) === undefined) parts.storage.records.references.set(name, id);
+}
+
+/** `sha256:abc` must always read as an id. */
+export function checkNotAmbiguous(ref: Reference): void {
+  if (familiarName(ref) !== "sha256") return;
+  throw new EngineError("invalidParameter", "refusing to create an ambiguous tag using digest algorithm as name");
+}
+
+/** The `repo` and `tag` query words (moby httputils.RepoTagReference); undefined when there is no repo. */
+export function parseRepoTag(repo: string, tag: string): TaggedReference | undefined {
+  if (repo === "") return undefined;
+  const ref = parseReference(repo);
+  if (ref.digest !== undefined) throw new EngineError("invalidParameter", "cannot import digest reference");
+  if (tag !== "") return withTag(ref, tag);
+  return withTag(ref, withDefaultTag(ref).tag ?? "latest");
+}
