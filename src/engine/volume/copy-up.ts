@@ -17,10 +17,15 @@ import {
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
 } from "#native";
-import { packTree, unpackInto } from "#storage";
+import type { Storage } from "#storage";
 
 /** Copies `path` of the container's root into the folder `volume`, if that is empty and there is such a directory. */
-export async function copyUp(rootFd: number, path: string, volume: string): Promise<void> {
+export async function copyUp(
+  archive: Pick<Storage["archive"], "copy">,
+  rootFd: number,
+  path: string,
+  volume: string,
+): Promise<void> {
   if ((await readdir(volume)).length > 0) return;
   const source = openIn(rootFd, path);
   if (source === undefined) return;
@@ -30,7 +35,7 @@ export async function copyUp(rootFd: number, path: string, volume: string): Prom
   if (!isDirectory(found)) return;
   const target = openat2(AT_FDCWD, volume, { flags: O_PATH | O_DIRECTORY | O_CLOEXEC });
   undo.defer(() => closeSync(target));
-  await unpackInto(target, ".", packTree(source, ".", { name: "", xattrs: "all" }));
+  await archive.copy(source, ".", target, ".");
   fchownat(target, "", { uid: found.uid, gid: found.gid }, AT_EMPTY_PATH);
   // fchmodat takes no O_PATH descriptor, but the path through /proc is as exact (proc_pid_fd(5)).
   fchmodat(AT_FDCWD, fdPath(target), found.mode & 0o7777);

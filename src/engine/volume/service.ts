@@ -23,7 +23,10 @@ export interface VolumeServiceOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly records: DocumentTable<VolumeRecord>;
-  readonly snapshots: Pick<Storage["snapshots"], "mount">;
+  readonly storage: {
+    readonly snapshots: Pick<Storage["snapshots"], "mount">;
+    readonly archive: Pick<Storage["archive"], "copy">;
+  };
   readonly events: Pick<Events, "emit">;
   readonly clock: Clock;
 }
@@ -141,12 +144,12 @@ export class VolumeService {
   async copyUp(record: Pick<ContainerRecord, "id" | "mounts">): Promise<void> {
     const fresh = record.mounts.filter((mount) => mount.type === "volume" && mount.copyUp);
     if (fresh.length === 0) return;
-    await using root = await this.#options.snapshots.mount(record.id);
+    await using root = await this.#options.storage.snapshots.mount(record.id);
     for (const mount of fresh) {
       const volume = this.#get(mount.name);
       await this.#locks.run(volume.name, async () => {
         using _held = await this.#hold(volume, record.id);
-        await copyUp(root.rootFd, mount.destination, volume.mountpoint);
+        await copyUp(this.#options.storage.archive, root.rootFd, mount.destination, volume.mountpoint);
       });
     }
   }

@@ -1,0 +1,145 @@
+/** `docker inspect`: a container's record in Docker's shape (moby daemon/inspect.go). */
+import type { HostConfig, Ulimit } from "#api-schema/container-config";
+import type { ContainerInspect, InspectState, NetworkSettings } from "#api-schema/container-inspect";
+import type { MountPoint } from "#api-schema/mount";
+import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
+import type { Container } from "./container.ts";
+import type { ContainerContext } from "./context.ts";
+import { containerSizes } from "./inspect-sizes.ts";
+import { containerDirectory, logPath } from "./paths.ts";
+
+export async function inspectContainer(
+  context: ContainerContext,
+  container: Container,
+  options: { readonly size: boolean },
+): Promise<ContainerInspect> {
+  const { record } = container;
+  const sizes = options.size ? await containerSizes(context.storage, record) : undefined;
+  const { snapshots } = context.storage;
+  const metadata = snapshots.has(record.id) ? { ...snapshots.metadata(record.id) } : {};
+  return inspectOf(record, {
+    directory: containerDirectory(context.defaults, record.id),
+    logPath: logPath(context.defaults, record.id),
+    graphData: { ID: record.id, ...metadata },
+    execIds: [...container.execs.keys()],
+    defaultUlimits: [],
+    sizes,
+  });
+}
+
+/** What the record itself does not say. */
+export interface InspectFacts {
+  /** Of hosts, hostname and resolv.conf. */
+  readonly directory: string;
+  readonly logPath: string;
+  readonly graphData: Record<string, string>;
+  readonly execIds: readonly string[];
+  readonly defaultUlimits: readonly Ulimit[];
+  readonly sizes: { readonly sizeRw: number; readonly sizeRootFs: number } | undefined;
+}
+
+export function inspectOf(record: ContainerRecord, facts: InspectFacts): ContainerInspect {
+  const { state, hostConfig } = record;
+  // Before its first start a container has neither files in /etc nor a log.
+  const file = (name: string): string => (state.hasRun ? `${facts.directory}/${name}` : "");
+  const hasLog = state.hasRun && ["json-file", "local"].includes(hostConfig.LogConfig.Type);
+  return {
+    Id: record.id,
+    Created: record.created,
+    Path: record.path,
+    Args: record.args,
+    State: stateOf(state),
+    Image: record.imageId,
+    ResolvConfPath: file("resolv.conf"),
+    HostnamePath: file("hostname"),
+    HostsPath: file("hosts"),
+    LogPath: hasLog ? facts.logPath : "",
+    Name: `/${record.name}`,
+    RestartCount: state.restartCount,
+    Driver: "overlay2",
+    Platform: "linux",
+    MountLabel: "",
+    ProcessLabel: "",
+    AppArmorProfile: "",
+    ExecIDs: facts.execIds.length === 0 ? null : [...facts.execIds],
+    HostConfig: { ...hostConfig, Ulimits: withDefaults(hostConfig.Ulimits, facts.defaultUlimits) },
+    GraphDriver: { Data: facts.graphData, Name: "overlay2" },
+    SizeRw: facts.sizes?.sizeRw ?? null,
+    SizeRootFs: facts.sizes?.sizeRootFs ?? null,
+    Mounts: record.mounts.map(mountPointOf),
+    Config: record.config,
+    NetworkSettings: networkSettingsOf(record),
+  };
+}
+
+function stateOf(state: ContainerState): InspectState {
+  const { status, health } = state;
+  return {
+    Status: status,
+    Running: ["running", "paused", "restarting"].includes(status),
+    Paused: status === "paused",
+    Restarting: status === "restarting",
+    OOMKilled: state.oomKilled,
+    Dead: status === "dead",
+    Pid: state.pid,
+    ExitCode: state.exitCode,
+    Error: state.error,
+    StartedAt: state.startedAt,
+    FinishedAt: state.finishedAt,
+    Health:
+      health === null
+        ? null
+        : {
+            Status: health.status,
+            FailingStreak: health.failingStreak,
+            Log: health.log.map(({ start, end, exitCode, output }) => ({
+              Start: start,
+              End: end,
+              ExitCode: exitCode,
+              Output: output,
+            })),
+          },
+  };
+}
+
+function withDefaults(own: HostConfig["Ulimits"], defaults: readonly Ulimit[]): HostConfig["Ulimits"] {
+  const named = new Set((own ?? []).map((ulimit) => ulimit?.Name));
+  const missing = defaults.filter((ulimit) => !named.has(ulimit.Name));
+  return missing.length === 0 ? own : [...(own ?? []), ...missing];
+}
+
+export const mountPointOf = (mount: MountRecord): MountPoint => ({
+  Type: mount.type,
+  Name: mount.name,
+  Source: mount.source,
+  Destination: mount.destination,
+  Driver: mount.driver,
+  Mode: mount.mode,
+  RW: mount.rw,
+  Propagation: mount.propagation,
+});
+
+function networkSettingsOf(record: ContainerRecord): NetworkSettings {
+  // The default bridge shows twice, for clients of before user-defined networks.
+  const bridge = record.networks.bridge;
+  return {
+    Bridge: "",
+    SandboxID: record.sandboxId,
+    SandboxKey: record.sandboxKey,
+    Ports: record.ports ?? {},
+    HairpinMode: false,
+    LinkLocalIPv6Address: "",
+    LinkLocalIPv6PrefixLen: 0,
+    SecondaryIPAddresses: null,
+    SecondaryIPv6Addresses: null,
+    EndpointID: bridge?.EndpointID ?? "",
+    Gateway: bridge?.Gateway ?? "",
+    GlobalIPv6Address: bridge?.GlobalIPv6Address ?? "",
+    GlobalIPv6PrefixLen: bridge?.GlobalIPv6PrefixLen ?? 0,
+    IPAddress: bridge?.IPAddress ?? "",
+    IPPrefixLen: bridge?.IPPrefixLen ?? 0,
+    IPv6Gateway: bridge?.IPv6Gateway ?? "",
+    MacAddress: bridge?.MacAddress ?? "",
+    Networks: record.networks,
+  };
+}

@@ -1,0 +1,118 @@
+/** `docker ps` (moby daemon/list.go, container/view.go). */
+import type { ContainerSummary } from "#api-schema/container-summary";
+import type { EndpointSettings } from "#api-schema/network-settings";
+import type { Digest } from "#base/ids";
+import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
+import type { ContainerContext } from "./context.ts";
+import { mountPointOf } from "./inspect.ts";
+import { containerSizes } from "./inspect-sizes.ts";
+import { type ListFilter, parseListFilters } from "./list-filters.ts";
+import { portsOf } from "./list-ports.ts";
+import type { ListOptions } from "./options.ts";
+import { parseTime, statusText } from "./status-text.ts";
+
+export async function listContainers(context: ContainerContext, options: ListOptions): Promise<ContainerSummary[]> {
+  const records = context.index.list().map((container) => container.record);
+  const findImage = (reference: string): Digest | undefined => context.images.find(reference)?.id;
+  const filter = parseListFilters(
+    options.filters,
+    records.map((record) => record.id),
+    {
+      getContainer: (reference) => context.index.get(reference).record,
+      descendantsOf: (image) => descendantsOf(findImage(image), context.storage.records.images.list()),
+    },
+  );
+  const now = context.clock.now();
+  const summaries: ContainerSummary[] = [];
+  for (const record of selectRecords(records, filter, options)) {
+    const summary = summaryOf(record, { now, findImage });
+    if (!options.size) summaries.push(summary);
+    else {
+      const { sizeRw, sizeRootFs } = await containerSizes(context.storage, record);
+      summaries.push({ ...summary, SizeRw: sizeRw, SizeRootFs: sizeRootFs });
+    }
+  }
+  return summaries;
+}
+
+/** The youngest first. `limit` asks for containers that do not run as well. */
+export function selectRecords(
+  records: readonly ContainerRecord[],
+  filter: ListFilter,
+  options: Pick<ListOptions, "all" | "limit">,
+): ContainerRecord[] {
+  const byAge = records
+    .map((record) => ({ record, created: parseTime(record.created) }))
+    .sort((a, b) => (a.created === b.created ? 0 : a.created < b.created ? 1 : -1))
+    .map(({ record }) => record);
+  const positionOf = (id: string): number => byAge.findIndex((record) => record.id === id);
+  const start = filter.before === undefined ? 0 : positionOf(filter.before) + 1;
+  const end = filter.since === undefined ? byAge.length : positionOf(filter.since);
+  const showsAll = options.all || options.limit > 0 || filter.includesStopped;
+  const found = byAge
+    .slice(start, Math.max(start, end))
+    .filter((record) => (showsAll || isRunning(record)) && filter.matches(record));
+  return options.limit > 0 ? found.slice(0, options.limit) : found;
+}
+
+const isRunning = ({ state }: ContainerRecord): boolean => ["running", "paused", "restarting"].includes(state.status);
+
+/** An image and all that were built on it on this engine. */
+export function descendantsOf(id: Digest | undefined, images: readonly ImageRecord[]): ReadonlySet<string> {
+  if (id === undefined) return new Set();
+  const found = new Set<string>([id]);
+  // A parent may come after its child, so go on until nothing is added.
+  for (let before = 0; before < found.size; ) {
+    before = found.size;
+    for (const image of images) if (image.parent !== null && found.has(image.parent)) found.add(image.id);
+  }
+  return found;
+}
+
+export interface SummaryFacts {
+  readonly now: bigint;
+  /** The id that a reference stands for now. */
+  readonly findImage: (reference: string) => Digest | undefined;
+}
+
+export function summaryOf(record: ContainerRecord, { now, findImage }: SummaryFacts): ContainerSummary {
+  const { config, hostConfig, state } = record;
+  const isCurrent = config.Image === record.imageId || findImage(config.Image) === record.imageId;
+  return {
+    Id: record.id,
+    Names: [`/${record.name}`],
+    // A name that was moved to another image would lie.
+    Image: isCurrent ? config.Image : record.imageId,
+    ImageID: record.imageId,
+    Command: [record.path, ...record.args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg))].join(" "),
+    Created: Number(parseTime(record.created) / 1_000_000_000n),
+    Ports: portsOf(record.ports),
+    SizeRw: 0,
+    SizeRootFs: 0,
+    Labels: config.Labels,
+    State: state.status,
+    Status: statusText(state, now),
+    HostConfig: { NetworkMode: hostConfig.NetworkMode, Annotations: hostConfig.Annotations },
+    NetworkSettings: { Networks: networksOf(record.networks) },
+    Mounts: record.mounts.map((mount) => ({ ...mountPointOf(mount), Source: isDeclared(mount) ? "" : mount.source })),
+  };
+}
+
+/** moby's list does not know where the volumes of an image's VOLUME lie. */
+const isDeclared = (mount: MountRecord): boolean => mount.type === "volume" && mount.isAnonymous && mount.spec === null;
+
+/** Names and options are for inspect. */
+function networksOf(networks: ContainerRecord["networks"]): Record<string, EndpointSettings> {
+  const brief = Object.entries(networks).map(([name, endpoint]): [string, EndpointSettings] => [
+    name,
+    {
+      ...endpoint,
+      IPAMConfig: endpoint.IPAMConfig === null ? null : { ...endpoint.IPAMConfig, LinkLocalIPs: null },
+      Links: null,
+      Aliases: null,
+      DriverOpts: null,
+      DNSNames: null,
+    },
+  ]);
+  return Object.fromEntries(brief);
+}
