@@ -1,6 +1,5 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import { dirname } from "node:path";
 import { type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
 import type { Process, Resources } from "./oci-spec.ts";
