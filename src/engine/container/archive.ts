@@ -1,8 +1,8 @@
 import { posix } from "node:path";
-import { Readable } from "node:stream";
+import { addAbortSignal, type Readable } from "node:stream";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type FileStat, isDirectory, isType, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFSOCK } from "#native";
-import { decompress, type MountRecord, packTree, unpackInto } from "#storage";
+import type { MountRecord } from "#storage";
 import { resolveUser } from "../spec/accounts.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
@@ -38,7 +38,10 @@ export async function getArchive(
     const root = undo.use(await openRoot(context, container, { isReadOnly: true }));
     const wanted = keepEnding(posix.join("/", path), path);
     const stat = describe(root, wanted);
-    const stream = packTree(root.rootFd, wanted, { name: lastPart(wanted), signal });
+    const stream = addAbortSignal(
+      signal,
+      context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted) }),
+    );
     const open = undo.move();
     stream.once("close", () => void open.disposeAsync());
     emitContainerEvent(context, container, "archive-path");
@@ -60,12 +63,14 @@ export async function putArchive(
     const directory = extractionPoint(root, path);
     refuseReadOnly(container, directory);
     const owner = options.copyUidGid ? await ownerOf(context, container) : undefined;
-    await unpackInto(root.rootFd, directory, Readable.from(decompress(tar)), {
-      noOverwriteDirNonDir: options.noOverwriteDirNonDir,
-      ...(owner === undefined ? {} : { owner }),
-    }).catch((error) => {
+    try {
+      await context.storage.archive.unpack(root.rootFd, directory, tar, {
+        noOverwriteDirNonDir: options.noOverwriteDirNonDir,
+        ...(owner === undefined ? {} : { owner }),
+      });
+    } catch (error) {
       throw overwriteRefused(error, directory) ?? error;
-    });
+    }
     emitContainerEvent(context, container, "extract-to-dir");
   };
   // A container that is started while its snapshot is mounted here would have two writers.

@@ -1,6 +1,5 @@
-import type { Readable } from "node:stream";
+import { addAbortSignal, type Readable } from "node:stream";
 import { EngineError } from "#base/errors";
-import { packTree } from "#storage";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -22,7 +21,7 @@ export async function exportContainer(
   }
   await using undo = new AsyncDisposableStack();
   const mounted = undo.use(await context.storage.snapshots.mount(container.id, { isReadOnly: true }));
-  const stream = packTree(mounted.rootFd, "/", { name: "", signal });
+  const stream = addAbortSignal(signal, context.storage.archive.pack(mounted.rootFd, "/", { name: "" }));
   const open = undo.move();
   stream.once("close", () => void open.disposeAsync());
   stream.once("end", () => emitContainerEvent(context, container, "export"));
