@@ -149,3 +149,15 @@ export const DistributionInspect = go.struct("DistributionInspect", {
   Descriptor: go.struct("Descriptor", { mediaType: go.string(), digest: go.string(), size: go.int64() }),
   Platforms: go.slice(ociPlatform),
 });
+
+/** `X-Registry-Auth` and the body of `POST /auth` (moby api/types/registry). */
+export type AuthConfig = go.Static<typeof AuthConfig>;
+export const AuthConfig = go.struct("AuthConfig", {
+  username: go.string({ omitempty: true }),
+  password: go.string({ omitempty: true }),
+  auth: go.string({ omitempty: true }),
+  email: go.string({ omitempty: true }),
+  serveraddress: go.string({ omitempty: true }),
+  identitytoken: go.string({ omitempty: true }),
+  registrytoken: go.string({ omitempty: true }),
+});

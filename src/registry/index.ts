@@ -60,6 +60,7 @@ export {
   isTagged,
   parseAnyReference,
   parseReference,
+  parseRepoTag,
   type Reference,
   repositoryName,
   storedReference,

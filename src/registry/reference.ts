@@ -90,6 +90,15 @@ export function withDigest(ref: Reference, digest: string): DigestedReference {
 /** Adds `latest` where neither a tag nor a digest is given. */
 export const withDefaultTag = (ref: Reference): Reference => (isNameOnly(ref) ? { ...ref, tag: defaultTag } : ref);
 
+/** The `repo` and `tag` query words (moby httputils.RepoTagReference); undefined when there is no repo. */
+export function parseRepoTag(repo: string, tag: string): TaggedReference | undefined {
+  if (repo === "") return undefined;
+  const ref = parseReference(repo);
+  if (ref.digest !== undefined) throw invalid("cannot import digest reference");
+  if (tag !== "") return withTag(ref, tag);
+  return withTag(ref, withDefaultTag(ref).tag ?? "latest");
+}
+
 /** The form that is stored: a digest wins over a tag beside it (moby reference/store.go, favorDigest). */
 export function storedReference(ref: Reference): Reference {
   if (ref.digest !== undefined) return { ...trimReference(ref), digest: ref.digest };

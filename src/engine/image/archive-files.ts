@@ -69,7 +69,7 @@ export class ArchiveFiles implements Disposable {
       const path = clean(name);
       if (type === "file" || type === "contiguous-file") {
         this.#links.delete(path);
-        this.#blobs.set(path, await this.#keep(entry, signal));
+        this.#blobs.set(path, await this.#keep(Readable.from(entry, { objectMode: false }), signal));
         continue;
       }
       // Old archives share layers between images by links.

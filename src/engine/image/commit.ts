@@ -2,10 +2,10 @@ import type { ContainerConfig } from "#api-schema/container-config";
 import { formatTime } from "#base/clock";
 import { type Digest, type Id, parseDigest } from "#base/ids";
 import { familiarReference, hostArchitecture, type TaggedReference } from "#registry";
+import { mergeImageConfig } from "../container/merge.ts";
 import { applyChanges } from "../dockerfile/changes.ts";
 import { architectureOf, type HistoryEntry, type ImageConfig } from "./config.ts";
 import { encodeImageConfig } from "./config-json.ts";
-import { mergeConfig } from "./merge-config.ts";
 import type { ImageParts } from "./parts.ts";
 import { emitImageEvent, imageById } from "./resolve.ts";
 import { createImage } from "./store.ts";
@@ -49,7 +49,7 @@ export async function commitContainer(
 ): Promise<Digest> {
   await using container = await source.openForCommit(request.container, { pause: request.pause });
   const changed = applyChanges(request.config ?? container.config, request.changes);
-  const config = mergeConfig(changed, container.config);
+  const config = mergeImageConfig(changed, container.config);
   const { author, comment } = request;
   const id = await commitSnapshot(parts, { container, config, author, comment }, signal);
   if (request.ref !== undefined) tagImage(parts, id, request.ref);

@@ -1,11 +1,12 @@
 import type { ImageSummary } from "#api-schema/image";
 import { familiarName, familiarReference, type Reference } from "#registry";
 import type { ChainId } from "#storage";
-import type { Filters } from "../filters.ts";
+import { type Filters, invalidFilter } from "../filters.ts";
+import { parseTime } from "../prune-filters.ts";
 import type { ImageParts } from "./parts.ts";
 import { matchPath } from "./path-match.ts";
 import { getImage, type Image, imageOf, namesOf } from "./resolve.ts";
-import { parseRfc3339, parseUntil, unixSeconds } from "./time.ts";
+import { parseRfc3339, unixSeconds } from "./time.ts";
 
 export interface ListOptions {
   /** Untagged parents of other images too. */
@@ -95,8 +96,13 @@ function createdOf(parts: ImageParts, names: readonly string[]): bigint[] {
   return times.filter((time) => time !== null).map(parseRfc3339);
 }
 
-const untilOf = (parts: ImageParts, values: readonly string[]): bigint[] =>
-  values.map((value) => parseUntil(value, parts.clock.now()));
+function untilOf(parts: ImageParts, values: readonly string[]): bigint[] {
+  return values.map((value) => {
+    const time = parseTime(value, parts.clock.now());
+    if (time === undefined) throw invalidFilter("until", [value]);
+    return time;
+  });
+}
 
 const ordered = (times: readonly bigint[]): bigint[] => times.toSorted((a, b) => (a < b ? -1 : 1));
 const earliest = (times: readonly bigint[]): bigint | undefined => ordered(times)[0];

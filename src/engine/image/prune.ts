@@ -1,11 +1,12 @@
 import type { DeleteItem, ImagesPruneReport } from "#api-schema/image";
-import { EngineError, isKind } from "#base/errors";
+import { isKind } from "#base/errors";
 import { formatReference } from "#registry";
 import type { Filters } from "../filters.ts";
+import { matchesPruneLabels, parseUntil } from "../prune-filters.ts";
 import { deleteImage } from "./delete.ts";
 import type { ImageParts } from "./parts.ts";
 import { type Image, imageOf, namesOf } from "./resolve.ts";
-import { parseRfc3339, parseUntil } from "./time.ts";
+import { parseRfc3339 } from "./time.ts";
 
 const acceptedFilters = ["dangling", "label", "label!", "until"];
 
@@ -13,7 +14,7 @@ const acceptedFilters = ["dangling", "label", "label!", "until"];
 export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSignal): ImagesPruneReport {
   filters.validate(acceptedFilters);
   const danglingOnly = filters.bool("dangling", true);
-  const until = untilOf(parts, filters);
+  const until = parseUntil(filters, parts.clock);
   const sizes = new Map<string, number>(parts.storage.layers.list().map((layer) => [layer.chainId, layer.sizeBytes]));
   const all = parts.storage.records.images.list().map(imageOf);
   const parents = new Set(all.map((image) => image.record.parent));
@@ -30,8 +31,7 @@ export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSi
 
 function isWanted({ config }: Image, filters: Filters, until: bigint | undefined): boolean {
   if (until !== undefined && (config.created === null || parseRfc3339(config.created) > until)) return false;
-  const { Labels } = config.config;
-  return filters.labels("label", Labels) && !(filters.has("label!") && filters.labels("label!", Labels));
+  return matchesPruneLabels(filters, config.config.Labels);
 }
 
 function pruneOne(parts: ImageParts, image: Image, danglingOnly: boolean): DeleteItem[] {
@@ -51,10 +51,4 @@ function tryDelete(parts: ImageParts, name: string): DeleteItem[] {
     }
     return [];
   }
-}
-
-function untilOf(parts: ImageParts, filters: Filters): bigint | undefined {
-  const [value, other] = filters.get("until");
-  if (other !== undefined) throw new EngineError("system", "more than one until filter specified");
-  return value === undefined ? undefined : parseUntil(value, parts.clock.now());
 }

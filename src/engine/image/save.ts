@@ -65,7 +65,7 @@ export async function saveImages(
     index.push(...indexEntries(oci, tags, index.length > 0));
     manifest.push(archiveEntry(image, tags, sources, saved));
     const top = image.config.rootfs.diffIds.at(-1)?.slice("sha256:".length) ?? "";
-    for (const tag of tags) (repositories[familiarName(tag)] ??= {})[tag.tag] = top;
+    for (const tag of tags) repositories[familiarName(tag)] = { ...repositories[familiarName(tag)], [tag.tag]: top };
     emitImageEvent(parts, "save", image.id, image.id);
   }
   const document = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: index };
@@ -213,7 +213,7 @@ function packFiles(files: ReadonlyMap<string, File>, blobsTime: Date, signal: Ab
     pack.finalize();
   };
   write().catch((error: unknown) => pack.destroy(error instanceof Error ? error : new Error(String(error))));
-  return pack;
+  return Readable.from(pack, { objectMode: false });
 }
 
 const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`;

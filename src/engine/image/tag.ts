@@ -5,12 +5,9 @@ import {
   familiarName,
   familiarReference,
   formatReference,
-  parseReference,
   type Reference,
   storedReference,
   type TaggedReference,
-  withDefaultTag,
-  withTag,
 } from "#registry";
 import type { ImageParts } from "./parts.ts";
 import { emitImageEvent } from "./resolve.ts";
@@ -37,13 +34,4 @@ export function setDigest(parts: ImageParts, ref: Reference, digest: string, id:
 export function checkNotAmbiguous(ref: Reference): void {
   if (familiarName(ref) !== "sha256") return;
   throw new EngineError("invalidParameter", "refusing to create an ambiguous tag using digest algorithm as name");
-}
-
-/** The `repo` and `tag` query words (moby httputils.RepoTagReference); undefined when there is no repo. */
-export function parseRepoTag(repo: string, tag: string): TaggedReference | undefined {
-  if (repo === "") return undefined;
-  const ref = parseReference(repo);
-  if (ref.digest !== undefined) throw new EngineError("invalidParameter", "cannot import digest reference");
-  if (tag !== "") return withTag(ref, tag);
-  return withTag(ref, withDefaultTag(ref).tag ?? "latest");
 }
