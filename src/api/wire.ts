@@ -20,8 +20,19 @@ export class DockerRequest extends IncomingMessage {
   }
 }
 
+/** The two requests that take over their connection whether they say `Upgrade` or not. */
 const takesOver = (url: string): boolean =>
   /^\/(?:containers\/.+\/attach|exec\/.+\/start)$/.test(splitTarget(url).path);
+
+/**
+ * Whether a request that says `upgrade` may leave HTTP behind. An `Upgrade` that no route offers is ignored, as HTTP
+ * wants it: curl, for one, asks for HTTP/2 with any request.
+ */
+export function leavesHttp({ method, url = "" }: IncomingMessage): boolean {
+  const { path } = splitTarget(url);
+  if (method === "GET") return /^\/containers\/.+\/attach\/ws$/.test(path);
+  return method === "POST" && (takesOver(path) || path === "/grpc" || path === "/session");
+}
 
 /** Above this size Go's server does not know the length when it has to send the headers. */
 const goBufferBytes = 2048;
