@@ -69,6 +69,11 @@ export interface Layer {
 
 export interface ApplyOptions {
   readonly parent: ChainId | undefined;
+  /**
+   * Resolves when the parent is in the store. Without it the parent must be there already; with it, unpacking begins at once
+   * and only the recording waits, so that the layers of one image unpack side by side.
+   */
+  readonly after?: Promise<unknown>;
   /** Checked while the bytes pass: a wrong one fails with EDIGEST. */
   readonly diffId?: Digest;
   /** A blob of the content store; a stream is ingested first. Plain, gzip or zstd, told by its first bytes. */

@@ -29,6 +29,13 @@ export interface LayerStoreParts {
   readonly log: Log;
 }
 
+interface Unpacking {
+  readonly parent: ChainId | undefined;
+  readonly diffId: Digest | undefined;
+  readonly blob: Digest;
+  readonly after: Promise<unknown> | undefined;
+}
+
 export class OverlayLayerStore implements LayerStore {
   readonly #parts: LayerStoreParts;
   readonly #holds = new Map<ChainId, number>();
@@ -62,15 +69,13 @@ export class OverlayLayerStore implements LayerStore {
   async apply(options: ApplyOptions): Promise<Layer> {
     const { parent, signal } = options;
     signal?.throwIfAborted();
-    if (parent !== undefined) this.retain(parent);
-    try {
-      const known = options.diffId === undefined ? undefined : this.find(chainIdOf(parent, options.diffId));
-      if (known !== undefined) return this.#held(known);
-      using blob = await this.#ensureBlob(options);
-      return this.#held(await this.#applyOnce(options, blob.digest));
-    } finally {
-      if (parent !== undefined) this.release(parent);
-    }
+    // Awaited when the layer is unpacked; it may fail long before.
+    options.after?.catch(() => undefined);
+    using _kept = options.after === undefined ? this.#keep(parent) : undefined;
+    const known = options.diffId === undefined ? undefined : this.find(chainIdOf(parent, options.diffId));
+    if (known !== undefined) return this.#held(known);
+    using blob = await this.#ensureBlob(options);
+    return this.#held(await this.#applyOnce(options, blob.digest));
   }
 
   retain(chainId: ChainId): void {
@@ -125,6 +130,12 @@ export class OverlayLayerStore implements LayerStore {
     return layer;
   }
 
+  #keep(chainId: ChainId | undefined): Disposable | undefined {
+    if (chainId === undefined) return undefined;
+    this.retain(chainId);
+    return { [Symbol.dispose]: () => void this.release(chainId) };
+  }
+
   /** The blob is kept while it is unpacked, whoever deletes what. */
   async #ensureBlob(options: ApplyOptions): Promise<Disposable & { readonly digest: Digest }> {
     const { blob, mediaType, signal } = options;
@@ -147,8 +158,9 @@ export class OverlayLayerStore implements LayerStore {
     return work.wait(options.signal, options.onProgress);
   }
 
-  #start(key: string, { parent, diffId }: ApplyOptions, blob: Digest): SharedWork<Layer> {
-    const work = new SharedWork((signal, onProgress) => this.#unpack({ parent, diffId, blob }, signal, onProgress));
+  #start(key: string, { parent, diffId, after }: ApplyOptions, blob: Digest): SharedWork<Layer> {
+    const wanted = { parent, diffId, blob, after };
+    const work = new SharedWork((signal, onProgress) => this.#unpack(wanted, signal, onProgress));
     this.#running.set(key, work);
     void work.settled().then(() => {
       if (this.#running.get(key) === work) this.#running.delete(key);
@@ -156,11 +168,7 @@ export class OverlayLayerStore implements LayerStore {
     return work;
   }
 
-  async #unpack(
-    wanted: { parent: ChainId | undefined; diffId: Digest | undefined; blob: Digest },
-    signal: AbortSignal,
-    onProgress: (bytes: number) => void,
-  ): Promise<Layer> {
+  async #unpack(wanted: Unpacking, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<Layer> {
     const { numbers, layout, pool, content, trash } = this.#parts;
     const { parent, blob, diffId: expected } = wanted;
     const snapshotNumber = numbers.next();
@@ -172,6 +180,7 @@ export class OverlayLayerStore implements LayerStore {
     await mkdir(directory, { mode: 0o755 });
     const job = { kind: "apply", blobPath: content.path(blob), directory, diffId: expected } as const;
     const { diffId, sizeBytes } = await pool.run<"apply">(job, { signal, onProgress });
+    await wanted.after;
     const chainId = chainIdOf(parent, diffId);
     // Without an expected diffID it may turn out only now that the layer has been here all along.
     const known = this.find(chainId);
