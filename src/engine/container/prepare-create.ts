@@ -32,7 +32,6 @@ export interface PreparedCreate<Image extends FoundImage = FoundImage> {
   /** `Hostname` may still be empty: it becomes the short id. */
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
-  /** `default` has become `bridge`. */
   readonly networkingConfig: NetworkingConfig;
   readonly path: string;
   readonly args: string[];

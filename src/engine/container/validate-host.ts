@@ -30,17 +30,6 @@ export function checkPlatform(hostConfig: HostConfig, host: HostInfo): void {
   }
 }
 
-/** Each mount type has options of its own; the API takes no others. */
-export function checkMountOptions(hostConfig: HostConfig): void {
-  for (const { Type, VolumeOptions, BindOptions, TmpfsOptions } of hostConfig.Mounts ?? []) {
-    const extra = (name: string): never =>
-      refuse(`${name} must not be specified on mount type ${JSON.stringify(Type)}`);
-    if (VolumeOptions !== null && Type !== "volume") extra("VolumeOptions");
-    if (BindOptions !== null && Type !== "bind") extra("BindOptions");
-    if (TmpfsOptions !== null && Type !== "tmpfs") extra("TmpfsOptions");
-  }
-}
-
 /** Warnings come back; what is wrong throws. */
 export function checkHostConfig(hostConfig: HostConfig, host: HostInfo, exists: PathExists): string[] {
   if (hostConfig.AutoRemove && !["", "no"].includes(hostConfig.RestartPolicy.Name)) {

@@ -1,9 +1,9 @@
 /** Network settings that contradict each other (moby runconfig). Texts are part of the API. */
 import { isIP } from "node:net";
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
-import type { EndpointSettings, NetworkingConfig, PortMap } from "#api-schema/network-settings";
+import type { PortMap } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
-import { containerOf, hasOwnNetworkStack, isUserNetwork } from "../spec/modes.ts";
+import { containerOf } from "../spec/modes.ts";
 
 const refuse = (message: string): never => {
   throw new EngineError("invalidParameter", message);
@@ -78,66 +78,3 @@ function isPortRange(text: string): boolean {
   const [first = "", last = first] = text.split("-");
   return isPort(first) && isPort(last) && Number(first) <= Number(last);
 }
-
-/** The fields as they are once `default` has become `bridge` and the container-wide MAC address has found its endpoint. */
-export interface NormalNetworking {
-  readonly networkingConfig: NetworkingConfig & { EndpointsConfig: NonNullable<NetworkingConfig["EndpointsConfig"]> };
-  readonly macAddress: string;
-  readonly warnings: readonly string[];
-}
-
-/** `mode` is the final one. */
-export function normalizeNetworking(
-  asked: NetworkingConfig | null,
-  mode: string,
-  macAddress: string,
-): NormalNetworking {
-  const { default: byDefault, ...endpoints } = asked?.EndpointsConfig ?? {};
-  const EndpointsConfig: Record<string, EndpointSettings | null> = { ...endpoints };
-  if (byDefault !== undefined) EndpointsConfig[mode === "bridge" ? mode : "default"] = byDefault;
-  if (macAddress === "") return { networkingConfig: { EndpointsConfig }, macAddress, warnings: [] };
-  if (mode === "bridge" || isUserNetwork(mode)) {
-    EndpointsConfig[mode] = withMacAddress(EndpointsConfig[mode] ?? emptyEndpoint, macAddress);
-  }
-  const warning =
-    "The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.";
-  return { networkingConfig: { EndpointsConfig }, macAddress: "", warnings: [warning] };
-}
-
-function withMacAddress(endpoint: EndpointSettings, macAddress: string): EndpointSettings {
-  if (endpoint.MacAddress === "" || endpoint.MacAddress === macAddress) return { ...endpoint, MacAddress: macAddress };
-  return refuse(
-    "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
-  );
-}
-
-/** Settings of an interface exist only once the interface does: they belong to its endpoint. */
-export function checkInterfaceSysctls(hostConfig: HostConfig): void {
-  if (!hasOwnNetworkStack(hostConfig.NetworkMode)) return;
-  for (const name of Object.keys(hostConfig.Sysctls ?? {})) {
-    if (!/^net\.[^.]*\.[^.]*\.eth[^.]*\../.test(name)) continue;
-    const option = "com.docker.network.endpoint.sysctls";
-    throw new EngineError(
-      "system",
-      `interface specific sysctl setting ${JSON.stringify(name)} must be supplied using driver option '${option}'`,
-    );
-  }
-}
-
-const emptyEndpoint: EndpointSettings = {
-  IPAMConfig: null,
-  Links: null,
-  Aliases: null,
-  MacAddress: "",
-  DriverOpts: null,
-  GwPriority: 0,
-  NetworkID: "",
-  EndpointID: "",
-  Gateway: "",
-  IPAddress: "",
-  IPPrefixLen: 0,
-  IPv6Gateway: "",
-  GlobalIPv6Address: "",
-  GlobalIPv6PrefixLen: 0,
-  DNSNames: null,
-};

@@ -10,8 +10,8 @@ import type { HostInfo } from "../spec/host-info.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
 import type { PathExists } from "./mounts-spec.ts";
 import { checkConfig } from "./validate-config.ts";
-import { checkHostConfig, checkModes, checkMountOptions, checkPlatform } from "./validate-host.ts";
-import { checkInterfaceSysctls, checkNetworkMode, normalizeNetworking } from "./validate-network.ts";
+import { checkHostConfig, checkModes, checkPlatform } from "./validate-host.ts";
+import { checkNetworkMode } from "./validate-network.ts";
 import { checkResources } from "./validate-resources.ts";
 
 /** What the daemon's configuration decides about new containers. */
@@ -29,7 +29,6 @@ export interface CreateDefaults {
 export interface CheckedRequest {
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
-  /** `default` has become `bridge`; never null. */
   readonly networkingConfig: NetworkingConfig;
   readonly warnings: readonly string[];
 }
@@ -63,37 +62,29 @@ export function checkRequest(
   { host, defaults, exists }: Surroundings & { readonly exists: PathExists },
 ): CheckedRequest {
   const { HostConfig: askedHost, NetworkingConfig: askedNetworking, ...askedConfig } = request;
-  const isBare = askedHost === null;
   const asked = askedHost ?? emptyHostConfig;
-  if (!isBare) {
-    checkNetworkMode(askedConfig, asked);
-    checkPlatform(asked, host);
-  }
-  const mode = ["", "default"].includes(asked.NetworkMode) ? "bridge" : asked.NetworkMode;
-  checkMountOptions(asked);
-  const networking = normalizeNetworking(askedNetworking, mode, askedConfig.MacAddress);
-  const named: HostConfig = { ...asked, NetworkMode: mode, ...settledLimits(asked), ...settledPolicy(asked) };
-  checkInterfaceSysctls(named);
+  checkNetworkMode(askedConfig, asked);
+  checkPlatform(asked, host);
+  const named: HostConfig = { ...asked, NetworkMode: networkMode(asked), RestartPolicy: restartPolicy(asked) };
   const WorkingDir = checkConfig(askedConfig);
   const hostWarnings = checkHostConfig(named, host, exists);
   const resources = checkResources(named, host, false);
   const modeWarnings = checkModes(named, named.Runtime || defaults.defaultRuntime, defaults, host);
-  const hostConfig: HostConfig = { ...named, ...resources.changes, Runtime: shownRuntime(named.Runtime, defaults) };
-  checkEndpoints(networking.networkingConfig);
-  const Volumes = isBare ? askedConfig.Volumes : (askedConfig.Volumes ?? {});
+  const networkingConfig = askedNetworking ?? { EndpointsConfig: null };
+  checkEndpoints(networkingConfig);
   return {
-    config: { ...askedConfig, WorkingDir, Volumes, MacAddress: networking.macAddress },
-    hostConfig,
-    networkingConfig: networking.networkingConfig,
-    warnings: [
-      ...hostWarnings,
-      ...resources.warnings,
-      ...modeWarnings,
-      ...driverWarnings(hostConfig),
-      ...networking.warnings,
-    ],
+    config: { ...askedConfig, WorkingDir, Volumes: askedConfig.Volumes ?? {} },
+    hostConfig: { ...named, ...resources.changes, Runtime: shownRuntime(named.Runtime, defaults) },
+    networkingConfig,
+    warnings: [...hostWarnings, ...resources.warnings, ...modeWarnings],
   };
 }
+
+/** The edge has done this for requests that came over the wire. */
+const networkMode = ({ NetworkMode: mode }: HostConfig): string => (["", "default"].includes(mode) ? "bridge" : mode);
+
+const restartPolicy = ({ RestartPolicy: policy }: HostConfig): HostConfig["RestartPolicy"] =>
+  policy.Name === "" ? { ...policy, Name: "no" } : policy;
 
 /** Our own runtime is a drop-in for runc and shows as it: scripts compare this with what they know. */
 function shownRuntime(asked: string, { defaultRuntime }: Pick<CreateDefaults, "defaultRuntime">): string {
@@ -101,30 +92,9 @@ function shownRuntime(asked: string, { defaultRuntime }: Pick<CreateDefaults, "d
   return defaultRuntime === "minirun" ? "runc" : defaultRuntime;
 }
 
-/** 0 and -1 are no limit; kernel memory has been no limit since Linux 5.4, and API 1.42 took it away. */
-const settledLimits = ({ PidsLimit }: HostConfig): Partial<HostConfig> => ({
-  KernelMemory: 0,
-  PidsLimit: PidsLimit !== null && PidsLimit > 0 ? PidsLimit : null,
-});
-
-const settledPolicy = ({ RestartPolicy }: HostConfig): Partial<HostConfig> => ({
-  RestartPolicy: RestartPolicy.Name === "" ? { ...RestartPolicy, Name: "no" } : RestartPolicy,
-});
-
 function checkEndpoints(networking: NetworkingConfig): void {
   for (const [network, endpoint] of Object.entries(networking.EndpointsConfig ?? {})) {
     if (endpoint !== null) continue;
     throw new EngineError("invalidParameter", `invalid config for network ${network}: EndpointsConfig is nil`);
   }
-}
-
-/** `--volume-driver` is for `-v` only. */
-function driverWarnings({ VolumeDriver, Mounts }: HostConfig): string[] {
-  const isIgnored = (Mounts ?? []).some(
-    ({ Type, VolumeOptions }) => Type === "volume" && !VolumeOptions?.DriverConfig?.Name,
-  );
-  if (VolumeDriver === "" || !isIgnored) return [];
-  return [
-    "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. Use '--mount type=volume,volume-driver=...' instead",
-  ];
 }

@@ -16,8 +16,6 @@ export const isCgroupnsMode = (mode: string): boolean => ["", "private", "host"]
 
 /** A network stack of the container's own, "none" included. */
 export const hasOwnNetworkStack = (mode: string): boolean => mode !== "host" && !isContainerMode(mode);
-export const isUserNetwork = (mode: string): boolean =>
-  !["", "default", "bridge", "host", "none"].includes(mode) && !isContainerMode(mode);
 
 /** Linux knows one isolation, and its name in any case. */
 export const isDefaultIsolation = (isolation: string): boolean => ["", "default"].includes(isolation.toLowerCase());
