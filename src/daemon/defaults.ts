@@ -1,8 +1,14 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import type { ContainerDefaults, RuntimeEntry, SystemFacts } from "#engine";
+import { EngineError, messageOf } from "#base/errors";
+import type { ContainerDefaults, NetworkConfig, RuntimeEntry, SystemFacts } from "#engine";
+import { buildInfo } from "./build-info.ts";
 import type { DaemonConfig } from "./config.ts";
 import { nativeBinary } from "./paths.ts";
+
+/** The Docker release whose behaviour clients get, and ours behind it: what looks for a release number finds Docker's. */
+export const engineVersion = `28.5.2+minidock.${buildInfo.version}`;
 
 /** The name under which our own launcher can be asked for. */
 const ownRuntime = "minirun";
@@ -29,7 +35,7 @@ function findInPath(name: string): string | undefined {
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 
-export function containerDefaults(config: DaemonConfig): ContainerDefaults {
+export async function containerDefaults(config: DaemonConfig): Promise<ContainerDefaults> {
   return {
     dataRoot: config.dataRoot,
     execRoot: config.execRoot,
@@ -44,7 +50,7 @@ export function containerDefaults(config: DaemonConfig): ContainerDefaults {
       isInitDefault: config.hasInitByDefault,
       hasNoNewPrivileges: config.hasNoNewPrivileges,
       ulimits: config.defaultUlimits,
-      seccompProfile: config.seccompProfile === "builtin" ? "" : config.seccompProfile,
+      seccompProfile: await seccompProfile(config.seccompProfile),
     },
     cgroupnsMode: config.defaultCgroupnsMode,
     ipcMode: config.defaultIpcMode,
@@ -54,12 +60,31 @@ export function containerDefaults(config: DaemonConfig): ContainerDefaults {
   };
 }
 
+/** "" for Docker's own, "unconfined", or the text of the profile that the path names. */
+async function seccompProfile(choice: string): Promise<string> {
+  if (choice === "builtin") return "";
+  if (choice === "unconfined") return choice;
+  try {
+    return await readFile(choice, "utf8");
+  } catch (error) {
+    throw new EngineError("invalidParameter", `opening seccomp profile (${choice}) failed: ${messageOf(error)}`);
+  }
+}
+
+export const networkConfig = (config: DaemonConfig): NetworkConfig => ({
+  bridge: config.bridge,
+  addressPools: config.defaultAddressPools,
+  defaultNetworkOptions: config.defaultNetworkOptions,
+  dns: { nameservers: config.dns, options: config.dnsOptions, search: config.dnsSearch },
+  hostGateways: config.hostGatewayIps,
+});
+
 export function systemFacts(config: DaemonConfig, identity: { id: string; backingFilesystem: string }): SystemFacts {
   return {
     ...identity,
-    version: packageVersion,
-    gitCommit: buildCommit,
-    buildTime: buildTime,
+    version: engineVersion,
+    gitCommit: buildInfo.commit,
+    buildTime: buildInfo.time,
     minApiVersion: config.minApiVersion,
     dataRoot: config.dataRoot,
     labels: config.labels,

@@ -2,12 +2,17 @@ import { mkdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, umount2 } from "#native";
 
+export interface ExecRoot extends AsyncDisposable {
+  /** Containers stay when the daemon goes: so does the mount. */
+  isNeeded: boolean;
+}
+
 /**
  * Makes the exec root ready: its folders, and private, so that what shims mount below it in their own mount namespaces never
  * travels to the host's. On a host where `/` is shared (systemd) that takes a bind mount of the folder on itself, which stays
  * while containers run without the daemon, and goes with the last of them.
  */
-export async function holdExecRoot(execRoot: string, hasTasks: () => boolean): Promise<AsyncDisposable> {
+export async function holdExecRoot(execRoot: string): Promise<ExecRoot> {
   await mkdir(execRoot, { recursive: true, mode: 0o710 });
   const path = await realpath(execRoot);
   const before = mountOf(await readFile("/proc/self/mountinfo", "utf8"), path);
@@ -17,11 +22,13 @@ export async function holdExecRoot(execRoot: string, hasTasks: () => boolean): P
   }
   for (const folder of ["containers", "shims"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
   const isOurs = before.isShared || before.mountPoint === path;
-  return {
+  const held: ExecRoot = {
+    isNeeded: false,
     [Symbol.asyncDispose]: async () => {
-      if (isOurs && !hasTasks()) umount2(path, MNT_DETACH);
+      if (isOurs && !held.isNeeded) umount2(path, MNT_DETACH);
     },
   };
+  return held;
 }
 
 /** The mount that a path lies on, and whether it is shared: the longest mount point that is a prefix of it, the last of equals. */

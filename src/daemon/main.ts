@@ -3,27 +3,12 @@
  * the database (which locks the data root), what still runs, the listeners; then what can wait.
  */
 import { createServer } from "#api";
-import { systemClock } from "#base/clock";
-import { Locks } from "#base/locks";
-import { createLog, type Log } from "#base/log";
-import {
-  type ContainerContext,
-  ContainerIndex,
-  ContainerService,
-  createImageService,
-  createNetworkService,
-  createVolumeService,
-  detectHost,
-  type Engine,
-  Events,
-  ExecService,
-  SystemService,
-} from "#engine";
-import { Registry } from "#registry";
+import { createLog } from "#base/log";
 import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
+import { buildEngine } from "./build-engine.ts";
 import type { DaemonConfig } from "./config.ts";
-import { containerDefaults, systemFacts } from "./defaults.ts";
+import { engineVersion } from "./defaults.ts";
 import { holdExecRoot } from "./exec-root.ts";
 import { listenAddresses } from "./listeners.ts";
 import { nativeBinary } from "./paths.ts";
@@ -35,18 +20,23 @@ import { stopContainers } from "./shutdown.ts";
 export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable> {
   await using parts = new AsyncDisposableStack();
   const log = createLog(config.isDebug ? "debug" : config.logLevel);
+  const addresses = await listenAddresses(config);
   parts.use(await holdPidfile(config.pidfile));
   const spawner = parts.use(await Spawner.start({ binary: nativeBinary("minispawn"), log }));
-  parts.use(await holdExecRoot(config.execRoot));
+  const execRoot = parts.use(await holdExecRoot(config.execRoot));
   const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
 
   const { engine, context } = await buildEngine(config, { spawner, storage, log });
   parts.defer(() => engine.networks.shutdown());
-  parts.defer(() => stopContainers(context, config));
+  parts.defer(async () => {
+    await stopContainers(context, config.isLiveRestoreEnabled);
+    execRoot.isNeeded = context.index.list().some((container) => container.isRunning);
+  });
 
   const finish = await takeOver(context);
-  const server = parts.use(await createServer({ engine, log, ...systemFacts(config) }));
-  for (const address of await listenAddresses(config)) await server.listen(address);
+  const { minApiVersion, isExperimental } = config;
+  const server = parts.use(await createServer({ engine, log, version: engineVersion, minApiVersion, isExperimental }));
+  for (const address of addresses) await server.listen(address);
   log.info({ hosts: config.hosts }, "API listen");
   await finish();
   const running = parts.move();

@@ -8,7 +8,7 @@ import type { SystemService } from "./system/service.ts";
 import type { VolumeService } from "./volume/service.ts";
 
 export { Container } from "./container/container.ts";
-export { ContainerIndex } from "./container/container-index.ts";
+export { ContainerIndex, containersUsing } from "./container/container-index.ts";
 export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";
 export { handleExit, lostExit, watchTask } from "./container/exit.ts";
 export { watchHealth } from "./container/health.ts";
@@ -22,9 +22,14 @@ export { Events, type EventType, type WatchOptions } from "./events.ts";
 export type { Exec, ExecConfig } from "./exec/exec.ts";
 export { ExecService, type ExecStartOptions } from "./exec/service.ts";
 export { Filters, invalidFilter } from "./filters.ts";
+export { ImageService } from "./image/service.ts";
+export type { NetworkConfig } from "./network/context.ts";
+export type { NetworkService } from "./network/service.ts";
+export { openNetworkService } from "./network/service.ts";
 export { parseTime, parseUnixTime } from "./prune-filters.ts";
+export { detectHost, type HostInfo } from "./spec/index.ts";
 export { type SystemFacts, SystemService } from "./system/service.ts";
-export type { ImageService, NetworkService, VolumeService };
+export { VolumeService } from "./volume/service.ts";
 
 /** All services; each route uses the one of its area. */
 export interface Engine {

@@ -1,5 +1,7 @@
 import { EngineError } from "#base/errors";
+import type { Digest } from "#base/ids";
 import type { ContainerRecord } from "#storage";
+import type { ImageUser } from "../image/parts.ts";
 import { Container } from "./container.ts";
 
 /** Where containers are kept on disk; `storage/records` implements it. */
@@ -110,4 +112,10 @@ export class ContainerIndex {
     this.#byId.set(container.id, container);
     this.#byName.set(container.name, container);
   }
+}
+
+/** Who would miss an image: by its id, or by a name of it that an image mount uses. */
+export function containersUsing(index: ContainerIndex, imageId: Digest): ImageUser[] {
+  const users = index.list().filter(({ record }) => record.imageId === imageId);
+  return users.map(({ id, name, isRunning }) => ({ id, name, isRunning }));
 }

@@ -3,10 +3,12 @@
  * a daemon that dies before it leaves a snapshot that nobody knows, and the next start removes that.
  */
 import { mkdir, rm } from "node:fs/promises";
+import type { HostConfig } from "#api-schema/container-config";
 import { formatTime, zeroTime } from "#base/clock";
-import { EngineError } from "#base/errors";
 import { type Id, newId } from "#base/ids";
+import { type Platform, parsePlatform } from "#registry";
 import type { ContainerRecord, ContainerState } from "#storage";
+import type { ImageForRun } from "../image/service.ts";
 import { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -23,21 +25,20 @@ export interface CreateAnswer {
 }
 
 export async function createContainer(context: ContainerContext, options: CreateOptions): Promise<CreateAnswer> {
-  const { request } = options;
-  const prepared = prepareCreate(options, {
+  const prepared = await prepareCreate(options, {
     host: context.host,
     defaults: context.defaults,
-    findImage: (reference) => context.images.get(reference, { platform: options.platform }),
+    findImage: (reference) => context.images.get(reference, platformOf(options.platform)),
     findContainer: (reference) => context.index.find(reference)?.record,
   });
   context.networks.validateCreate({
     networkMode: prepared.hostConfig.NetworkMode,
-    networkingConfig: request.NetworkingConfig,
+    networkingConfig: prepared.networkingConfig,
   });
   const id = newId();
   const name = holdName(context, options.name, id);
   try {
-    const container = await build(context, { id, name, prepared, options });
+    const container = await build(context, { id, name, prepared, asked: options.request.HostConfig });
     emitContainerEvent(context, container, "create");
   } finally {
     context.index.release(name);
@@ -55,8 +56,8 @@ function holdName(context: ContainerContext, wanted: string, id: Id): string {
 interface Plan {
   readonly id: Id;
   readonly name: string;
-  readonly prepared: PreparedCreate;
-  readonly options: CreateOptions;
+  readonly prepared: PreparedCreate<ImageForRun>;
+  readonly asked: HostConfig | null;
 }
 
 async function build(context: ContainerContext, plan: Plan): Promise<Container> {
@@ -70,7 +71,7 @@ async function build(context: ContainerContext, plan: Plan): Promise<Container> 
   undo.defer(() => rm(directory, { recursive: true, force: true }));
 
   const mounts = await resolveMounts(context, { id, config: prepared.config, hostConfig: prepared.hostConfig });
-  undo.defer(() => context.volumes.discard(mounts));
+  undo.defer(() => context.volumes.discard(id, mounts));
   const record = recordOf(context, plan, mounts);
   // A log option that does not parse is refused now, not at the first start.
   shimLogConfig(record, logPath(context.defaults, id));
@@ -83,8 +84,9 @@ async function build(context: ContainerContext, plan: Plan): Promise<Container> 
 }
 
 function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord["mounts"]): ContainerRecord {
-  const { id, name, prepared, options } = plan;
-  const { config, hostConfig } = prepared;
+  const { id, name, prepared, asked } = plan;
+  const { config } = prepared;
+  const hostConfig = { ...prepared.hostConfig, Runtime: asked?.Runtime || context.defaults.shownRuntime };
   return {
     id,
     name,
@@ -96,10 +98,10 @@ function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord
       config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode)
         ? { ...config, Hostname: id.slice(0, 12) }
         : config,
-    runtime: runtimeOf(context, options.request.HostConfig?.Runtime ?? ""),
+    runtime: asked?.Runtime || context.defaults.defaultRuntime,
     hostConfig,
     mounts,
-    networks: context.networks.initialNetworks(hostConfig.NetworkMode, options.request.NetworkingConfig),
+    networks: context.networks.initialNetworks(hostConfig.NetworkMode, prepared.networkingConfig),
     ports: {},
     sandboxId: "",
     sandboxKey: "",
@@ -110,13 +112,7 @@ function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord
 const hasOwnHostname = (networkMode: string): boolean =>
   networkMode !== "host" && !networkMode.startsWith("container:");
 
-function runtimeOf(context: ContainerContext, asked: string): string {
-  const name = asked === "" ? context.defaults.defaultRuntime : asked;
-  if (context.defaults.runtimes[name] === undefined) {
-    throw new EngineError("invalidParameter", `unknown or invalid runtime name: ${name}`);
-  }
-  return name;
-}
+const platformOf = (text: string): Platform | undefined => (text === "" ? undefined : parsePlatform(text));
 
 const newState = (): ContainerState => ({
   status: "created",

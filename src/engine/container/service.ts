@@ -3,9 +3,11 @@ import type { ContainerInspect } from "#api-schema/container-inspect";
 import type { ContainerSummary } from "#api-schema/container-summary";
 import { EngineError, messageOf } from "#base/errors";
 import { Filters } from "../filters.ts";
+import type { CommittedContainer } from "../image/commit.ts";
 import { getArchive, putArchive, statPath } from "./archive.ts";
 import { attachContainer } from "./attach.ts";
 import { type Change, containerChanges } from "./changes.ts";
+import { openForCommit } from "./commit-source.ts";
 import type { Container } from "./container.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
@@ -166,6 +168,11 @@ export class ContainerService {
 
   putArchive(reference: string, path: string, tar: Readable, options: PutArchiveOptions): Promise<void> {
     return putArchive(this.#context, this.#get(reference), path, tar, options);
+  }
+
+  /** For `docker commit`: paused, if asked to, until disposed. */
+  openForCommit(reference: string, options: { readonly pause: boolean }): Promise<CommittedContainer> {
+    return openForCommit(this.#context, this.#get(reference), options);
   }
 
   prune(filters: Filters, signal: AbortSignal): Promise<PruneReport> {

@@ -14,16 +14,16 @@ export async function updateContainer(
   request: UpdateRequest,
 ): Promise<{ Warnings: string[] }> {
   const { record } = container;
-  const warnings = validateUpdate(request, context.host);
+  const { request: asked, warnings } = validateUpdate(request, context.host);
   const before = record.hostConfig;
   try {
     if (container.isRemovalInProgress || container.status === "dead") {
       throw new EngineError("conflict", 'container is marked for removal and cannot be "update"');
     }
-    record.hostConfig = merged(before, request);
+    record.hostConfig = merged(before, asked);
     context.index.save(container);
     const isLive = container.task !== undefined && container.status !== "restarting";
-    if (isLive) await container.task?.update(linuxResources(record.hostConfig, context.host));
+    if (isLive) await container.task?.update(linuxResources(record.hostConfig));
   } catch (error) {
     record.hostConfig = before;
     context.index.save(container);
@@ -53,8 +53,7 @@ const conflicts: readonly { when: (asked: UpdateRequest, is: HostConfig) => bool
   },
   {
     when: (asked, is) => asked.Memory > is.MemorySwap && asked.MemorySwap === 0,
-    message:
-      "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+    message: "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
   },
   {
     when: (asked, is) => is.AutoRemove && asked.RestartPolicy.Name !== "" && asked.RestartPolicy.Name !== "no",
@@ -71,8 +70,19 @@ function merged(before: HostConfig, request: UpdateRequest): HostConfig {
 }
 
 const updatable = [
-  "CpuShares", "Memory", "NanoCpus", "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime",
-  "CpusetCpus", "CpusetMems", "MemoryReservation", "MemorySwap", "PidsLimit",
+  "CpuShares",
+  "Memory",
+  "NanoCpus",
+  "BlkioWeight",
+  "CpuPeriod",
+  "CpuQuota",
+  "CpuRealtimePeriod",
+  "CpuRealtimeRuntime",
+  "CpusetCpus",
+  "CpusetMems",
+  "MemoryReservation",
+  "MemorySwap",
+  "PidsLimit",
 ] as const satisfies readonly (keyof Resources)[];
 
 function nonZero(request: Resources): Partial<HostConfig> {

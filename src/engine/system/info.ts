@@ -12,7 +12,7 @@ export async function systemInfo({ index, images, events, host, facts }: SystemP
   return {
     ID: facts.id,
     ...countStates(index),
-    Images: images.count(),
+    Images: images.count,
     Driver: "overlay2",
     DriverStatus: [
       ["Backing Filesystem", facts.backingFilesystem],

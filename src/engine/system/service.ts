@@ -79,7 +79,6 @@ export class SystemService {
       Containers: containerUsage ?? null,
       Volumes: volumeUsage ?? null,
       BuildCache: wants("build-cache") ? [] : null,
-      BuilderSize: 0,
     };
   }
 }
