@@ -5,9 +5,9 @@ import type { ContainerRecord } from "#storage";
 import type { Sandbox } from "../network/service.ts";
 import type { ReadFile } from "./accounts.ts";
 import { type SpecDefaults, specOf } from "./build.ts";
+import { withEngineMounts } from "./engine-mounts.ts";
 import { readHostDevices } from "./host-devices.ts";
 import type { HostInfo } from "./host-info.ts";
-import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";
 import type { FindContainer } from "./namespaces.ts";
 import { prepareSharedMemory } from "./shared-memory.ts";
@@ -38,7 +38,7 @@ export interface BuildOptions extends SpecDefaults {
 export async function buildSpec(options: BuildOptions): Promise<Spec> {
   const { container, sandbox } = options;
   const memory = await prepareSharedMemory(container, options.bundleOf, options.findContainer);
-  const mounts = [...memory, ...tmpfsMounts(container), ...options.mounts, ...networkFileMounts(container, sandbox)];
+  const mounts = [...memory, ...withEngineMounts(container, sandbox.files, options.mounts)];
   const propagates = mounts.some((mount) => mount.type === "bind" && /shared|slave/.test(mount.propagation));
   return specOf({
     ...options,
@@ -48,33 +48,4 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
     devices: await readHostDevices(container.hostConfig),
     mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",
   });
-}
-
-/** HostConfig.Tmpfs; those of HostConfig.Mounts are among the container's mounts. */
-function tmpfsMounts(container: ContainerRecord): ResolvedMount[] {
-  return Object.entries(container.hostConfig.Tmpfs ?? {}).map(([destination, options]) => ({
-    type: "tmpfs",
-    destination,
-    options,
-  }));
-}
-
-/** The engine's hosts, hostname and resolv.conf, unless the user brought one. */
-function networkFileMounts(container: ContainerRecord, sandbox: Sandbox): ResolvedMount[] {
-  const { hostConfig, mounts, config } = container;
-  if (config.NetworkDisabled && containerOf(hostConfig.NetworkMode) === undefined) return [];
-  const files: readonly (readonly [destination: string, source: string])[] = [
-    ["/etc/resolv.conf", sandbox.files.resolvConf],
-    ["/etc/hostname", sandbox.files.hostname],
-    ["/etc/hosts", sandbox.files.hosts],
-  ];
-  return files
-    .filter(([destination, source]) => source !== "" && !mounts.some((mount) => mount.destination === destination))
-    .map(([destination, source]) => ({
-      type: "bind",
-      source,
-      destination,
-      isWritable: !hostConfig.ReadonlyRootfs,
-      propagation: "rprivate",
-    }));
 }

@@ -5,16 +5,21 @@ import type { MountRecord } from "#storage";
 import { tmpfsMountOptions } from "../container/mounts-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
 
-/** `source` is the final one on the host. */
+/** `source` is the final one on the host; of `-v` it is made when it is missing. */
 export async function resolveMount(mount: MountRecord, source: string): Promise<ResolvedMount> {
+  const resolved = toResolvedMount(mount, source);
+  // `--mount` makes its source only when it is told to.
+  const makesSource = mount.spec === null || mount.spec.BindOptions?.CreateMountpoint === true;
+  if (mount.type === "bind" && makesSource) await makeSource(source);
+  return resolved;
+}
+
+export function toResolvedMount(mount: MountRecord, source: string): ResolvedMount {
   const { destination, spec } = mount;
   if (mount.type === "tmpfs") {
     return { type: "tmpfs", destination, options: tmpfsMountOptions(spec?.TmpfsOptions ?? null, !mount.rw) };
   }
   const options = mount.type === "bind" ? (spec?.BindOptions ?? null) : null;
-  // `-v` makes what is missing; `--mount` only when it is told to.
-  const makesSource = spec === null || options?.CreateMountpoint === true;
-  if (mount.type === "bind" && makesSource) await makeSource(source);
   const { NonRecursive = false, ReadOnlyNonRecursive = false, ReadOnlyForceRecursive = false } = options ?? {};
   if (mount.rw) {
     const conflict = (name: string): Error => new Error(`mount options conflict: !ReadOnly && BindOptions.${name}`);

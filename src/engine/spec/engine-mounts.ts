@@ -1,0 +1,42 @@
+import type { ContainerRecord } from "#storage";
+import type { NetworkFiles } from "../network/service.ts";
+import { containerOf } from "./modes.ts";
+import type { ResolvedMount } from "./mounts.ts";
+
+type MountingContainer = Pick<ContainerRecord, "config" | "hostConfig" | "mounts">;
+
+/** The user's mounts and what the engine adds to them. */
+export const withEngineMounts = (
+  container: MountingContainer,
+  files: NetworkFiles,
+  mounts: readonly ResolvedMount[],
+): ResolvedMount[] => [...tmpfsMounts(container), ...mounts, ...networkFileMounts(container, files)];
+
+/** HostConfig.Tmpfs; those of HostConfig.Mounts are among the container's mounts. */
+function tmpfsMounts(container: MountingContainer): ResolvedMount[] {
+  return Object.entries(container.hostConfig.Tmpfs ?? {}).map(([destination, options]) => ({
+    type: "tmpfs",
+    destination,
+    options,
+  }));
+}
+
+/** The engine's hosts, hostname and resolv.conf, unless the user brought one. */
+function networkFileMounts(container: MountingContainer, files: NetworkFiles): ResolvedMount[] {
+  const { hostConfig, mounts, config } = container;
+  if (config.NetworkDisabled && containerOf(hostConfig.NetworkMode) === undefined) return [];
+  const wanted: readonly (readonly [destination: string, source: string])[] = [
+    ["/etc/resolv.conf", files.resolvConf],
+    ["/etc/hostname", files.hostname],
+    ["/etc/hosts", files.hosts],
+  ];
+  return wanted
+    .filter(([destination, source]) => source !== "" && !mounts.some((mount) => mount.destination === destination))
+    .map(([destination, source]) => ({
+      type: "bind",
+      source,
+      destination,
+      isWritable: !hostConfig.ReadonlyRootfs,
+      propagation: "rprivate",
+    }));
+}
