@@ -94,7 +94,8 @@ function createServer(address: ListenAddress): Server {
     keepAliveTimeout: 0,
   };
   const tls = address.kind === "tcp" ? address.tls : undefined;
-  const server = tls === undefined ? createHttpServer(options) : createHttpsServer({ ...tls, ...options });
+  const server =
+    tls === undefined ? createHttpServer(options) : createHttpsServer({ ...tls, ...options, allowHalfOpen: true });
   // A client that sends its request and closes its side still gets the answer, as from Go.
   return Object.assign(server, { httpAllowHalfOpen: true });
 }

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import { createServer } from "#api";
+import { type ApiServer, createServer } from "#api";
 import { systemClock } from "#base/clock";
 import { createLog } from "#base/log";
 import { type Engine, Events } from "#engine";
@@ -13,6 +13,7 @@ export interface Api extends AsyncDisposable {
   readonly socketPath: string;
   readonly port: number;
   readonly events: Events;
+  listen: ApiServer["listen"];
   connect(): Socket;
   /** Sends the parts one after another, ends this side, and returns all that came until the other side ended. */
   raw(...parts: string[]): Promise<string>;
@@ -47,6 +48,7 @@ export async function startApi(script: Script = {}): Promise<Api> {
     socketPath,
     port,
     events,
+    listen: server.listen,
     connect: open,
     raw: (...parts) => exchange(open(), parts),
     [Symbol.asyncDispose]: async () => {

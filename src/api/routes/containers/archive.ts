@@ -11,7 +11,7 @@ import type { Named } from "../../urls.ts";
 export function archiveRoutes(app: FastifyInstance, { containers }: Engine): void {
   app.head<Named>("/containers/:name/archive", async (request, reply) => {
     setPathStat(reply, await containers.statPath(request.params.name, pathOf(request)));
-    return reply.header("content-length", "0").send();
+    return reply.send();
   });
   app.get<Named>("/containers/:name/archive", async (request, reply) => {
     const { stat, stream } = await containers.getArchive(request.params.name, pathOf(request), request.clientGone);

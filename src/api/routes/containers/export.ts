@@ -6,6 +6,6 @@ import type { Named } from "../../urls.ts";
 export function exportRoute(app: FastifyInstance, { containers }: Engine): void {
   app.get<Named>("/containers/:name/export", async (request, reply) => {
     const tar = await containers.export(request.params.name, request.clientGone);
-    return sendStream(reply.header("content-type", "application/x-tar"), tar);
+    return sendStream(reply.header("content-type", "application/octet-stream"), tar);
   });
 }

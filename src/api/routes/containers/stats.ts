@@ -12,7 +12,7 @@ export function statsRoute(app: FastifyInstance, { containers }: Engine): void {
     const stream = request.form.bool("stream", true);
     const oneShot = !isOlder(request.apiVersion, "1.41") && request.form.bool("one-shot");
     const samples = containers.stats(request.params.name, { stream, oneShot }, request.clientGone);
-    if (stream) return sendLines(reply.header("content-type", "application/json"), Stats, samples);
+    if (stream) return sendLines(reply, Stats, samples);
     for await (const sample of samples) return sendJsonText(reply, encode(Stats, sample, { escapeHtml: true }));
     return reply.send();
   });
