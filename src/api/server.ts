@@ -19,7 +19,7 @@ export interface ApiServer extends AsyncDisposable {
   readonly app: FastifyInstance;
   /** Serves on one more address; the listener can be closed alone. */
   listen(address: ListenAddress): Promise<Listener>;
-  /** Accepts no more, lets what is being answered end, then cuts off streams. */
+  /** Accepts no more and cuts off what is open, streams included. */
   close(): Promise<void>;
 }
 

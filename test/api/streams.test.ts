@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { PassThrough } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
+import { EngineError } from "#base/errors";
 import type { WaitResult } from "#engine";
+import type { ProgressSink } from "../../src/api/progress.ts";
 import { bodyOf, readUntil, startApi } from "./rig.ts";
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: d\r\n\r\n`;
@@ -96,4 +98,46 @@ test("logs: at least one stream must be chosen", async () => {
   await using api = await startApi();
   const answer = await api.raw(get("/containers/c/logs?stdout=0"));
   assert.equal(bodyOf(answer), '{"message":"Bad parameters: you must choose at least one stream"}\n');
+});
+
+const push = "POST /v1.51/images/x/push?tag=1 HTTP/1.1\r\nHost: d\r\nX-Registry-Auth: e30=\r\n\r\n";
+
+test("progress: a failure before the first line has a status", async () => {
+  const failing = () => Promise.reject(new EngineError("notFound", "no such thing"));
+  await using api = await startApi({ images: { push: failing } });
+  const answer = await api.raw(push);
+  assert.match(answer, /^HTTP\/1.1 404 /);
+  assert.equal(bodyOf(answer), '{"message":"no such thing"}\n');
+});
+
+test("progress: a failure after the first line is the last line of the 200", async () => {
+  const failing = async (_push: unknown, output: ProgressSink) => {
+    output.write({ status: "Preparing", progress: "[=>]", id: "1" });
+    throw new EngineError("system", "unexpected EOF");
+  };
+  await using api = await startApi({ images: { push: failing } });
+  const answer = await api.raw(push);
+  assert.match(answer, /^HTTP\/1.1 200 OK\r\n.*Content-Type: application\/json\r\n/s);
+  assert.ok(answer.includes('{"status":"Preparing","progress":"[=\\u003e]","id":"1"}\r\n'));
+  assert.ok(answer.includes('{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n'));
+});
+
+test("archive: is compressed for a client that asks for it, and its stat is a header", async () => {
+  const stat = { name: "f", size: 3, mode: 420, mtime: "2026-01-02T03:04:05Z", linkTarget: "" };
+  const getArchive = async () => ({ stat, stream: Readable.from([Buffer.alloc(4096, "a")]) });
+  await using api = await startApi({ containers: { getArchive } });
+  const path = "/containers/c/archive?path=/f";
+  const plain = await api.raw(get(path));
+  assert.ok(plain.includes("a".repeat(4096)));
+  const header = /X-Docker-Container-Path-Stat: (\S+)/.exec(plain)?.[1] ?? "";
+  assert.deepEqual(JSON.parse(Buffer.from(header, "base64").toString()), stat);
+  for (const [accepted, encoding] of [
+    ["gzip, deflate", "gzip"],
+    ["deflate;q=0.5, gzip;q=0.1", "deflate"],
+  ] as const) {
+    const answer = await api.raw(`GET ${path} HTTP/1.1\r\nHost: d\r\nAccept-Encoding: ${accepted}\r\n\r\n`);
+    assert.match(answer, new RegExp(`Content-Encoding: ${encoding}\\r\\n`));
+    assert.ok(answer.length < 1024);
+  }
+  assert.match(await api.raw(get("/containers/c/archive")), /bad parameter: pathcannot be empty/);
 });

@@ -25,7 +25,8 @@ async function selfSigned(): Promise<{ key: Buffer; cert: Buffer }> {
 }
 
 async function open(port: number, options: ConnectionOptions): Promise<TLSSocket> {
-  const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true, ...options });
+  const halfOpen = { host: "127.0.0.1", port, allowHalfOpen: true };
+  const socket = connect(Object.assign(halfOpen, options));
   await once(socket, "secureConnect");
   return socket;
 }
