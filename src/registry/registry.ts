@@ -98,7 +98,7 @@ export class Registry {
       } catch (error) {
         if (signal.aborted) throw error;
         last = error;
-        this.#parts.log.info({ err: error, endpoint: endpoint.base }, "registry login failed");
+        this.#parts.log.debug({ err: error, endpoint: endpoint.base }, "registry login failed");
       }
     }
     throw last;

@@ -1,7 +1,7 @@
 import type { ImageSummary } from "#api-schema/image";
 import { familiarName, familiarReference, type Reference } from "#registry";
 import type { ChainId } from "#storage";
-import { type Filters, invalidFilter } from "../filters.ts";
+import { Filters, invalidFilter } from "../filters.ts";
 import { parseTime } from "../prune-filters.ts";
 import type { ImageParts } from "./parts.ts";
 import { matchPath } from "./path-match.ts";
@@ -114,4 +114,18 @@ function sharedSizes(parts: ImageParts, images: readonly Image[]): Map<string, n
   for (const { chainIds } of images) for (const id of chainIds) users.set(id, (users.get(id) ?? 0) + 1);
   const sizeOf = (id: ChainId) => ((users.get(id) ?? 0) > 1 ? (parts.storage.layers.find(id)?.sizeBytes ?? 0) : 0);
   return new Map(images.map((image) => [image.id, image.chainIds.reduce((sum, id) => sum + sizeOf(id), 0)]));
+}
+
+export interface ImageUsageReport {
+  /** Each layer of each image once. */
+  readonly layersSize: number;
+  readonly images: ImageSummary[];
+}
+
+/** The images' part of `docker system df`. */
+export function imageDiskUsage(parts: ImageParts): ImageUsageReport {
+  const images = listImages(parts, { all: false, filters: new Filters(), sharedSize: true });
+  const used = new Set(parts.storage.records.images.list().flatMap((record) => imageOf(record).chainIds));
+  const layers = parts.storage.layers.list().filter((layer) => used.has(layer.chainId));
+  return { layersSize: layers.reduce((sum, layer) => sum + layer.sizeBytes, 0), images };
 }

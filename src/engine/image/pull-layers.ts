@@ -1,8 +1,7 @@
-import { EngineError, messageOf } from "#base/errors";
+import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type Digest, shortId } from "#base/ids";
 import { type Descriptor, type Reference, type Repository, repositoryName } from "#registry";
-import type { Blob, ChainId, Layer } from "#storage";
-import { chainIdOf } from "#storage";
+import { type Blob, type ChainId, chainIdsOf, type Layer } from "#storage";
 import { downloadBlob } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
@@ -10,22 +9,18 @@ import { type Transfer, Transfers } from "./transfers.ts";
 
 const concurrentDownloads = 3;
 
-/** Where the layers of one image come from. */
+/** Where the layers of one image come from; bottom first. */
 export interface LayerSource {
   readonly repository: Repository;
   readonly ref: Reference;
-  /** Bottom first. */
   readonly layers: readonly Descriptor[];
-}
-
-/** The layers of an image, held until disposed. */
-export interface PulledLayers extends Disposable {
+  /** What the image's config says that they unpack to. */
   readonly diffIds: readonly Digest[];
 }
 
 const silent: ProgressOutput = { write: () => undefined };
 
-/** Fetches and unpacks layers: blobs side by side, each on top of the one below as soon as both are here. */
+/** Fetches and unpacks layers: blobs side by side, each unpacked as soon as it is here, recorded from the bottom up. */
 export class LayerPuller {
   readonly #parts: ImageParts;
   readonly #blobs = new Transfers<Blob>(concurrentDownloads);
@@ -40,50 +35,46 @@ export class LayerPuller {
     });
   }
 
-  async pull(source: LayerSource, output: ProgressOutput, signal: AbortSignal): Promise<PulledLayers> {
+  /** The layers are held until what it returns is disposed of. */
+  async pull(source: LayerSource, output: ProgressOutput, signal: AbortSignal): Promise<Disposable> {
     using undo = new DisposableStack();
-    using _ = this.#parts.storage.content.hold(source.layers.map((layer) => layer.digest));
-    const present = this.#findPresent(source, output, undo);
+    undo.use(this.#parts.storage.content.hold(source.layers.map((layer) => layer.digest)));
+    const stack = stackOf(source);
+    const present = this.#holdPresent(stack, source, output, undo);
     const failure = new AbortController();
     const together = AbortSignal.any([signal, failure.signal]);
     const seen = new Set<Digest>();
-    const missing = source.layers.slice(present.length).map((layer, offset) => {
-      const isRepeated = seen.has(layer.digest);
-      seen.add(layer.digest);
-      if (!isRepeated) update(output, shortId(layer.digest), "Pulling fs layer");
-      const stack = { source, base: present.at(-1), from: present.length, index: present.length + offset };
-      return this.#share(stack, isRepeated ? silent : output, together).catch((error: unknown) => {
+    const missing = stack.slice(present).map(async (entry) => {
+      const isRepeated = seen.has(entry.blob.digest);
+      seen.add(entry.blob.digest);
+      if (!isRepeated) update(output, shortId(entry.blob.digest), "Pulling fs layer");
+      try {
+        const layer = await this.#share(entry, source, isRepeated ? silent : output, together);
+        this.#releaseAtEnd(undo, layer.chainId);
+      } catch (error) {
         // The first failure ends the others, and is the one to report.
         failure.abort(error);
-        throw error;
-      });
+      }
     });
-    const results = await Promise.allSettled(missing);
-    const pulled = results.filter((result) => result.status === "fulfilled").map((result) => result.value);
-    for (const layer of pulled) this.#releaseAtEnd(undo, layer.chainId);
+    await Promise.all(missing);
     together.throwIfAborted();
-    const holds = undo.move();
-    return {
-      diffIds: [...present, ...pulled].map((layer) => layer.diffId),
-      [Symbol.dispose]: () => holds.dispose(),
-    };
+    return undo.move();
   }
 
-  /** The lowest layers that are here already, as far as they follow one another. */
-  #findPresent({ layers, ref }: LayerSource, output: ProgressOutput, undo: DisposableStack): Layer[] {
-    const { storage } = this.#parts;
-    const present: Layer[] = [];
-    for (const { digest } of layers) {
-      const diffId = storage.records.distribution.diffIdOf(digest);
-      const layer = diffId === undefined ? undefined : storage.layers.find(chainIdOf(present.at(-1)?.chainId, diffId));
-      if (layer === undefined) break;
-      storage.layers.retain(layer.chainId);
-      this.#releaseAtEnd(undo, layer.chainId);
-      update(output, shortId(digest), "Already exists");
-      storage.records.distribution.add(layer.diffId, { digest, repository: repositoryName(ref) });
-      present.push(layer);
+  /** Holds the lowest layers as far as they are here; says how many. */
+  #holdPresent(stack: readonly Entry[], { ref }: LayerSource, output: ProgressOutput, undo: DisposableStack): number {
+    const { layers, records } = this.#parts.storage;
+    const firstMissing = stack.findIndex(({ chainId }) => layers.find(chainId) === undefined);
+    const present = firstMissing < 0 ? stack : stack.slice(0, firstMissing);
+    for (const { chainId, blob, diffId } of present) {
+      layers.retain(chainId);
+      this.#releaseAtEnd(undo, chainId);
+      update(output, shortId(blob.digest), "Already exists");
+      // Only of a blob that we unpacked once do we know what is in it.
+      const isKnown = records.distribution.diffIdOf(blob.digest) === diffId;
+      if (isKnown) records.distribution.add(diffId, { digest: blob.digest, repository: repositoryName(ref) });
     }
-    return present;
+    return present.length;
   }
 
   #releaseAtEnd(undo: DisposableStack, chainId: ChainId): void {
@@ -91,57 +82,86 @@ export class LayerPuller {
   }
 
   /** The result is held for this caller. */
-  #share(stack: Stack, output: ProgressOutput, signal: AbortSignal): Promise<Layer> {
-    const key = stack.source.layers.slice(0, stack.index + 1).map((layer) => layer.digest);
-    return this.#layers.share(key.join(" "), output, signal, (transfer) => this.#pullOne(stack, transfer));
+  #share(entry: Entry, source: LayerSource, output: ProgressOutput, signal: AbortSignal): Promise<Layer> {
+    const key = `${entry.chainId} ${entry.blob.digest}`;
+    return this.#layers.share(key, output, signal, (transfer) => this.#pullOne(entry, source, transfer));
   }
 
-  async #pullOne(stack: Stack, transfer: Transfer): Promise<Layer> {
-    const { layers, content, records } = this.#parts.storage;
-    const { repository, ref, layers: descriptors } = stack.source;
-    const descriptor = descriptors[stack.index];
-    if (descriptor === undefined) throw new Error("no such layer in the manifest");
-    using held = new DisposableStack();
-    held.use(content.hold([descriptor.digest]));
-    await this.#blobs.share(descriptor.digest, transfer.output, transfer.signal, (download) =>
-      downloadBlob(this.#parts, repository, descriptor, download),
+  async #pullOne(entry: Entry, source: LayerSource, transfer: Transfer): Promise<Layer> {
+    const { content, layers, records } = this.#parts.storage;
+    const { blob, below, diffId } = entry;
+    await using repository = source.repository.share();
+    using _ = content.hold([blob.digest]);
+    await this.#blobs.share(blob.digest, transfer.output, transfer.signal, (download) =>
+      downloadBlob(this.#parts, repository, blob, download),
     );
-    const parent = await this.#parentOf(stack, transfer.signal);
-    if (parent !== undefined) held.defer(() => void layers.release(parent.chainId));
-    const layer = await this.#unpack(descriptor, parent?.chainId, transfer);
-    records.distribution.add(layer.diffId, { digest: descriptor.digest, repository: repositoryName(ref) });
-    update(transfer.output, shortId(descriptor.digest), "Pull complete");
-    return layer;
-  }
-
-  /** This layer is a client of the one below: the request that began it may have gone. */
-  async #parentOf(stack: Stack, signal: AbortSignal): Promise<Layer | undefined> {
-    if (stack.index > stack.from) return this.#share({ ...stack, index: stack.index - 1 }, silent, signal);
-    if (stack.base !== undefined) this.#parts.storage.layers.retain(stack.base.chainId);
-    return stack.base;
-  }
-
-  async #unpack(descriptor: Descriptor, parent: ChainId | undefined, { output, signal }: Transfer): Promise<Layer> {
-    const id = shortId(descriptor.digest);
-    const total = descriptor.sizeBytes;
-    const meter = new ProgressMeter(total, 0, (current) => advance(output, id, "Extracting", current, total));
+    // This layer is a client of the one below: the request that began that one may have gone.
+    const parent = below === undefined ? undefined : this.#holdOrShare(below, source, transfer.signal);
     try {
-      const onProgress = (bytes: number) => meter.set(bytes);
-      const { digest: blob, mediaType } = descriptor;
-      const layer = await this.#parts.storage.layers.apply({ parent, blob, mediaType, onProgress, signal });
+      const layer = await this.#unpack(entry, parent, transfer);
+      records.distribution.add(diffId, { digest: blob.digest, repository: repositoryName(source.ref) });
+      update(transfer.output, shortId(blob.digest), "Pull complete");
+      return layer;
+    } finally {
+      await parent?.then(
+        ({ chainId }) => void layers.release(chainId),
+        () => undefined,
+      );
+    }
+  }
+
+  async #holdOrShare(entry: Entry, source: LayerSource, signal: AbortSignal): Promise<Layer> {
+    const { layers } = this.#parts.storage;
+    const present = layers.find(entry.chainId);
+    if (present === undefined) return this.#share(entry, source, silent, signal);
+    layers.retain(entry.chainId);
+    return present;
+  }
+
+  async #unpack(entry: Entry, parent: Promise<Layer> | undefined, { output, signal }: Transfer): Promise<Layer> {
+    const { blob, diffId, below } = entry;
+    const report = (current: number, total: number) =>
+      advance(output, shortId(blob.digest), "Extracting", current, total);
+    const meter = new ProgressMeter(blob.sizeBytes, 0, report);
+    try {
+      const layer = await this.#parts.storage.layers.apply({
+        parent: below?.chainId,
+        blob: blob.digest,
+        mediaType: blob.mediaType,
+        diffId,
+        onProgress: (bytes) => meter.set(bytes),
+        signal,
+        ...(parent === undefined ? {} : { after: parent }),
+      });
       meter.finish();
       return layer;
     } catch (error) {
       signal.throwIfAborted();
+      // What failed below is told as it is.
+      await parent;
+      if (errnoOf(error) === "EDIGEST") throw layersMismatch(error);
       throw new EngineError("system", `failed to register layer: ${messageOf(error)}`, { cause: error });
     }
   }
 }
 
-interface Stack {
-  readonly source: LayerSource;
-  /** The highest layer that was here before; `from` is the index of the first that was not. */
-  readonly base: Layer | undefined;
-  readonly from: number;
-  readonly index: number;
+interface Entry {
+  readonly blob: Descriptor;
+  readonly diffId: Digest;
+  readonly chainId: ChainId;
+  readonly below: Entry | undefined;
 }
+
+function stackOf({ layers, diffIds }: LayerSource): Entry[] {
+  const stack: Entry[] = [];
+  for (const [index, chainId] of chainIdsOf(diffIds).entries()) {
+    const [blob, diffId] = [layers[index], diffIds[index]];
+    if (blob === undefined || diffId === undefined) throw layersMismatch();
+    stack.push({ blob, diffId, chainId, below: stack.at(-1) });
+  }
+  if (layers.length !== diffIds.length) throw layersMismatch();
+  return stack;
+}
+
+const layersMismatch = (cause?: unknown) =>
+  new EngineError("system", "layers from manifest don't match image configuration", { cause });

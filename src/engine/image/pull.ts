@@ -32,7 +32,7 @@ import {
   storedReference,
   withTag,
 } from "#registry";
-import { type ImageConfig, parseImageConfig } from "./config.ts";
+import { parseImageConfig } from "./config.ts";
 import { retry } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { type ProgressOutput, say } from "./progress.ts";
@@ -141,30 +141,16 @@ async function pullIndex(pull: Pull, index: ImageIndex, depth: number): Promise<
 }
 
 async function pullImageManifest(pull: Pull, manifest: ImageManifest): Promise<Digest> {
-  const { parts, puller, repository, ref, output } = pull;
+  const { parts, puller, repository, ref, output, signal } = pull;
   if (parts.storage.records.images.find(manifest.config.digest) !== undefined) return manifest.config.digest;
   checkSupported(manifest.config.mediaType);
   for (const layer of manifest.layers) checkSupported(layer.mediaType);
   using _ = parts.storage.content.hold([manifest.digest]);
-  // The config's failure is the one to report, and ends the layers' fetching.
-  const ending = new AbortController();
-  const signal = AbortSignal.any([pull.signal, ending.signal]);
-  const layers = puller.pull({ repository, ref, layers: manifest.layers }, output, signal);
-  layers.catch(() => undefined);
-  try {
-    const { json, config } = await fetchConfig(pull, manifest);
-    using pulled = await layers;
-    checkSameLayers(config, pulled.diffIds);
-    await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });
-    return createImage(parts, { configJson: json, manifestDigest: manifest.digest });
-  } catch (error) {
-    ending.abort(error);
-    await layers.then(
-      (pulled) => pulled[Symbol.dispose](),
-      () => undefined,
-    );
-    throw error;
-  }
+  const { json, config } = await fetchConfig(pull, manifest);
+  const { diffIds } = config.rootfs;
+  using _layers = await puller.pull({ repository, ref, layers: manifest.layers, diffIds }, output, signal);
+  await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });
+  return createImage(parts, { configJson: json, manifestDigest: manifest.digest });
 }
 
 async function fetchConfig({ parts, repository, signal }: Pull, { config }: ImageManifest) {
@@ -177,12 +163,6 @@ async function fetchConfig({ parts, repository, signal }: Pull, { config }: Imag
     const message = `error pulling image configuration: ${error.message}`;
     throw new RegistryError("config", message, { cause: error });
   }
-}
-
-function checkSameLayers(config: ImageConfig, diffIds: readonly Digest[]): void {
-  const expected = config.rootfs.diffIds;
-  if (expected.length === diffIds.length && expected.every((diffId, i) => diffId === diffIds[i])) return;
-  throw new EngineError("system", "layers from manifest don't match image configuration");
 }
 
 /** A single image may be of any platform; it is taken, and said so (docker/docker v20.10.7). */

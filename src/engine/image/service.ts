@@ -25,7 +25,7 @@ import { type DeleteOptions, deleteImage } from "./delete.ts";
 import { imageHistory } from "./history.ts";
 import { type ImportRequest, importImage } from "./import.ts";
 import { inspectImage } from "./inspect.ts";
-import { type ListOptions, listImages } from "./list.ts";
+import { type ImageUsageReport, imageDiskUsage, type ListOptions, listImages } from "./list.ts";
 import { type LoadRequest, loadImages } from "./load.ts";
 import type { ImageParts } from "./parts.ts";
 import type { ProgressOutput } from "./progress.ts";
@@ -76,6 +76,10 @@ export class ImageService {
 
   list(options: ListOptions): ImageSummary[] {
     return listImages(this.#parts, options);
+  }
+
+  diskUsage(): ImageUsageReport {
+    return imageDiskUsage(this.#parts);
   }
 
   inspect(name: string, platform?: Platform): ImageInspect {
