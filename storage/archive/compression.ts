@@ -1,5 +1,6 @@
-import { pipeline, type Readable, type Transform } from "node:stream";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { pipeline, type Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { unzstd } from "./zstd.ts";
 
 export type Compression = "none" | "gzip" | "zstd" | "bzip2" | "xz";
 
@@ -27,25 +28,30 @@ export function detectCompression(head: Uint8Array): Compression {
 export async function* decompress(source: Readable): AsyncGenerator<Buffer, void> {
   const chunks: AsyncIterator<Buffer, undefined> = source.iterator({ destroyOnReturn: true });
   const head = await readHead(chunks);
-  const codec = createDecompressor(detectCompression(head));
-  const all = rejoin(head, chunks);
-  yield* codec === undefined ? all : through(all, codec);
+  yield* inflate(detectCompression(head), rejoin(head, chunks));
 }
 
-function createDecompressor(compression: Compression): Transform | undefined {
+function inflate(compression: Compression, source: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {
   switch (compression) {
     case "none":
-      return undefined;
+      return source;
     case "gzip":
-      return createGunzip({ chunkSize: chunkBytes });
+      return gunzip(source);
     case "zstd":
-      return createZstdDecompress({ chunkSize: chunkBytes });
+      return unzstd(source, chunkBytes);
     case "bzip2":
     case "xz":
       throw new Error(`${compression} compression is not supported`);
     default:
       return compression satisfies never;
   }
+}
+
+async function* gunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+  const codec = createGunzip({ chunkSize: chunkBytes });
+  // The error of either end destroys the codec, and the loop over it throws that error: the callback has nothing to add.
+  pipeline(source, codec, () => undefined);
+  yield* codec;
 }
 
 async function readHead(chunks: AsyncIterator<Buffer, undefined>): Promise<Buffer> {
@@ -67,10 +73,4 @@ async function* rejoin(head: Buffer, rest: AsyncIterator<Buffer, undefined>): As
   } finally {
     await rest.return?.();
   }
-}
-
-async function* through(source: AsyncIterable<Buffer>, codec: Transform): AsyncGenerator<Buffer, void> {
-  // The error of either end destroys the codec, and the loop over it throws that error: the callback has nothing to add.
-  pipeline(source, codec, () => undefined);
-  yield* codec;
 }

@@ -75,7 +75,7 @@ export class OverlayLayerStore implements LayerStore {
     const known = options.diffId === undefined ? undefined : this.find(chainIdOf(parent, options.diffId));
     if (known !== undefined) return this.#held(known);
     using blob = await this.#ensureBlob(options);
-    return this.#held(await this.#applyOnce(options, blob.digest));
+    return this.#applyOnce(options, blob.digest);
   }
 
   retain(chainId: ChainId): void {
@@ -150,24 +150,25 @@ export class OverlayLayerStore implements LayerStore {
 
   async #applyOnce(options: ApplyOptions, blob: Digest): Promise<Layer> {
     const key = `${options.parent ?? ""} ${options.diffId ?? blob}`;
-    let work = this.#running.get(key);
-    if (work === undefined || work.isCancelled) {
-      await work?.settled();
-      work = this.#start(key, options, blob);
+    for (;;) {
+      const work = this.#running.get(key) ?? this.#start(key, options, blob);
+      if (!work.isAbandoned) return work.wait((layer) => this.#held(layer), options.signal, options.onProgress);
+      await work.settled();
     }
-    return work.wait(options.signal, options.onProgress);
   }
 
   #start(key: string, { parent, diffId, after }: ApplyOptions, blob: Digest): SharedWork<Layer> {
     const wanted = { parent, diffId, blob, after };
-    const work = new SharedWork((signal, onProgress) => this.#unpack(wanted, signal, onProgress));
+    const work = new SharedWork<Layer>(
+      (signal, onProgress) => this.#unpack(wanted, signal, onProgress),
+      (layer) => this.release(layer.chainId),
+    );
     this.#running.set(key, work);
-    void work.settled().then(() => {
-      if (this.#running.get(key) === work) this.#running.delete(key);
-    });
+    void work.settled().then(() => this.#running.delete(key));
     return work;
   }
 
+  /** The layer comes with a hold for the work itself, until every waiter has its own. */
   async #unpack(wanted: Unpacking, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<Layer> {
     const { numbers, layout, pool, content, trash } = this.#parts;
     const { parent, blob, diffId: expected } = wanted;
@@ -181,14 +182,15 @@ export class OverlayLayerStore implements LayerStore {
     const job = { kind: "apply", blobPath: content.path(blob), directory, diffId: expected } as const;
     const { diffId, sizeBytes } = await pool.run<"apply">(job, { signal, onProgress });
     await wanted.after;
+    signal.throwIfAborted();
     const chainId = chainIdOf(parent, diffId);
     // Without an expected diffID it may turn out only now that the layer has been here all along.
     const known = this.find(chainId);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#held(known);
     const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob };
     this.#parts.table.insert(layer);
     undo.move();
-    return layer;
+    return this.#held(layer);
   }
 
   #isNeeded(chainId: ChainId): boolean {

@@ -15,7 +15,8 @@ const yes = Buffer.from("y");
 
 /** Turns a whiteout entry into what overlayfs understands (kernel, overlayfs.rst). True: it was one, and is dealt with. */
 export function placeWhiteout(tree: RootedTree, place: Place): boolean {
-  const { base } = place;
+  const { parent, base } = place;
+  if (parent.startsWith(whiteoutMetaPrefix)) return true;
   if (!base.startsWith(whiteoutPrefix)) return false;
   if (base === opaqueMarker) makeOpaque(tree.directory(place.parent));
   else if (!base.startsWith(whiteoutMetaPrefix)) hide(tree.directory(place.parent), hiddenName(place));
