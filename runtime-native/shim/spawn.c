@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -169,7 +170,9 @@ int spawner_main(void)
     struct buffer in = {0};
     char chunk[4096];
     (void)umask(0177);
-    (void)signal(SIGCHLD, SIG_IGN); /* shims that end are nobody's zombies: wait(2) */
+    /* Shims that end, and the containers of shims that were killed, are nobody's zombies: wait(2), NOTES. */
+    (void)signal(SIGCHLD, SIG_IGN);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)signal(SIGPIPE, SIG_IGN);
     for (;;) {
         ssize_t count = read_some(0, chunk, sizeof chunk);

@@ -21,9 +21,10 @@ function readAnswer(socket: Socket): Promise<string> {
         const end = answer.indexOf(0x0a);
         if (end < 0 && answer.length < answerLimitBytes) continue;
         release();
-        if (end < 0) return reject(new Error("the shim's answer to attach has no end"));
-        if (end + 1 < answer.length) socket.unshift(answer.subarray(end + 1));
-        return resolve(answer.toString("utf8", 0, end));
+        if (end >= 0 && end + 1 < answer.length) socket.unshift(answer.subarray(end + 1));
+        if (end < 0) reject(new Error("the shim's answer to attach has no end"));
+        else resolve(answer.toString("utf8", 0, end));
+        return;
       }
     };
     const onEnd = (): void => {

@@ -64,7 +64,10 @@ export class ShimConnection {
 
   #dispatch(line: string): void {
     const message = parseMessage(line);
-    if (message.kind === "event") return this.#onEvent(message.event);
+    if (message.kind === "event") {
+      this.#onEvent(message.event);
+      return;
+    }
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);
     if (message.kind === "ok") waiting?.resolve(message.ok);

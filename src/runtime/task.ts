@@ -69,7 +69,7 @@ export class Task extends EventEmitter<TaskEvents> {
    * Starts a shim on the bundle and creates the container in it; its first process waits for `start`. On failure
    * nothing is left but the bundle, and the RuntimeError tells why.
    */
-  static async create(place: TaskPlace, spawner: Spawner): Promise<Task> {
+  static async create(place: TaskPlace, spawner: Pick<Spawner, "spawn">): Promise<Task> {
     await spawner.spawn(place.bundle, place.socketPath);
     const socket = await openSocket(place.socketPath);
     if (socket === undefined) throw shimGone();
@@ -196,7 +196,8 @@ export class Task extends EventEmitter<TaskEvents> {
   #receive(event: ShimEvent): void {
     switch (event.event) {
       case "exit":
-        return this.#resolveExit(event);
+        this.#resolveExit(event);
+        return;
       case "oom":
         this.emit("oom");
         return;

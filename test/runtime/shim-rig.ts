@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink } from "node:fs/promises";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { basename, join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { errnoOf } from "#base/errors";
@@ -11,7 +13,7 @@ const root = new URL("../..", import.meta.url).pathname;
 const built = join(root, "runtime-native/build");
 /** The OCI runtime under the shim: ours, or what RUNTIME names (runc, crun). */
 export const runtime = process.env.RUNTIME ?? join(built, "minirun");
-const shimBuild = process.env.SHIM_BUILD ?? built;
+export const spawnBinary = join(process.env.SHIM_BUILD ?? built, "minispawn");
 
 /** A folder with a busybox root file system and a spawner, as the daemon would have them. */
 export class Rig implements AsyncDisposable {
@@ -50,7 +52,7 @@ export class Rig implements AsyncDisposable {
       "ls",
     ])
       await symlink("busybox", join(directory, "image/bin", name));
-    const spawner = await Spawner.start({ binary: join(shimBuild, "minispawn"), log: createLog("warn") });
+    const spawner = await Spawner.start({ binary: spawnBinary, log: createLog("warn") });
     return new Rig(directory, spawner);
   }
 
@@ -121,6 +123,12 @@ export class TestContainer {
     return this.task;
   }
 
+  /** Of a shim that is there already. */
+  async adopt(): Promise<Task> {
+    this.task = await Task.create(this, { spawn: async () => 0 });
+    return this.task;
+  }
+
   async logText(): Promise<string> {
     return await readFile(this.logPath, "utf8");
   }
@@ -136,10 +144,10 @@ export class TestContainer {
   }
 
   async end(): Promise<void> {
-    const task = this.task;
-    if (task === undefined) return;
-    await task.kill(9).catch(() => undefined);
-    await task.closed;
+    await this.task?.kill(9).catch(() => undefined);
+    await this.task?.closed;
+    const notes = await readFile(join(this.bundle, "shim.log"), "utf8").catch(() => "");
+    assert.doesNotMatch(notes, /Sanitizer|runtime error/); // of the build that SHIM_BUILD names
   }
 
   #shim(layers: string): ShimConfig {
@@ -223,6 +231,14 @@ export async function receive(socket: Socket): Promise<Buffer> {
 /** One stdio of a shell command in the container, as `docker exec` asks for it. */
 export function shell(command: string, terminal = false): Process {
   return { args: ["sh", "-c", command], env: ["PATH=/bin"], cwd: "/", user: { uid: 0, gid: 0 }, terminal };
+}
+
+/** A bare connection to a shim. */
+export async function openConnection(path: string): Promise<Socket> {
+  const socket = connect({ path, allowHalfOpen: true });
+  await once(socket, "connect");
+  socket.on("error", () => undefined);
+  return socket;
 }
 
 /** Resolves when the stream has brought `text`. */
