@@ -69,19 +69,22 @@ export class Listener implements AsyncDisposable {
     });
     this.#server.on("upgrade", (request, socket: Socket, head) => {
       const reason = refusal(request);
-      if (reason !== undefined) return void socket.end(`HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n`);
+      if (reason !== undefined) return void socket.end(plainRefusal("403 Forbidden"));
       this.#streams.add(socket);
       socket.once("close", () => this.#streams.delete(socket));
       routeUpgrade(routing, request, socket, head);
     });
-    this.#server.on("clientError", (_error, socket) => {
-      if (!socket.writable) return void socket.destroy();
-      // Go's words for what does not parse as HTTP.
-      const head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n";
-      socket.end(`${head}400 Bad Request`);
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      const reason = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+      if (socket.writable) socket.end(plainRefusal(reason));
+      else socket.destroy();
     });
   }
 }
+
+/** As Go's server answers what it cannot or will not read as a request. */
+const plainRefusal = (status: string): string =>
+  `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`;
 
 function createServer(address: ListenAddress): Server {
   const options: ServerOptions<typeof DockerRequest, typeof DockerResponse> = {

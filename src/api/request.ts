@@ -43,7 +43,8 @@ export function prepareRequests(app: FastifyInstance, identity: ServerIdentity):
     const cleaned = cleanPath(originalUrl);
     if (cleaned !== undefined) return void reply.code(301).header("location", cleaned).send();
     if (request.is404) return done();
-    const { version, query } = splitTarget(originalUrl);
+    const { version, path, query } = splitTarget(originalUrl);
+    app.apiLog.debug({ method: request.method, path, version }, "request");
     setVersionHeaders(reply, identity);
     request.apiVersion = version === "" ? maxApiVersion : version;
     checkVersion(request.apiVersion, identity);
