@@ -19,15 +19,34 @@ export interface BridgeSetup {
 /** The bridge interfaces of our networks, in the host's namespace. */
 export class Bridges implements Disposable {
   readonly #route = new RouteSocket();
+  readonly #tag: string;
+
+  /** The tag (ifalias) marks the bridges that we made: unique per daemon on this host. */
+  constructor(tag: string) {
+    this.#tag = tag;
+  }
 
   exists(name: string): boolean {
     return this.#route.findLink(name) !== undefined;
   }
 
+  /** There, and made by somebody else. */
+  isForeign(name: string): boolean {
+    const link = this.#route.findLink(name);
+    return link !== undefined && link.alias !== this.#tag;
+  }
+
+  /** The names of the bridges that we made. */
+  listOwn(): string[] {
+    const own = this.#route.listLinks().filter(({ kind, alias }) => kind === "bridge" && alias === this.#tag);
+    return own.map(({ name }) => name);
+  }
+
   /** Makes the bridge or brings one that is there into shape; another's addresses and ports on it are left alone. */
   ensure(setup: BridgeSetup): void {
     const isNew = !this.exists(setup.name);
-    if (isNew) this.#route.apply(new RouteBatch().addBridge(setup.name, randomMac()), `add bridge ${setup.name}`);
+    if (isNew)
+      this.#route.apply(new RouteBatch().addBridge(setup.name, randomMac(), this.#tag), `add bridge ${setup.name}`);
     const { index } = this.#route.getLink(setup.name);
     if (isNew) tryWriteSysctl(`net/ipv6/conf/${setup.name}/accept_ra`, "0");
     if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");

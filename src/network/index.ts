@@ -1,6 +1,8 @@
 /** The door of `src/network`: what the kernel does for networks, without knowing containers or Docker. */
 export * from "./address.ts";
 export { type BridgeSetup, Bridges, enableForwarding } from "./bridge.ts";
+export { type Names, Resolver, type ResolverOptions } from "./dns/resolver.ts";
+export type { Upstream } from "./dns/upstream.ts";
 export { Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
 export { type AddressPool, choosePool, defaultAddressPools, Pool } from "./ipam.ts";
 export { ephemeralPorts, PortAllocator, PortError, type PortRange } from "./port-allocator.ts";

@@ -18,6 +18,8 @@ export interface Plug {
   readonly mac: Uint8Array;
   readonly mtu: number | undefined;
   readonly addresses: readonly { readonly address: Address; readonly prefix: Prefix }[];
+  /** Names below /proc/sys, and their values. */
+  readonly sysctls: readonly (readonly [name: string, value: string])[];
 }
 
 /** A namespace with its loopback up and, when it comes from the pool, an unplugged eth0 whose endpoint id is chosen. */
@@ -198,7 +200,7 @@ export class Sandboxes implements Disposable {
   #prepare(): Ready {
     const id = newId();
     this.namespaces.create(shortId(id), setUpLoopback);
-    const endpointId = this.#newEndpointId();
+    const endpointId = this.newEndpointId();
     const key = this.keyOf(id);
     try {
       this.#addVeth(key, endpointId, firstInterface);
@@ -210,7 +212,7 @@ export class Sandboxes implements Disposable {
   }
 
   /** One whose port name is free. */
-  #newEndpointId(): Id {
+  newEndpointId(): Id {
     for (;;) {
       const id = newId();
       if (this.#route.findLink(portName(id)) === undefined) return id;
@@ -258,4 +260,5 @@ function bringUp(plug: Plug): void {
   const batch = new RouteBatch().setLink({ index }, { mac: plug.mac, ...mtu });
   for (const { address, prefix } of plug.addresses) batch.addAddress(index, address, prefix);
   inner.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
+  for (const [name, value] of plug.sysctls) writeSysctl(name, value);
 }

@@ -1,48 +1,291 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { NetworkCreateRequest, NetworkInspect } from "#api-schema/network";
-import type { EndpointSettings, NetworkingConfig, PortMap } from "#api-schema/network-settings";
-import type { ContainerRecord } from "#storage";
+import type { EndpointSettings, NetworkingConfig } from "#api-schema/network-settings";
+import { type Clock, formatTime } from "#base/clock";
+import { EngineError } from "#base/errors";
+import { newId, shortId } from "#base/ids";
+import type { Locks } from "#base/locks";
+import type { Log } from "#base/log";
+import {
+  type AddressPool,
+  Bridges,
+  defaultAddressPools,
+  ephemeralPorts,
+  Firewall,
+  PortAllocator,
+  Ports,
+  parsePrefix,
+  Sandboxes,
+} from "#network";
+import type { ContainerRecord, Storage } from "#storage";
+import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
+import { matchesPruneLabels, parseUnixTime, parseUntil } from "../prune-filters.ts";
+import { containerOf } from "../spec/modes.ts";
+import { setUpBridge, tearDownBridge } from "./bridge-network.ts";
+import type { ContainerLookup, NetworkConfig, NetworkContext } from "./context.ts";
+import { planNetwork, uniqueLocalPool } from "./create.ts";
+import { asked, dnsNames, emptySettings, validateSettings } from "./endpoint-settings.ts";
+import { forbidden, invalid, joinMessages, prefixed } from "./errors.ts";
+import { filesIn } from "./files.ts";
+import { filterNetworks, inspectNetwork, isPredefined } from "./inspect.ts";
+import { connectContainer, disconnectContainer, findEndpoint } from "./membership.ts";
+import { isUserNetwork } from "./modes.ts";
+import type { Network } from "./network.ts";
+import { NetworkIndex } from "./network-index.ts";
+import type { NetworkRecord } from "./record.ts";
+import { restoreNetworks } from "./restore.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { ContainerSandboxes } from "./sandboxes.ts";
 
-/** The files that a container sees in /etc, on the host. They are bind-mounted read-write. */
-export interface NetworkFiles {
-  readonly hosts: string;
-  readonly hostname: string;
-  readonly resolvConf: string;
-}
+export type { Sandbox } from "./sandbox.ts";
 
-/** The network side of a container that is about to run. */
-export interface Sandbox {
-  readonly id: string;
-  /** What `NetworkSettings.SandboxKey` shows: the path of the namespace. */
-  readonly key: string;
-  /** The path for the OCI spec's network namespace; undefined when the container shares the host's. */
-  readonly namespacePath: string | undefined;
-  /** `container:x` takes the other's names; otherwise what the record says (the host's name with `--network host`). */
-  readonly hostname: string;
-  readonly domainname: string;
-  readonly networks: Record<string, EndpointSettings>;
-  readonly ports: PortMap;
-  readonly files: NetworkFiles;
-}
+const poolSize = 8;
+/** How soon rules that somebody flushed are back. */
+const verifyIntervalMs = 1000;
+const pruneFilters = ["label", "label!", "until"];
 
-export interface NetworkService {
-  create(request: NetworkCreateRequest): Promise<{ Id: string; Warning: string }>;
-  inspect(ref: string, options?: { scope?: string }): NetworkInspect;
-  list(filters: Filters, options?: { isDetailed?: boolean }): NetworkInspect[];
-  remove(ref: string): Promise<void>;
-  prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }>;
-  connect(ref: string, container: string, settings: EndpointSettings | null): Promise<void>;
-  disconnect(ref: string, container: string, options: { force: boolean }): Promise<void>;
+/** Networks, and the network side of containers. */
+export class NetworkService {
+  readonly #context: NetworkContext;
+  readonly #sandboxes: ContainerSandboxes;
+  readonly #dataRoot: string;
+  #verifying: NodeJS.Timeout | undefined;
+
+  constructor(context: NetworkContext, dataRoot: string) {
+    this.#context = context;
+    this.#sandboxes = new ContainerSandboxes(context);
+    this.#dataRoot = dataRoot;
+  }
+
+  async create(request: NetworkCreateRequest): Promise<{ Id: string; Warning: string }> {
+    const { networks, bridges, config, clock } = this.#context;
+    const identity = { id: newId(), created: formatTime(clock.now()) };
+    const record = planNetwork(request, identity, {
+      networks: networks.list(),
+      addressPools: config.addressPools,
+      defaultOptions: config.defaultNetworkOptions,
+      reserved: () => bridges.reservedPrefixes(),
+      isBridgeThere: (name) => bridges.isForeign(name),
+    });
+    const network = networks.insert(record);
+    try {
+      if (network.isBridge) setUpBridge(this.#context, network);
+    } catch (error) {
+      networks.delete(network);
+      await tearDownBridge(this.#context, network);
+      throw error;
+    }
+    this.#emit("create", network);
+    return { Id: network.id, Warning: "" };
+  }
+
+  inspect(ref: string): NetworkInspect {
+    return inspectNetwork(this.#context.networks.get(ref), true);
+  }
+
+  /** `isDetailed`: with the containers, as API versions before 1.28 list them. */
+  list(filters: Filters, { isDetailed = false }: { readonly isDetailed?: boolean } = {}): NetworkInspect[] {
+    const found = filterNetworks(this.#context.networks.list(), filters);
+    return found.map((network) => inspectNetwork(network, isDetailed));
+  }
+
+  async remove(ref: string): Promise<void> {
+    await this.#remove(this.#context.networks.get(ref));
+  }
+
+  async prune(filters: Filters): Promise<{ NetworksDeleted: string[] | null }> {
+    const { networks, clock, events, log } = this.#context;
+    filters.validate(pruneFilters);
+    const until = parseUntil(filters, clock);
+    const deleted: string[] = [];
+    for (const network of networks.list()) {
+      const { record, name } = network;
+      const isTooYoung = until !== undefined && createdAt(record) > until;
+      const isKept = isPredefined(name) || record.isConfigOnly || !network.isEmpty || isTooYoung;
+      if (isKept || !matchesPruneLabels(filters, record.labels)) continue;
+      try {
+        await this.#remove(network);
+        deleted.push(name);
+      } catch (error) {
+        log.warn({ network: name, err: error }, "a network could not be pruned");
+      }
+    }
+    events.emit("network", "prune", "", { reclaimed: "0" });
+    return { NetworksDeleted: deleted.length === 0 ? null : deleted };
+  }
+
+  async connect(ref: string, containerRef: string, settings: EndpointSettings | null): Promise<void> {
+    const { containers, locks } = this.#context;
+    const { id } = containers.get(containerRef);
+    await locks.run(id, async () => {
+      const wish = { ref, container: containers.get(id), settings: asked(settings) };
+      await connectContainer(this.#context, this.#sandboxes, wish);
+    });
+  }
+
+  async disconnect(ref: string, containerRef: string, { force }: { readonly force: boolean }): Promise<void> {
+    const { containers, locks, networks } = this.#context;
+    const container = containers.find(containerRef);
+    if (container === undefined && force) {
+      networks.get(ref).removeEndpoint(findEndpoint(networks.get(ref), containerRef));
+      return;
+    }
+    const { id } = container ?? containers.get(containerRef);
+    await locks.run(id, async () => {
+      await disconnectContainer(this.#context, this.#sandboxes, { ref, container: containers.get(id), force });
+    });
+  }
+
   /** `docker create`: what dockerd refuses about networks before anything exists. */
-  validateCreate(request: { networkMode: string; networkingConfig: NetworkingConfig | null }): void;
-  /** The `networks` of a new container's record. */
-  initialNetworks(networkMode: string, config: NetworkingConfig | null): Record<string, EndpointSettings>;
+  validateCreate({ networkingConfig }: { networkMode: string; networkingConfig: NetworkingConfig | null }): void {
+    const problems = Object.entries(networkingConfig?.EndpointsConfig ?? {}).flatMap(([name, settings]) => {
+      if (settings === null) return [`invalid config for network ${name}: EndpointsConfig is nil`];
+      try {
+        validateSettings(settings, name, this.#context.networks.find(name)?.record);
+        return [];
+      } catch (error) {
+        return [prefixed(`invalid config for network ${name}`, error).message];
+      }
+    });
+    if (problems.length > 0) throw invalid(joinMessages(problems));
+  }
+
+  /** The `networks` of a new container's record (moby's updateContainerNetworkSettings). */
+  initialNetworks(networkMode: string, config: NetworkingConfig | null): Record<string, EndpointSettings> {
+    if (containerOf(networkMode) !== undefined) return {};
+    const endpoints = Object.entries(config?.EndpointsConfig ?? {});
+    const found = isUserNetwork(networkMode) ? this.#context.networks.find(networkMode) : undefined;
+    if (endpoints.length === 0) return { [found?.name ?? networkMode]: emptySettings() };
+    // The endpoint of `--network <id>` is kept under the network's name, as all others are.
+    const nameOf = (name: string) => (found !== undefined && name === found.id ? found.name : name);
+    return Object.fromEntries(endpoints.map(([name, settings]) => [nameOf(name), asked(settings)]));
+  }
+
   /** Under the container's lock, before its task is created. Undoes itself when it throws. */
-  attach(container: ContainerRecord, files: { readonly directory: string }): Promise<Sandbox>;
+  attach(container: ContainerRecord, files: { readonly directory: string }): Promise<Sandbox> {
+    return this.#sandboxes.attach(container, files.directory);
+  }
+
   /** After the exit, or to undo an attach. Idempotent; clears what is operational in the record. */
-  detach(container: ContainerRecord): Promise<void>;
-  /** After a rename of a running container: the resolver answers to the new name. */
-  rename(container: ContainerRecord): void;
-  restore(running: readonly ContainerRecord[]): Promise<void>;
-  shutdown(): Promise<void>;
+  detach(container: ContainerRecord): Promise<void> {
+    return this.#sandboxes.detach(container);
+  }
+
+  /** The container is being removed. */
+  forget(container: ContainerRecord): Promise<void> {
+    return this.#sandboxes.detach(container);
+  }
+
+  /** The resolver answers to the new name. */
+  rename(container: ContainerRecord): void {
+    for (const [name, settings] of Object.entries(container.networks)) {
+      if (settings.DNSNames === null) continue;
+      container.networks[name] = { ...settings, DNSNames: dnsNames(container, settings.Aliases) };
+    }
+    this.#sandboxes.rename(container);
+  }
+
+  /** Brings the kernel in line with the database: before anything is attached, once. */
+  async restore(running: readonly ContainerRecord[]): Promise<void> {
+    const filesOf = ({ id }: ContainerRecord) => filesIn(join(this.#dataRoot, "containers", id));
+    await restoreNetworks(this.#context, this.#sandboxes, running, filesOf);
+    this.#context.sandboxes.warmUp();
+    this.#verifying = setInterval(() => this.#verify(), verifyIntervalMs).unref();
+  }
+
+  /** Where no container runs nothing is left; where some do, their networks stay as they are. */
+  async shutdown(): Promise<void> {
+    clearInterval(this.#verifying);
+    const { networks, firewall, sandboxes, bridges } = this.#context;
+    const isInUse = this.#sandboxes.list().length > 0;
+    for (const sandbox of this.#sandboxes.list()) sandbox.resolver?.close();
+    sandboxes[Symbol.dispose]();
+    if (!isInUse) {
+      for (const network of networks.list()) if (network.isBridge) await tearDownBridge(this.#context, network);
+      firewall.uninstall();
+    }
+    firewall[Symbol.dispose]();
+    bridges[Symbol.dispose]();
+  }
+
+  async #remove(network: Network): Promise<void> {
+    const { networks } = this.#context;
+    const { name, record } = network;
+    if (isPredefined(name)) throw forbidden(`${name} is a pre-defined network and cannot be removed`);
+    const isSource = record.isConfigOnly && networks.list().some(({ record: other }) => other.configFrom === name);
+    if (isSource)
+      throw forbidden(`error while removing network: configuration network ${JSON.stringify(name)} is in use`);
+    if (!network.isEmpty) {
+      const holders = network.endpoints.map(({ id, container }) => `name:"${container.name}" id:"${shortId(id)}"`);
+      throw forbidden(`error while removing network: network ${name} has active endpoints (${holders.join(", ")})`);
+    }
+    networks.delete(network);
+    if (network.isBridge) await tearDownBridge(this.#context, network);
+    if (!record.isConfigOnly) this.#emit("destroy", network);
+  }
+
+  #verify(): void {
+    try {
+      this.#context.firewall.verify();
+    } catch (error) {
+      this.#context.log.error({ err: error }, "the firewall cannot be checked");
+    }
+  }
+
+  #emit(action: string, { id, name, record }: Network): void {
+    this.#context.events.emit("network", action, id, { name, type: record.driver });
+  }
+}
+
+const createdAt = ({ created }: NetworkRecord): bigint =>
+  parseUnixTime(`${Math.floor(Date.parse(created) / 1000)}.${/\.(\d+)Z$/.exec(created)?.[1] ?? "0"}`);
+
+export interface NetworkServiceOptions {
+  readonly storage: Pick<Storage, "records">;
+  readonly dataRoot: string;
+  readonly execRoot: string;
+  readonly config: Omit<NetworkConfig, "addressPools"> & {
+    /** dockerd's own where it is empty. */
+    readonly addressPools: readonly { readonly base: string; readonly size: number }[];
+  };
+  readonly containers: ContainerLookup;
+  readonly events: Events;
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Builds the service and its mechanisms. Nothing happens in the kernel before `restore`. */
+export async function openNetworkService(options: NetworkServiceOptions): Promise<NetworkService> {
+  const { storage, dataRoot, execRoot, containers, events, locks, clock, log } = options;
+  // Several daemons may share a host: each knows its own interfaces and its own table by its data root.
+  const instance = createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
+  const tag = `minidock-${instance}`;
+  const firewall = new Firewall(tag, log);
+  const context: NetworkContext = {
+    networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
+    sandboxes: new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log }),
+    bridges: new Bridges(tag),
+    firewall,
+    ports: new Ports(new PortAllocator(ephemeralPorts()), firewall),
+    containers,
+    events,
+    locks,
+    clock,
+    log,
+    config: { ...options.config, addressPools: parsePools(options.config.addressPools, instance) },
+  };
+  return new NetworkService(context, dataRoot);
+}
+
+function parsePools(pools: readonly { readonly base: string; readonly size: number }[], host: string): AddressPool[] {
+  const asked = pools.map(({ base, size }) => {
+    const prefix = parsePrefix(base);
+    if (prefix === undefined) throw new EngineError("invalidParameter", `invalid base pool ${JSON.stringify(base)}`);
+    return { base: prefix, size };
+  });
+  const own = asked.length > 0 ? asked : defaultAddressPools;
+  return own.some(({ base }) => base.family === 6) ? [...own] : [...own, uniqueLocalPool(host)];
 }

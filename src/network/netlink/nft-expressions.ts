@@ -114,6 +114,10 @@ export const lookup = ({ set, register, into, isInverted }: Lookup): Expression 
     if (isInverted === true) writer.u32be(5, 1);
   });
 
+/** Puts a constant into a register. */
+export const load = (register: number, value: Uint8Array): Expression =>
+  expression("immediate", (writer) => writer.u32be(1, register).nest(2, (data) => data.bytes(NFTA_DATA_VALUE, value)));
+
 function verdict(code: number, chain?: string): Expression {
   return expression("immediate", (writer) =>
     writer.u32be(1, registers.verdict).nest(2, (data) =>

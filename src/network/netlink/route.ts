@@ -127,10 +127,11 @@ export class RouteBatch {
     return this;
   }
 
-  addBridge(name: string, mac: Uint8Array): this {
+  addBridge(name: string, mac: Uint8Array, alias: string): this {
     this.writer
       .begin(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, linkHeader(0, undefined))
       .text(IFLA_IFNAME, name)
+      .text(IFLA_IFALIAS, alias)
       .bytes(IFLA_ADDRESS, mac)
       .nest(IFLA_LINKINFO, (info) =>
         info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, (data) => data.u8(IFLA_BR_MCAST_SNOOPING, 1)),

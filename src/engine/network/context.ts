@@ -1,0 +1,59 @@
+import type { Clock } from "#base/clock";
+import type { Locks } from "#base/locks";
+import type { Log } from "#base/log";
+import type { AddressPool, Bridges, Firewall, Ports, Sandboxes } from "#network";
+import type { ContainerRecord } from "#storage";
+import type { Events } from "../events.ts";
+import type { NetworkIndex } from "./network-index.ts";
+import type { DnsSettings } from "./resolv-conf.ts";
+
+/** What the daemon's flags say about the default bridge (dockerd's `--bridge`, `--bip` and their neighbours). */
+export interface DefaultBridgeConfig {
+  /** Empty for docker0, `none` for no default bridge. */
+  readonly name: string;
+  readonly bip: string;
+  readonly bip6: string;
+  readonly fixedCidr: string;
+  readonly fixedCidrV6: string;
+  readonly defaultGateway: string;
+  readonly defaultGatewayV6: string;
+  readonly isIccEnabled: boolean;
+  readonly defaultBindingAddress: string;
+  readonly mtu: number;
+  readonly isIpv6Enabled: boolean;
+  readonly isMasqueraded: boolean;
+  readonly isForwardingEnabled: boolean;
+}
+
+export interface NetworkConfig {
+  readonly bridge: DefaultBridgeConfig;
+  readonly addressPools: readonly AddressPool[];
+  readonly defaultNetworkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly dns: DnsSettings;
+  /** Empty: the default bridge's address. */
+  readonly hostGateways: readonly string[];
+}
+
+/** The containers as the network side needs them. */
+export interface ContainerLookup {
+  find(ref: string): ContainerRecord | undefined;
+  /** Docker's error when there is none. */
+  get(ref: string): ContainerRecord;
+  save(record: ContainerRecord): void;
+}
+
+/** What the parts of the network service work with. */
+export interface NetworkContext {
+  readonly networks: NetworkIndex;
+  readonly sandboxes: Sandboxes;
+  readonly bridges: Bridges;
+  readonly firewall: Firewall;
+  readonly ports: Ports;
+  readonly containers: ContainerLookup;
+  readonly events: Events;
+  /** The containers' own: whoever changes a container's networks holds its lock. */
+  readonly locks: Locks;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly config: NetworkConfig;
+}

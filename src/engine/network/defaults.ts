@@ -1,0 +1,119 @@
+/** The networks that are always there: `bridge`, `host` and `none`. Their ids stay over restarts. */
+import { formatTime } from "#base/clock";
+import { newId } from "#base/ids";
+import { choosePool, type Family, formatAddress, formatPrefix, Pool, parseCidr, parsePrefix, prefixOf } from "#network";
+import { optionNames } from "./bridge-options.ts";
+import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
+import type { Network } from "./network.ts";
+import type { NetworkRecord, PoolRecord } from "./record.ts";
+
+export const defaultBridgeName = "docker0";
+
+/** `isInUse`: containers run on what is there, so the flags of this start do not count yet. */
+export function ensureDefaultNetworks(context: NetworkContext, isInUse: boolean): void {
+  for (const [name, driver] of [
+    ["none", "null"],
+    ["host", "host"],
+  ] as const) {
+    if (context.networks.findByName(name) === undefined) context.networks.insert(plainRecord(context, name, driver));
+  }
+  const existing = context.networks.findByName("bridge");
+  const { bridge } = context.config;
+  if (bridge.name === "none") {
+    if (existing !== undefined) context.networks.delete(existing);
+    return;
+  }
+  if (existing !== undefined && isInUse) return;
+  const record = bridgeRecord(context, existing);
+  if (existing !== undefined) context.networks.delete(existing);
+  context.networks.insert(record);
+}
+
+function plainRecord(context: NetworkContext, name: string, driver: string): NetworkRecord {
+  return {
+    id: newId(),
+    name,
+    created: formatTime(context.clock.now()),
+    driver,
+    scope: "local",
+    isIpv4Enabled: true,
+    isIpv6Enabled: false,
+    isInternal: false,
+    isAttachable: false,
+    isConfigOnly: false,
+    configFrom: "",
+    ipamDriver: "default",
+    ipamOptions: null,
+    pools: [],
+    options: {},
+    labels: {},
+    isBridgeForeign: false,
+  };
+}
+
+function bridgeRecord(context: NetworkContext, existing: Network | undefined): NetworkRecord {
+  const { bridge } = context.config;
+  const name = bridge.name === "" ? defaultBridgeName : bridge.name;
+  const plain = plainRecord(context, "bridge", "bridge");
+  return {
+    ...plain,
+    id: existing?.id ?? plain.id,
+    created: existing?.record.created ?? plain.created,
+    isIpv6Enabled: bridge.isIpv6Enabled,
+    pools: [
+      defaultPool(context, 4, name, existing),
+      ...(bridge.isIpv6Enabled ? [defaultPool(context, 6, name, existing)] : []),
+    ],
+    options: bridgeOptions(bridge, name),
+    isBridgeForeign: context.bridges.isForeign(name),
+  };
+}
+
+const bridgeOptions = (bridge: DefaultBridgeConfig, name: string): Record<string, string> => ({
+  [optionNames.isDefault]: "true",
+  [optionNames.connected]: String(bridge.isIccEnabled),
+  [optionNames.masquerade]: String(bridge.isMasqueraded),
+  [optionNames.hostAddress]: bridge.defaultBindingAddress === "" ? "0.0.0.0" : bridge.defaultBindingAddress,
+  [optionNames.name]: name,
+  [optionNames.mtu]: String(bridge.mtu === 0 ? 1500 : bridge.mtu),
+});
+
+function defaultPool(context: NetworkContext, family: Family, name: string, existing: Network | undefined): PoolRecord {
+  const { bridge } = context.config;
+  const [bip, fixedCidr, gateway] =
+    family === 4
+      ? [bridge.bip, bridge.fixedCidr, bridge.defaultGateway]
+      : [bridge.bip6, bridge.fixedCidrV6, bridge.defaultGatewayV6];
+  const asked = parseCidr(bip) ?? (bip === "" ? addressOnBridge(context, family, name) : undefined);
+  const auxiliaryAddresses = gateway === "" ? null : { [`DefaultGatewayIPv${family}`]: gateway };
+  const range = parsePrefix(fixedCidr);
+  if (asked !== undefined) {
+    const subnet = formatPrefix(asked.prefix);
+    const own = formatAddress(asked.address);
+    return {
+      family,
+      requested: { subnet, ipRange: fixedCidr, gateway: own, auxiliaryAddresses },
+      subnet,
+      ipRange: fixedCidr,
+      gateway: own,
+    };
+  }
+  const before = existing?.record.pools.find((pool) => pool.family === family && pool.requested.subnet === "");
+  const subnet = range ?? parsePrefix(before?.subnet ?? "") ?? freePool(context, family, existing);
+  const requested = { subnet: fixedCidr, ipRange: fixedCidr, gateway: "", auxiliaryAddresses };
+  const own = formatAddress(new Pool(subnet).lease());
+  return { family, requested, subnet: formatPrefix(subnet), ipRange: fixedCidr, gateway: own };
+}
+
+function freePool(context: NetworkContext, family: Family, existing: Network | undefined) {
+  const others = context.networks.list().filter((network) => network !== existing);
+  const taken = others.flatMap((network) => network.pools(family).map(({ subnet }) => subnet));
+  return choosePool(context.config.addressPools, family, [...taken, ...context.bridges.reservedPrefixes()]);
+}
+
+/** A bridge that is there keeps its address. */
+function addressOnBridge(context: NetworkContext, family: Family, name: string) {
+  if (family === 6) return undefined;
+  const found = context.bridges.findAddress4(name);
+  return found === undefined ? undefined : { address: found.address, prefix: prefixOf(found.address, found.length) };
+}

@@ -1,0 +1,176 @@
+/**
+ * One container joins one network: check, lease addresses, plug in, show. Synchronous throughout, so that two containers never
+ * see the same free address; each step is undone when a later one fails.
+ */
+import { EngineError } from "#base/errors";
+import type { Id } from "#base/ids";
+import {
+  type Address,
+  addressBytes,
+  type Family,
+  formatAddress,
+  formatMac,
+  type Plug,
+  parseAddress,
+  randomMac,
+} from "#network";
+import type { ContainerRecord } from "#storage";
+import type { NetworkContext } from "./context.ts";
+import { type Attachment, dnsNames, validateSettings, withoutOperational } from "./endpoint-settings.ts";
+import { forbidden, invalid, prefixed } from "./errors.ts";
+import { gatewayText } from "./gateways.ts";
+import { isUserNetwork } from "./modes.ts";
+import type { ContainerSandbox, Endpoint, Network } from "./network.ts";
+
+export function joinNetwork(
+  context: NetworkContext,
+  sandbox: ContainerSandbox,
+  network: Network,
+  asked: Attachment,
+): { readonly endpoint: Endpoint; readonly settings: Attachment } {
+  const { container } = sandbox;
+  const settings = withoutOperational(asked);
+  if (isUserNetwork(network.name)) settings.DNSNames = dnsNames(container, settings.Aliases);
+  validateSettings({ ...settings, MacAddress: asked.desiredMacAddress ?? "" }, network.name, network.record);
+  if (network.record.isConfigOnly) throw forbidden("cannot create endpoint on configuration-only network");
+  if (network.findEndpoint(container.name) !== undefined) {
+    throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`);
+  }
+  const endpoint = network.isBridge
+    ? plugIn(context, sandbox, network, settings)
+    : bareEndpoint(context.sandboxes.newEndpointId(), network, container);
+  network.addEndpoint(endpoint);
+  sandbox.endpoints.push(endpoint);
+  return { endpoint, settings: operational(settings, endpoint) };
+}
+
+const bareEndpoint = (id: Id, network: Network, container: ContainerRecord): Endpoint => ({
+  id,
+  network,
+  container,
+  interfaceName: "",
+  mac: "",
+  address4: undefined,
+  address6: undefined,
+  priority: 0,
+  names: [],
+});
+
+function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Network, settings: Attachment): Endpoint {
+  const interfaceName = freeInterfaceName(sandbox, network);
+  const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0";
+  const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();
+  const addresses = leaseAddresses(network, settings);
+  try {
+    const mac = macAddress(settings, addresses.address4);
+    const plug: Plug = {
+      endpointId: id,
+      name: interfaceName,
+      bridge: network.bridgeName,
+      isIsolated: !network.bridge.areContainersConnected,
+      mac,
+      mtu: network.bridge.mtu > 0 ? network.bridge.mtu : undefined,
+      addresses: [addresses.address4, addresses.address6].flatMap((address) => {
+        const prefix = address === undefined ? undefined : network.poolOf(address)?.subnet;
+        return address === undefined || prefix === undefined ? [] : [{ address, prefix }];
+      }),
+      sysctls: interfaceSysctls(settings, interfaceName),
+    };
+    const ready = isFirst ? sandbox.network : undefined;
+    context.sandboxes.plug(ready ?? { id: sandbox.id, key: sandbox.key, readyEndpointId: undefined }, plug);
+    const { container } = sandbox;
+    const names = (settings.DNSNames ?? []).map((name) => name.toLowerCase());
+    const priority = settings.GwPriority;
+    return { id, network, container, interfaceName, mac: formatMac(mac), ...addresses, priority, names };
+  } catch (error) {
+    for (const address of [addresses.address4, addresses.address6]) {
+      if (address !== undefined) network.poolOf(address)?.release(address);
+    }
+    throw error;
+  }
+}
+
+function freeInterfaceName(sandbox: ContainerSandbox, network: Network): string {
+  const prefix = network.bridge.interfacePrefix === "" ? "eth" : network.bridge.interfacePrefix;
+  const taken = new Set(sandbox.endpoints.map((endpoint) => endpoint.interfaceName));
+  for (let n = 0; ; n += 1) if (!taken.has(`${prefix}${n}`)) return `${prefix}${n}`;
+}
+
+interface Addresses {
+  readonly address4: Address | undefined;
+  readonly address6: Address | undefined;
+}
+
+function leaseAddresses(network: Network, { IPAMConfig }: Attachment): Addresses {
+  const address4 = network.record.isIpv4Enabled ? leaseAddress(network, 4, IPAMConfig?.IPv4Address ?? "") : undefined;
+  try {
+    const address6 = network.record.isIpv6Enabled ? leaseAddress(network, 6, IPAMConfig?.IPv6Address ?? "") : undefined;
+    return { address4, address6 };
+  } catch (error) {
+    if (address4 !== undefined) network.poolOf(address4)?.release(address4);
+    throw error;
+  }
+}
+
+function leaseAddress(network: Network, family: Family, asked: string): Address {
+  const wanted = parseAddress(asked);
+  if (wanted !== undefined) {
+    const pool = network.poolOf(wanted);
+    if (pool !== undefined) return pool.leaseExactly(wanted);
+    throw invalid(`invalid address ${asked}: It does not belong to any of this network's subnets`);
+  }
+  for (const pool of network.pools(family)) {
+    try {
+      return pool.lease();
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.kind !== "unavailable") throw error;
+    }
+  }
+  throw new EngineError(
+    "system",
+    `no available IPv${family} addresses on this network's address pools: ${network.name} (${network.id})`,
+  );
+}
+
+/**
+ * What the user asked for, or one made of the IPv4 address, as Docker did before 28: a container that gets the address of one
+ * that is gone gets its MAC address, too, so what neighbours remember in their ARP caches is right.
+ */
+function macAddress({ desiredMacAddress = "" }: Attachment, address4: Address | undefined): Uint8Array {
+  if (desiredMacAddress !== "") return Buffer.from(desiredMacAddress.replace(/[:-]/g, ""), "hex");
+  return address4 === undefined ? randomMac() : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
+}
+
+/** "net.ipv4.IFNAME.log_martians=1" as moby reads it: net.X.Y.IFNAME.Z=V. */
+function interfaceSysctls({ DriverOpts }: Attachment, name: string): (readonly [string, string])[] {
+  const text = DriverOpts?.["com.docker.network.endpoint.sysctls"];
+  if (text === undefined) return [];
+  return text.split(",").map((sysctl) => {
+    const equals = sysctl.indexOf("=");
+    if (equals < 0) throw new EngineError("system", `expected sysctl '${sysctl}' to have format name=value`);
+    const [net = "", family = "", group = "", , ...setting] = sysctl.slice(0, equals).split(".");
+    return [[net, family, group, name, ...setting].join("/"), sysctl.slice(equals + 1)] as const;
+  });
+}
+
+function operational(settings: Attachment, endpoint: Endpoint): Attachment {
+  const { network, address4, address6 } = endpoint;
+  return {
+    ...settings,
+    NetworkID: network.id,
+    EndpointID: endpoint.id,
+    MacAddress: endpoint.mac,
+    Gateway: gatewayText(endpoint, 4),
+    IPAddress: address4 === undefined ? "" : formatAddress(address4),
+    IPPrefixLen: address4 === undefined ? 0 : (network.poolOf(address4)?.subnet.length ?? 0),
+    IPv6Gateway: gatewayText(endpoint, 6),
+    GlobalIPv6Address: address6 === undefined ? "" : formatAddress(address6),
+    GlobalIPv6PrefixLen: address6 === undefined ? 0 : (network.poolOf(address6)?.subnet.length ?? 0),
+  };
+}
+
+export const endpointError = (endpoint: Endpoint, error: unknown): EngineError =>
+  prefixed(
+    `driver failed programming external connectivity on endpoint ${endpoint.container.name} (${endpoint.id})`,
+    error,
+  );

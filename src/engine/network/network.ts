@@ -1,0 +1,182 @@
+import type { Id } from "#base/ids";
+import {
+  type Address,
+  contains,
+  type Family,
+  formatAddress,
+  type NetworkSandbox,
+  Pool,
+  type PublishedPort,
+  parseAddress,
+  parsePrefix,
+  type Resolver,
+} from "#network";
+import type { ContainerRecord } from "#storage";
+import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
+import type { NetworkFiles } from "./files.ts";
+import type { Gateways } from "./gateways.ts";
+import type { NetworkRecord, PoolRecord } from "./record.ts";
+
+/** A container on a network, as long as it runs. */
+export interface Endpoint {
+  readonly id: Id;
+  readonly network: Network;
+  readonly container: ContainerRecord;
+  /** Of the interface inside the sandbox; empty on `host` and `none`. */
+  readonly interfaceName: string;
+  /** `02:42:ac:11:00:02`, or empty. */
+  readonly mac: string;
+  readonly address4: Address | undefined;
+  readonly address6: Address | undefined;
+  readonly priority: number;
+  /** What the network's resolver calls it, the container's name first, in lower case. */
+  names: readonly string[];
+}
+
+/** A running container's network: its namespace and what is plugged into it. */
+export interface ContainerSandbox {
+  readonly id: Id;
+  /** Path of the namespace. */
+  readonly key: string;
+  /** Undefined in the host's network. */
+  readonly network: NetworkSandbox | undefined;
+  readonly container: ContainerRecord;
+  readonly files: NetworkFiles;
+  readonly endpoints: Endpoint[];
+  gateways: Gateways;
+  published: readonly PublishedPort[];
+  resolver: Resolver | undefined;
+}
+
+/** A network while the daemon runs: its record, the leases of its addresses, and who is on it. */
+export class Network {
+  readonly record: NetworkRecord;
+  readonly bridge: BridgeOptions;
+  readonly #pools: readonly { readonly record: PoolRecord; readonly pool: Pool }[];
+  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #byName = new Map<string, Set<Endpoint>>();
+  readonly #byAddress = new Map<string, Endpoint>();
+
+  constructor(record: NetworkRecord) {
+    this.record = record;
+    this.bridge = parseBridgeOptions(record.options);
+    this.#pools = record.pools.map((pool) => ({ record: pool, pool: openPool(pool) }));
+  }
+
+  get id(): Id {
+    return this.record.id;
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  /** Of the interface on the host. */
+  get bridgeName(): string {
+    return this.bridge.name === "" ? `br-${this.id.slice(0, 12)}` : this.bridge.name;
+  }
+
+  get isBridge(): boolean {
+    return this.record.driver === "bridge" && !this.record.isConfigOnly;
+  }
+
+  pools(family: Family): Pool[] {
+    return this.#pools.filter(({ record }) => record.family === family).map(({ pool }) => pool);
+  }
+
+  /** The bridge's own address, which is the gateway of the containers unless the network is internal. */
+  gateway(family: Family): Address | undefined {
+    const gateway = this.record.pools.find((pool) => pool.family === family)?.gateway ?? "";
+    return parseAddress(gateway);
+  }
+
+  /** Where containers send what is for elsewhere. */
+  route(family: Family): Address | undefined {
+    if (this.record.isInternal) return undefined;
+    const pool = this.record.pools.find((candidate) => candidate.family === family);
+    const other = pool?.requested.auxiliaryAddresses?.[`DefaultGatewayIPv${family}`];
+    return parseAddress(other ?? "") ?? this.gateway(family);
+  }
+
+  get endpoints(): Endpoint[] {
+    return [...this.#endpoints.values()];
+  }
+
+  get isEmpty(): boolean {
+    return this.#endpoints.size === 0;
+  }
+
+  addEndpoint(endpoint: Endpoint): void {
+    this.#endpoints.set(endpoint.id, endpoint);
+    for (const address of addressesOf(endpoint)) this.#byAddress.set(formatAddress(address), endpoint);
+    this.#addNames(endpoint);
+  }
+
+  /** The same endpoint under other names. */
+  renameEndpoint(endpoint: Endpoint, names: readonly string[]): void {
+    this.#removeNames(endpoint);
+    endpoint.names = names;
+    this.#addNames(endpoint);
+  }
+
+  /** Its leases are given back, too. Whether it was here. */
+  removeEndpoint(endpoint: Endpoint): boolean {
+    if (!this.#endpoints.delete(endpoint.id)) return false;
+    for (const address of addressesOf(endpoint)) {
+      this.#byAddress.delete(formatAddress(address));
+      this.poolOf(address)?.release(address);
+    }
+    this.#removeNames(endpoint);
+    return true;
+  }
+
+  /** By the name of its container. */
+  findEndpoint(name: string): Endpoint | undefined {
+    return this.endpoints.find(({ container }) => container.name === name);
+  }
+
+  /** Everyone who answers to a name. */
+  endpointsNamed(name: string): ReadonlySet<Endpoint> | undefined {
+    return this.#byName.get(name);
+  }
+
+  endpointAt(address: Address): Endpoint | undefined {
+    return this.#byAddress.get(formatAddress(address));
+  }
+
+  #addNames(endpoint: Endpoint): void {
+    for (const name of endpoint.names) {
+      const holders = this.#byName.get(name);
+      if (holders === undefined) this.#byName.set(name, new Set([endpoint]));
+      else holders.add(endpoint);
+    }
+  }
+
+  #removeNames(endpoint: Endpoint): void {
+    for (const name of endpoint.names) {
+      const holders = this.#byName.get(name);
+      holders?.delete(endpoint);
+      if (holders?.size === 0) this.#byName.delete(name);
+    }
+  }
+
+  poolOf(address: Address): Pool | undefined {
+    return this.pools(address.family).find(({ subnet }) => contains(subnet, address));
+  }
+}
+
+export const addressesOf = ({ address4, address6 }: Endpoint): Address[] =>
+  [address4, address6].filter((address) => address !== undefined);
+
+/** The leases that a network has before any container: its gateway and the auxiliary addresses. */
+function openPool(record: PoolRecord): Pool {
+  const subnet = parsePrefix(record.subnet);
+  if (subnet === undefined) throw new Error(`network record with a bad subnet ${record.subnet}`);
+  const pool = new Pool(subnet, parsePrefix(record.ipRange) ?? subnet);
+  const reserved = [record.gateway, ...Object.values(record.requested.auxiliaryAddresses ?? {})];
+  for (const text of reserved) {
+    const address = parseAddress(text);
+    if (address !== undefined && !pool.isLeased(address)) pool.leaseExactly(address);
+  }
+  return pool;
+}

@@ -1,0 +1,71 @@
+import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
+import type { PortMap } from "#api-schema/network-settings";
+import {
+  formatAddress,
+  type PortRange,
+  type PortRequest,
+  type Protocol,
+  type PublishedPort,
+  parseHostAddress,
+} from "#network";
+
+/** "80/tcp". Without a protocol it is TCP, in any case of letters. */
+export function parsePort(text: string): { readonly port: number; readonly protocol: Protocol } | undefined {
+  const [number = "", name = "tcp"] = text.toLowerCase().split("/");
+  const protocol = protocols.find((candidate) => candidate === (name === "" ? "tcp" : name));
+  return protocol === undefined || !/^\d+$/.test(number) ? undefined : { port: Number(number), protocol };
+}
+
+const protocols: readonly Protocol[] = ["tcp", "udp", "sctp"];
+
+/** What a container wants published: as in moby, only ports that it exposes. */
+export function portRequests(config: ContainerConfig, hostConfig: HostConfig): PortRequest[] {
+  return Object.keys(config.ExposedPorts ?? {}).flatMap((name) => {
+    const exposed = parsePort(name);
+    if (exposed === undefined) return [];
+    const wanted = { protocol: exposed.protocol, containerPort: exposed.port };
+    const bindings = hostConfig.PortBindings?.[name] ?? [];
+    if (bindings.length === 0) {
+      return hostConfig.PublishAllPorts ? [{ ...wanted, hostAddress: undefined, hostPorts: undefined }] : [];
+    }
+    return bindings.map(({ HostIp, HostPort }) => ({
+      ...wanted,
+      hostAddress: parseHostAddress(HostIp),
+      hostPorts: parseRange(HostPort),
+    }));
+  });
+}
+
+/** "8080", "8000-8010" or nothing. */
+function parseRange(text: string): PortRange | undefined {
+  const [first = 0, last = first] = (text.split("/")[0] ?? "").split("-").map(Number);
+  return first === 0 ? undefined : { first, last };
+}
+
+/** `NetworkSettings.Ports` of a running container: null for a port that is exposed and not published. */
+export function portMap(config: ContainerConfig, published: readonly PublishedPort[]): NonNullable<PortMap> {
+  const map: NonNullable<PortMap> = {};
+  for (const name of Object.keys(config.ExposedPorts ?? {}).sort()) {
+    const exposed = parsePort(name);
+    if (exposed !== undefined) map[`${exposed.port}/${exposed.protocol}`] = null;
+  }
+  for (const { protocol, containerPort, host, hostPort } of published) {
+    const name = `${containerPort}/${protocol}`;
+    map[name] = [...(map[name] ?? []), { HostIp: formatAddress(host), HostPort: String(hostPort) }];
+  }
+  return map;
+}
+
+/** What a running container had published when the daemon last looked: the same ports on the same addresses again. */
+export function recordedRequests(ports: PortMap): PortRequest[] {
+  return Object.entries(ports ?? {}).flatMap(([name, bindings]) => {
+    const exposed = parsePort(name);
+    if (exposed === undefined) return [];
+    return (bindings ?? []).map(({ HostIp, HostPort }) => ({
+      protocol: exposed.protocol,
+      containerPort: exposed.port,
+      hostAddress: parseHostAddress(HostIp),
+      hostPorts: parseRange(HostPort),
+    }));
+  });
+}

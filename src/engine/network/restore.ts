@@ -1,0 +1,111 @@
+/** After a start of the daemon: what runs is taken over, what is ours and unknown goes. The order keeps traffic flowing. */
+import { errnoOf, messageOf } from "#base/errors";
+import { parseId } from "#base/ids";
+import { formatMac, parseAddress } from "#network";
+import type { ContainerRecord } from "#storage";
+import { containerOf } from "../spec/modes.ts";
+import { setUpBridge } from "./bridge-network.ts";
+import type { NetworkContext } from "./context.ts";
+import { ensureDefaultNetworks } from "./defaults.ts";
+import type { NetworkFiles } from "./files.ts";
+import type { ContainerSandbox, Endpoint } from "./network.ts";
+import type { ContainerSandboxes } from "./sandboxes.ts";
+
+export async function restoreNetworks(
+  context: NetworkContext,
+  sandboxes: ContainerSandboxes,
+  running: readonly ContainerRecord[],
+  filesOf: (container: ContainerRecord) => NetworkFiles,
+): Promise<void> {
+  const connected = running.filter(({ hostConfig }) => containerOf(hostConfig.NetworkMode) === undefined);
+  ensureDefaultNetworks(
+    context,
+    connected.some(({ networks }) => networks["bridge"] !== undefined),
+  );
+  setUpBridges(context);
+  for (const container of connected) {
+    const sandbox = sandboxOf(context, container, filesOf(container));
+    if (sandbox !== undefined) await sandboxes.adopt(sandbox);
+  }
+  // One transaction puts the table there with every network and port: no packet meets half of it.
+  context.firewall.install();
+  const adopted = sandboxes.list();
+  context.sandboxes.reconcile(
+    new Set(adopted.map(({ id }) => id)),
+    new Set(adopted.flatMap(({ endpoints }) => endpoints.map(({ id }) => id))),
+  );
+  await removeStrayBridges(context);
+}
+
+function setUpBridges(context: NetworkContext): void {
+  for (const network of context.networks.list()) {
+    if (!network.isBridge) continue;
+    try {
+      setUpBridge(context, network);
+    } catch (error) {
+      // One broken network must not keep the others, and the engine, from coming up.
+      context.log.error({ network: network.name, err: error }, "a network cannot be set up");
+    }
+  }
+}
+
+async function removeStrayBridges({ bridges, networks }: NetworkContext): Promise<void> {
+  const known = new Set(networks.list().map(({ bridgeName }) => bridgeName));
+  for (const name of bridges.listOwn()) if (!known.has(name)) await bridges.remove(name);
+}
+
+function sandboxOf(
+  context: NetworkContext,
+  container: ContainerRecord,
+  files: NetworkFiles,
+): ContainerSandbox | undefined {
+  if (container.sandboxId === "") return undefined;
+  const id = parseId(container.sandboxId);
+  const isHost = container.hostConfig.NetworkMode === "host";
+  const network = isHost ? undefined : { id, key: container.sandboxKey, readyEndpointId: undefined };
+  const endpoints = Object.entries(container.networks).flatMap(([name, settings]) => {
+    try {
+      const endpoint = endpointOf(context, container, name);
+      return endpoint === undefined ? [] : [endpoint];
+    } catch (error) {
+      const fields = { id: container.id, network: name, endpoint: settings.EndpointID, err: messageOf(error) };
+      context.log.warn({ ...fields, code: errnoOf(error) }, "an endpoint of a running container cannot be taken over");
+      return [];
+    }
+  });
+  return {
+    id,
+    key: container.sandboxKey,
+    network,
+    container,
+    files,
+    endpoints,
+    gateways: { endpoint4: undefined, endpoint6: undefined },
+    published: [],
+    resolver: undefined,
+  };
+}
+
+function endpointOf(context: NetworkContext, container: ContainerRecord, name: string): Endpoint | undefined {
+  const settings = container.networks[name];
+  const network = context.networks.findByName(name);
+  if (settings === undefined || settings.EndpointID === "" || network === undefined) return undefined;
+  const lease = (text: string) => {
+    const address = parseAddress(text);
+    return address === undefined ? undefined : network.poolOf(address)?.leaseExactly(address);
+  };
+  const { MacAddress } = settings;
+  const endpoint: Endpoint = {
+    id: parseId(settings.EndpointID),
+    network,
+    container,
+    interfaceName: network.isBridge ? (context.sandboxes.findInterface(container.sandboxKey, MacAddress) ?? "") : "",
+    mac: MacAddress === "" ? "" : formatMac(Buffer.from(MacAddress.replaceAll(":", ""), "hex")),
+    address4: lease(settings.IPAddress),
+    address6: lease(settings.GlobalIPv6Address),
+    priority: settings.GwPriority,
+    names: (settings.DNSNames ?? []).map((alias) => alias.toLowerCase()),
+  };
+  network.addEndpoint(endpoint);
+  return endpoint;
+}

@@ -1,0 +1,17 @@
+import type { EndpointSettings, PortMap } from "#api-schema/network-settings";
+import type { NetworkFiles } from "./files.ts";
+
+/** The network side of a container that is about to run. */
+export interface Sandbox {
+  readonly id: string;
+  /** What `NetworkSettings.SandboxKey` shows: the path of the namespace. */
+  readonly key: string;
+  /** The path for the OCI spec's network namespace; undefined when the container shares the host's. */
+  readonly namespacePath: string | undefined;
+  /** `container:x` takes the other's names; otherwise what the record says (the host's name with `--network host`). */
+  readonly hostname: string;
+  readonly domainname: string;
+  readonly networks: Record<string, EndpointSettings>;
+  readonly ports: PortMap;
+  readonly files: NetworkFiles;
+}

@@ -1,0 +1,355 @@
+/**
+ * The network side of a container's life. A start: namespace, endpoints, routes, ports, files. An end: ports, namespace, leases.
+ * Whoever calls holds the container's lock.
+ */
+import { hostname } from "node:os";
+import { EngineError, messageOf } from "#base/errors";
+import { type Id, newId } from "#base/ids";
+import { type PortRequest, Resolver } from "#network";
+import type { ContainerRecord } from "#storage";
+import { containerOf } from "../spec/modes.ts";
+import type { NetworkContext } from "./context.ts";
+import { endpointError, joinNetwork } from "./endpoint.ts";
+import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
+import { prefixed } from "./errors.ts";
+import {
+  changeHosts,
+  filesBeside,
+  filesIn,
+  makeResolvConf,
+  type NetworkFiles,
+  writeHostname,
+  writeHosts,
+  writeResolvConf,
+} from "./files.ts";
+import { chooseGateways, defaultRoutes, type Gateways } from "./gateways.ts";
+import { legacyLinks } from "./legacy-links.ts";
+import { isUserNetwork } from "./modes.ts";
+import { namesFor } from "./names.ts";
+import { addressesOf, type ContainerSandbox, type Endpoint, type Network } from "./network.ts";
+import { portMap, portRequests, recordedRequests } from "./port-requests.ts";
+import type { ResolverKind } from "./resolv-conf.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+const setupFailed = "failed to set up container networking";
+const noGateways: Gateways = { endpoint4: undefined, endpoint6: undefined };
+
+export class ContainerSandboxes {
+  readonly #context: NetworkContext;
+  readonly #byContainer = new Map<string, ContainerSandbox>();
+
+  constructor(context: NetworkContext) {
+    this.#context = context;
+  }
+
+  find(containerId: string): ContainerSandbox | undefined {
+    return this.#byContainer.get(containerId);
+  }
+
+  list(): ContainerSandbox[] {
+    return [...this.#byContainer.values()];
+  }
+
+  async attach(container: ContainerRecord, directory: string): Promise<Sandbox> {
+    const other = containerOf(container.hostConfig.NetworkMode);
+    if (other !== undefined) return this.#share(container, other, directory);
+    await this.detach(container);
+    const sandbox = this.#open(container, filesIn(directory));
+    this.#byContainer.set(container.id, sandbox);
+    try {
+      const networks = await this.#connectAll(sandbox);
+      const name = hostnameOf(container);
+      await Promise.all([writeHostname(sandbox.files, name), this.#writeFiles(sandbox)]);
+      const isHost = sandbox.network === undefined;
+      return {
+        id: sandbox.id,
+        key: sandbox.key,
+        namespacePath: isHost ? undefined : sandbox.key,
+        hostname: name,
+        domainname: container.config.Domainname,
+        networks,
+        ports: portMapOf(sandbox),
+        files: sandbox.files,
+      };
+    } catch (error) {
+      await this.detach(container);
+      throw error;
+    }
+  }
+
+  async detach(container: ContainerRecord): Promise<void> {
+    for (const [name, settings] of Object.entries(container.networks)) {
+      container.networks[name] = withoutOperational(settings);
+    }
+    const sandbox = this.#byContainer.get(container.id);
+    if (sandbox === undefined) return;
+    this.#byContainer.delete(container.id);
+    const { endpoints } = sandbox;
+    this.#context.ports.unpublish(sandbox.published);
+    sandbox.resolver?.close();
+    const plugged = endpoints.filter(({ network }) => network.isBridge).map(({ id }) => id);
+    if (sandbox.network !== undefined) this.#context.sandboxes.remove(sandbox.id, plugged);
+    for (const endpoint of endpoints) {
+      endpoint.network.removeEndpoint(endpoint);
+      this.#emit("disconnect", endpoint);
+    }
+  }
+
+  /** One more network for a running container. */
+  async connect(sandbox: ContainerSandbox, network: Network, asked: Attachment): Promise<Attachment> {
+    const { endpoint, settings } = joinNetwork(this.#context, sandbox, network, asked);
+    try {
+      this.#refresh(sandbox);
+      await this.#startResolver(sandbox);
+      await changeHosts(sandbox.files, sandbox.container, { added: addressesOf(endpoint) });
+    } catch (error) {
+      await this.#remove(sandbox, endpoint);
+      throw error;
+    }
+    this.#emit("connect", endpoint);
+    return settings;
+  }
+
+  async disconnect(sandbox: ContainerSandbox, endpoint: Endpoint): Promise<void> {
+    await this.#remove(sandbox, endpoint);
+    this.#emit("disconnect", endpoint);
+  }
+
+  portsOf(sandbox: ContainerSandbox): ReturnType<typeof portMap> {
+    return portMapOf(sandbox);
+  }
+
+  /** Takes over a sandbox that an earlier life of the daemon made. What cannot be served again is logged: the container runs. */
+  async adopt(sandbox: ContainerSandbox): Promise<void> {
+    const { container } = sandbox;
+    this.#byContainer.set(container.id, sandbox);
+    sandbox.gateways = chooseGateways(sandbox.endpoints);
+    try {
+      this.#publish(sandbox, recordedRequests(container.ports));
+      await this.#startResolver(sandbox);
+    } catch (error) {
+      this.#context.log.warn(
+        { id: container.id, err: error },
+        "ports or names of a running container cannot be served",
+      );
+    }
+  }
+
+  /** A running container has another name now. */
+  rename(container: ContainerRecord): void {
+    for (const endpoint of this.find(container.id)?.endpoints ?? []) {
+      const names = container.networks[endpoint.network.name]?.DNSNames ?? [];
+      endpoint.network.renameEndpoint(
+        endpoint,
+        names.map((name) => name.toLowerCase()),
+      );
+    }
+  }
+
+  #open(container: ContainerRecord, files: NetworkFiles): ContainerSandbox {
+    const { sandboxes } = this.#context;
+    const mode = container.hostConfig.NetworkMode;
+    const common = { container, files, endpoints: [], gateways: noGateways, published: [], resolver: undefined };
+    if (mode === "host") {
+      return { ...common, id: newId(), key: sandboxes.namespaces.pathOf("default"), network: undefined };
+    }
+    const [first] = this.#networksOf(container);
+    const network = isPlain(first) && !container.config.NetworkDisabled ? sandboxes.take() : sandboxes.takeEmpty();
+    return { ...common, id: network.id, key: network.key, network };
+  }
+
+  /** The networks of a container that exist, in the order of their interfaces. */
+  #networksOf(container: ContainerRecord): Network[] {
+    return orderedNames(container).flatMap((name) => {
+      const network = this.#context.networks.find(referenceOf(name, container.networks[name]));
+      return network === undefined ? [] : [network];
+    });
+  }
+
+  async #connectAll(sandbox: ContainerSandbox): Promise<Record<string, Attachment>> {
+    const { container } = sandbox;
+    if (container.config.NetworkDisabled) return container.networks;
+    const networks: Record<string, Attachment> = {};
+    try {
+      for (const name of orderedNames(container)) {
+        const asked = container.networks[name] ?? emptySettings();
+        const network = this.#context.networks.get(referenceOf(name, asked));
+        const { settings, endpoint } = joinNetwork(this.#context, sandbox, network, asked);
+        networks[network.name] = settings;
+        this.#emit("connect", endpoint);
+      }
+      this.#refresh(sandbox);
+      return networks;
+    } catch (error) {
+      throw prefixed(setupFailed, error);
+    }
+  }
+
+  /** Routes and ports follow the gateway, which may be another one now. */
+  #refresh(sandbox: ContainerSandbox): void {
+    const gateways = chooseGateways(sandbox.endpoints);
+    const before = sandbox.gateways;
+    if (gateways.endpoint4 === before.endpoint4 && gateways.endpoint6 === before.endpoint6) return;
+    sandbox.gateways = gateways;
+    this.#context.sandboxes.setDefaultRoutes(sandbox.key, defaultRoutes(gateways));
+    this.#context.ports.unpublish(sandbox.published);
+    sandbox.published = [];
+    this.#publish(sandbox, portRequests(sandbox.container.config, sandbox.container.hostConfig));
+    if (sandbox.resolver !== undefined) sandbox.resolver.canForward = hasWayOut(sandbox);
+  }
+
+  #publish(sandbox: ContainerSandbox, requests: readonly PortRequest[]): void {
+    const { endpoint4, endpoint6 } = sandbox.gateways;
+    const endpoint = endpoint4 ?? endpoint6;
+    if (endpoint === undefined || requests.length === 0) return;
+    try {
+      sandbox.published = this.#context.ports.publish(requests, {
+        address4: endpoint4?.address4,
+        address6: endpoint6?.address6,
+        defaultHostAddress: endpoint.network.bridge.defaultHostAddress ?? { family: 4, value: 0n },
+      });
+    } catch (error) {
+      throw endpointError(endpoint, error);
+    }
+  }
+
+  async #remove(sandbox: ContainerSandbox, endpoint: Endpoint): Promise<void> {
+    sandbox.endpoints.splice(sandbox.endpoints.indexOf(endpoint), 1);
+    if (endpoint.network.isBridge) await this.#context.sandboxes.unplug(endpoint.id);
+    endpoint.network.removeEndpoint(endpoint);
+    this.#refresh(sandbox);
+    await changeHosts(sandbox.files, sandbox.container, { removed: addressesOf(endpoint) });
+  }
+
+  async #writeFiles(sandbox: ContainerSandbox): Promise<void> {
+    const { container, endpoints, files } = sandbox;
+    const hosts = writeHosts(files, {
+      container,
+      hostGateways: this.#hostGateways(),
+      links: legacyLinks(container, this.#context.containers),
+      addresses: endpoints.flatMap(addressesOf),
+    });
+    await Promise.all([hosts, this.#writeResolvConf(sandbox)]);
+  }
+
+  async #writeResolvConf(sandbox: ContainerSandbox): Promise<void> {
+    if (needsResolver(sandbox)) return this.#startResolver(sandbox);
+    const kind: ResolverKind = sandbox.network === undefined ? "host" : "legacy";
+    const { text } = await this.#makeResolvConf(sandbox, kind);
+    await writeResolvConf(sandbox.files, text);
+  }
+
+  /** From its first user network on a container asks our resolver, and goes on so. */
+  async #startResolver(sandbox: ContainerSandbox): Promise<void> {
+    if (sandbox.resolver !== undefined || sandbox.network === undefined || !needsResolver(sandbox)) return;
+    const { text, upstreams, isNdotsSet } = await this.#makeResolvConf(sandbox, "internal");
+    const { namespaces } = this.#context.sandboxes;
+    const { log } = this.#context;
+    sandbox.resolver = Resolver.open({
+      namespaces,
+      key: sandbox.key,
+      names: namesFor(sandbox),
+      upstreams,
+      isNdotsSet,
+      canForward: hasWayOut(sandbox),
+      log,
+    });
+    await writeResolvConf(sandbox.files, text);
+  }
+
+  #makeResolvConf({ container, endpoints }: ContainerSandbox, kind: ResolverKind) {
+    const { dns } = this.#context.config;
+    const { Dns, DnsSearch, DnsOptions } = container.hostConfig;
+    const chosen = (own: readonly string[] | null, byDefault: readonly string[]) =>
+      own !== null && own.length > 0 ? own : byDefault;
+    return makeResolvConf({
+      settings: {
+        nameservers: chosen(Dns, dns.nameservers),
+        search: chosen(DnsSearch, dns.search),
+        options: chosen(DnsOptions, dns.options),
+      },
+      kind,
+      // moby: a container without any network may still get IPv6 servers.
+      isIpv6Enabled: endpoints.some(({ network }) => network.record.isIpv6Enabled),
+    });
+  }
+
+  #hostGateways(): readonly string[] {
+    const { hostGateways } = this.#context.config;
+    if (hostGateways.length > 0) return hostGateways;
+    const pools = this.#context.networks.findByName("bridge")?.record.pools ?? [];
+    return pools.map(({ gateway }) => gateway).filter((gateway) => gateway !== "");
+  }
+
+  /** `--network container:x`: everything is the other's. */
+  #share(container: ContainerRecord, ref: string, directory: string): Sandbox {
+    const other = this.#sharedContainer(container.id, ref);
+    return {
+      id: "",
+      key: "",
+      namespacePath: `/proc/${other.state.pid}/ns/net`,
+      hostname: hostnameOf(other),
+      domainname: other.config.Domainname,
+      networks: {},
+      ports: {},
+      files: filesBeside(directory, other.id),
+    };
+  }
+
+  #sharedContainer(id: Id, ref: string): ContainerRecord {
+    let other: ContainerRecord;
+    try {
+      other = this.#context.containers.get(ref);
+    } catch (error) {
+      throw new EngineError("system", `joining network namespace of container: ${messageOf(error)}`, { cause: error });
+    }
+    if (other.id === id) throw new EngineError("system", "cannot join own network namespace");
+    const { status } = other.state;
+    if (status === "restarting") {
+      const reason = `Container ${ref} is restarting, wait until the container is running`;
+      throw new EngineError("conflict", `cannot join network namespace of container: ${reason}`);
+    }
+    if (status !== "running" && status !== "paused") {
+      throw new EngineError(
+        "conflict",
+        `cannot join network namespace of a non running container: container ${other.name} is ${status}`,
+      );
+    }
+    return other;
+  }
+
+  #emit(action: "connect" | "disconnect", { network, container }: Endpoint): void {
+    const attributes = { container: container.id, name: network.name, type: network.record.driver };
+    this.#context.events.emit("network", action, network.id, attributes);
+  }
+}
+
+/** By name; a user's network by the id that it had when the container joined it. */
+export const referenceOf = (name: string, settings: Attachment | undefined): string =>
+  isUserNetwork(name) && settings !== undefined && settings.NetworkID !== "" ? settings.NetworkID : name;
+
+/** The network of `--network` has eth0, the others follow by name. */
+function orderedNames(container: ContainerRecord): string[] {
+  const main = container.hostConfig.NetworkMode;
+  return Object.keys(container.networks).sort(
+    (a, b) => Number(b === main) - Number(a === main) || Number(a > b) - Number(a < b),
+  );
+}
+
+/** Whether its first interface is the eth0 of the pool. */
+const isPlain = (network: Network | undefined): boolean =>
+  network?.isBridge === true && network.bridge.interfacePrefix === "";
+
+const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
+  config.Hostname === "" && hostConfig.NetworkMode === "host" ? hostname() : config.Hostname;
+
+const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
+  endpoints.some(({ network }) => isUserNetwork(network.name));
+
+const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
+  endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
+
+function portMapOf({ container, published, gateways }: ContainerSandbox): ReturnType<typeof portMap> {
+  const isConnected = gateways.endpoint4 !== undefined || gateways.endpoint6 !== undefined;
+  return isConnected ? portMap(container.config, published) : {};
+}
