@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { lineOf, stop } from "#test/command";
+import { type Daemon, startDaemon } from "#test/daemon";
+
+let daemon: Daemon;
+before(async () => {
+  daemon = await startDaemon();
+});
+after(() => daemon[Symbol.asyncDispose]());
+
+const inspect = (name: string, format: string) => daemon.ok("inspect", "-f", format, name);
+const state = (name: string) => inspect(name, "{{.State.Status}} {{.State.ExitCode}}");
+
+test("life: create, start, wait, start again, remove", async () => {
+  const id = await daemon.ok("create", "--name", "life", "busybox", "sh", "-c", "exit 3");
+  assert.match(id, /^[0-9a-f]{64}$/);
+  assert.equal(await state("life"), "created 0");
+  await daemon.ok("start", "life");
+  assert.equal(await daemon.ok("wait", "life"), "3");
+  assert.equal(await state("life"), "exited 3");
+  assert.equal((await daemon.docker(["start", "-a", "life"])).status, 3);
+  assert.equal(await daemon.ok("rm", "life"), "life");
+});
+
+test("life: stop asks first and kills then; the status tells which", async () => {
+  const script = "trap 'exit 5' TERM; while :; do sleep 0.1; done";
+  await daemon.ok("run", "-d", "--name", "polite", "busybox", "sh", "-c", script);
+  await daemon.ok("stop", "polite");
+  assert.equal(await state("polite"), "exited 5");
+  await daemon.ok("run", "-d", "--name", "deaf", "busybox", "sleep", "100");
+  await daemon.ok("stop", "-t", "0", "deaf");
+  assert.equal(await state("deaf"), "exited 137");
+  await daemon.ok("rm", "polite", "deaf");
+});
+
+test("life: kill sends the signal that is named", async () => {
+  const script = "trap 'echo got usr1; exit 9' USR1; echo ready; while :; do sleep 0.1; done";
+  await daemon.ok("run", "-d", "--name", "hit", "busybox", "sh", "-c", script);
+  const logs = daemon.spawnDocker(["logs", "-f", "hit"]);
+  await lineOf(logs, /ready/);
+  const got = lineOf(logs, /got usr1/);
+  await daemon.ok("kill", "-s", "USR1", "hit");
+  await got;
+  assert.equal(await daemon.ok("wait", "hit"), "9");
+  const { stderr } = await daemon.docker(["kill", "hit"]);
+  assert.match(stderr, /cannot kill container: hit: container [0-9a-f]{64} is not running/);
+  await daemon.ok("rm", "hit");
+});
+
+test("life: restart gives a new process and keeps the files", async () => {
+  const script = "echo x >> /count; cat /count; sleep 100";
+  await daemon.ok("run", "-d", "--name", "again", "busybox", "sh", "-c", script);
+  const pid = await inspect("again", "{{.State.Pid}}");
+  await daemon.ok("restart", "-t", "0", "again");
+  assert.notEqual(await inspect("again", "{{.State.Pid}}"), pid);
+  assert.equal(await daemon.ok("exec", "again", "cat", "/count"), "x\nx");
+  await daemon.ok("rm", "-f", "again");
+});
+
+test("life: a paused container stands still, and is not entered", async () => {
+  await daemon.ok("run", "-d", "--name", "still", "busybox", "sleep", "100");
+  await daemon.ok("pause", "still");
+  assert.equal(await state("still"), "paused 0");
+  assert.match(await daemon.ok("ps", "--format", "{{.Status}}", "-f", "name=still"), /\(Paused\)$/);
+  const { stderr } = await daemon.docker(["exec", "still", "true"]);
+  assert.match(stderr, /Container still is paused, unpause the container before exec|is paused, unpause/);
+  await daemon.ok("unpause", "still");
+  assert.equal(await state("still"), "running 0");
+  await daemon.ok("rm", "-f", "still");
+});
+
+test("life: rename, and names in use", async () => {
+  await daemon.ok("create", "--name", "old", "busybox");
+  await daemon.ok("rename", "old", "new");
+  assert.equal(await inspect("new", "{{.Name}}"), "/new");
+  const { status, stderr } = await daemon.docker(["create", "--name", "new", "busybox"]);
+  assert.equal(status, 1);
+  assert.match(stderr, /Conflict. The container name "\/new" is already in use by container "[0-9a-f]{64}"/);
+  await daemon.ok("rm", "new");
+});
+
+test("life: a running container is removed by force only", async () => {
+  await daemon.ok("run", "-d", "--name", "held", "-v", "/anonymous", "busybox", "sleep", "100");
+  const { stderr } = await daemon.docker(["rm", "held"]);
+  assert.match(
+    stderr,
+    /cannot remove container "held": container is running: stop the container before removing or force remove/,
+  );
+  await daemon.ok("rm", "-fv", "held");
+  assert.equal(await daemon.ok("volume", "ls", "-q"), "");
+});
+
+test("ps: filters, formats and order", async () => {
+  await daemon.ok("create", "--name", "p1", "-l", "tier=a", "busybox");
+  await daemon.ok("run", "-d", "--name", "p2", "-l", "tier=b", "busybox", "sleep", "100");
+  await daemon.ok("run", "--name", "p3", "busybox", "true");
+  const names = (...flags: string[]) => daemon.ok("ps", "--format", "{{.Names}}", ...flags);
+  assert.equal(await names(), "p2");
+  assert.equal(await names("-a"), "p3\np2\np1");
+  assert.equal(await names("-l"), "p3");
+  assert.equal(await names("-an", "2"), "p3\np2");
+  assert.equal(await names("-a", "-f", "label=tier"), "p2\np1");
+  assert.equal(await names("-a", "-f", "label=tier=a"), "p1");
+  assert.equal(await names("-a", "-f", "status=created"), "p1");
+  assert.equal(await names("-a", "-f", "exited=0", "-f", "status=exited"), "p3");
+  assert.equal(await names("-a", "-f", "name=^p[13]$"), "p3\np1");
+  assert.equal(await names("-a", "-f", "since=p1", "-f", "before=p3"), "p2");
+  assert.equal(await names("-a", "-f", "ancestor=busybox", "-f", "name=p1"), "p1");
+  const { stderr } = await daemon.docker(["ps", "-f", "bogus=1"]);
+  assert.match(stderr, /invalid filter 'bogus'/);
+  await daemon.ok("rm", "-f", "p1", "p2", "p3");
+});
+
+test("top: titles and processes are those of ps", async () => {
+  await daemon.ok("run", "-d", "--name", "busy", "busybox", "sh", "-c", "sleep 100; true");
+  const lines = (await daemon.ok("top", "busy")).split("\n").map((line) => line.trim().split(/\s+/));
+  assert.deepEqual(lines[0], ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
+  assert.deepEqual(
+    lines.slice(1).map((fields) => fields.slice(7).join(" ")),
+    ["sh -c sleep 100; true", "sleep 100"],
+  );
+  assert.match(await daemon.ok("top", "busy", "-o", "pid,comm"), /^PID +COMMAND\n\d+ +sh\n\d+ +sleep$/);
+  assert.match((await daemon.docker(["top", "busy", "-eo", "cmd"])).stderr, /Couldn't find PID field in ps output/);
+  await daemon.ok("rm", "-f", "busy");
+});
+
+test("stats: one look has figures, a stopped container has none", async () => {
+  await daemon.ok("run", "-d", "--name", "measured", "-m", "64m", "busybox", "sleep", "100");
+  const format = "{{.Name}} {{.PIDs}} {{.MemUsage}} {{.CPUPerc}}";
+  assert.match(
+    await daemon.ok("stats", "--no-stream", "--format", format, "measured"),
+    /^measured 1 .*\/ 64MiB \d+\.\d+%$/,
+  );
+  await daemon.ok("rm", "-f", "measured");
+  assert.match((await daemon.docker(["stats", "--no-stream", "measured"])).stderr, /No such container: measured/);
+});
+
+test("events: the life of a container is told in order", async () => {
+  const events = daemon.spawnDocker(["events", "--format", "{{.Type}} {{.Action}}", "-f", "container=told"]);
+  let seen = "";
+  events.stdout?.on("data", (chunk: Buffer) => (seen += chunk));
+  const ended = lineOf(events, /container destroy/);
+  // The stream is open when the daemon has registered it: an event of ours proves it.
+  await daemon.ok("run", "--rm", "--name", "told", "busybox", "true");
+  await ended;
+  await stop(events);
+  const actions = seen
+    .trim()
+    .split("\n")
+    .filter((line) => line.startsWith("container"));
+  assert.deepEqual(
+    actions,
+    ["create", "attach", "start", "die", "destroy"].map((action) => `container ${action}`),
+  );
+});
+
+test("events: the past is told by --since and --until", async () => {
+  const before = Math.floor(Date.now() / 1000);
+  await daemon.ok("run", "--rm", "--name", "past", "busybox", "true");
+  const told = await daemon.ok(
+    "events",
+    "--since",
+    String(before),
+    "--until",
+    String(before + 60 - 59),
+    "-f",
+    "container=past",
+  );
+  assert.match(told, /container create [0-9a-f]{64} \(image=busybox, name=past\)|^$/);
+});
+
+test("info and version: the CLI finds what it prints", async () => {
+  assert.equal(await daemon.ok("version", "--format", "{{.Server.APIVersion}} {{.Server.Os}}"), "1.51 linux");
+  assert.equal(await daemon.ok("info", "--format", "{{.Driver}} {{.DockerRootDir}}"), `overlay2 ${daemon.dataRoot}`);
+  assert.equal((await daemon.http.get("/_ping")).text, "OK");
+});
+
+test("restart policy: on-failure starts again as often as it says", async () => {
+  await daemon.ok(
+    "run",
+    "-d",
+    "--name",
+    "stubborn",
+    "--restart",
+    "on-failure:2",
+    "busybox",
+    "sh",
+    "-c",
+    "echo try; exit 1",
+  );
+  const events = daemon.spawnDocker(["logs", "-f", "stubborn"]);
+  await stop(events);
+  // `wait` returns at each end; the last one stays.
+  for (let count = ""; count !== "2 exited"; ) {
+    await daemon.ok("wait", "stubborn");
+    count = await inspect("stubborn", "{{.RestartCount}} {{.State.Status}}");
+  }
+  assert.equal(await daemon.ok("logs", "stubborn"), "try\ntry\ntry");
+  await daemon.ok("rm", "stubborn");
+});
+
+test("update: limits and policy change while it runs", async () => {
+  await daemon.ok("run", "-d", "--name", "updated", "busybox", "sleep", "100");
+  await daemon.ok("update", "--memory", "32m", "--memory-swap", "32m", "--restart", "always", "updated");
+  assert.equal(
+    await inspect("updated", "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}}"),
+    `${32 << 20} always`,
+  );
+  await daemon.ok("rm", "-f", "updated");
+});
+
+test("parallel: 50 containers at once start, run and go", async () => {
+  const outputs = await Promise.all(
+    Array.from({ length: 50 }, (_, n) => daemon.ok("run", "--rm", "busybox", "echo", String(n))),
+  );
+  assert.deepEqual(
+    outputs,
+    Array.from({ length: 50 }, (_, n) => String(n)),
+  );
+  assert.equal(await daemon.ok("ps", "-aq"), "");
+});

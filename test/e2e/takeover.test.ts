@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { lineOf, must, stop } from "#test/command";
+import { type Daemon, startDaemon } from "#test/daemon";
+
+/** kill -9 of the daemon: containers are the shims' business, and a new daemon finds them as they are. */
+let daemon: Daemon;
+before(async () => {
+  daemon = await startDaemon();
+});
+after(() => daemon[Symbol.asyncDispose]());
+
+const inspect = (name: string, format: string) => daemon.ok("inspect", "-f", format, name);
+
+test("takeover: what runs goes on, and its log loses no byte", async () => {
+  const script = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.01; done";
+  await daemon.ok("run", "-d", "--name", "counting", "busybox", "sh", "-c", script);
+  const pid = await inspect("counting", "{{.State.Pid}}");
+  await daemon.kill();
+  const started = performance.now();
+  await daemon.start();
+  assert.ok(performance.now() - started < 1500, "the new daemon takes too long");
+  assert.equal(await inspect("counting", "{{.State.Pid}} {{.State.Running}}"), `${pid} true`);
+  const { stdout } = await daemon.docker(["logs", "-f", "counting"]);
+  assert.equal(stdout, Array.from({ length: 400 }, (_, n) => `${n + 1}\n`).join(""));
+  assert.equal(await daemon.ok("wait", "counting"), "0");
+  await daemon.ok("rm", "counting");
+});
+
+test("takeover: an attach can be opened again, with input", async () => {
+  await daemon.ok("run", "-di", "--name", "cat", "busybox", "cat");
+  await daemon.kill();
+  await daemon.start();
+  const client = daemon.spawnDocker(["attach", "cat"]);
+  const echoed = lineOf(client, /still here/);
+  client.stdin?.write("still here\n");
+  await echoed;
+  await stop(client, "SIGKILL");
+  await daemon.ok("rm", "-f", "cat");
+});
+
+test("takeover: an exit that nobody saw is reported", async () => {
+  await daemon.ok("run", "-d", "--name", "gone", "busybox", "sh", "-c", "sleep 0.3; exit 9");
+  const pid = await inspect("gone", "{{.State.Pid}}");
+  await daemon.kill();
+  await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
+  await daemon.start();
+  assert.equal(await daemon.ok("wait", "gone"), "9");
+  assert.equal(await inspect("gone", "{{.State.Status}} {{.State.ExitCode}}"), "exited 9");
+  await daemon.ok("rm", "gone");
+});
+
+test("takeover: a container with --rm that ended meanwhile is removed", async () => {
+  await daemon.ok("run", "-d", "--rm", "--name", "tidy", "busybox", "sleep", "0.3");
+  const pid = await inspect("tidy", "{{.State.Pid}}");
+  await daemon.kill();
+  await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
+  await daemon.start();
+  await daemon.docker(["wait", "tidy"]);
+  assert.equal(await daemon.ok("ps", "-aq", "-f", "name=tidy"), "");
+});
+
+test("takeover: published ports stay reachable, without a daemon too", async () => {
+  const server = "while :; do echo hello | nc -l -p 80; done";
+  await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", server);
+  const ask = () =>
+    daemon.inNetwork(
+      "sh",
+      "-c",
+      "exec 3<>/dev/tcp/127.0.0.1/8123 2>/dev/null; timeout 5 busybox nc 127.0.0.1 8123 </dev/null",
+    );
+  assert.equal(await ask(), "hello");
+  await daemon.kill();
+  assert.equal(await ask(), "hello");
+  await daemon.start();
+  assert.equal(await ask(), "hello");
+  await daemon.ok("rm", "-f", "web");
+});
+
+test("takeover: exec, stop and start work as before", async () => {
+  await daemon.ok("run", "-d", "--name", "same", "busybox", "sleep", "1000");
+  await daemon.kill();
+  await daemon.start();
+  assert.equal(await daemon.ok("exec", "same", "echo", "in"), "in");
+  await daemon.ok("stop", "-t", "0", "same");
+  await daemon.ok("start", "same");
+  await daemon.ok("rm", "-f", "same");
+});
+
+test("restart: an ordinary stop and start keeps containers, images, volumes and networks", async () => {
+  await daemon.ok("network", "create", "kept-net");
+  await daemon.ok("volume", "create", "kept-vol");
+  await daemon.ok("create", "--name", "kept", "--network", "kept-net", "-v", "kept-vol:/v", "busybox", "echo", "yes");
+  await daemon.restart();
+  assert.equal(await daemon.ok("images", "--format", "{{.Repository}}"), "busybox");
+  assert.equal(await daemon.ok("start", "-a", "kept"), "yes");
+  await daemon.ok("rm", "kept");
+  await daemon.ok("network", "rm", "kept-net");
+  await daemon.ok("volume", "rm", "kept-vol");
+});
