@@ -57,16 +57,22 @@ function makeWorkingDir(rootFd: number, path: string): void {
     const parent = made;
     made = join(made, name);
     const found = statIn(rootFd, made);
-    if (found === "other") throw new EngineError("system", `Cannot mkdir: ${path} is not a directory`);
+    if (found === "other") throw notADirectory(path);
     if (found === "directory") continue;
     const fd = openat2(rootFd, parent || ".", { flags: O_PATH | O_DIRECTORY | O_CLOEXEC, resolve });
     try {
       mkdirat(fd, name, 0o755);
+    } catch (error) {
+      // A link that leads to nothing.
+      throw errnoOf(error) === "EEXIST" ? notADirectory(path) : error;
     } finally {
       closeSync(fd);
     }
   }
 }
+
+const notADirectory = (path: string): EngineError =>
+  new EngineError("system", `Cannot mkdir: ${path} is not a directory`);
 
 function statIn(rootFd: number, path: string): "directory" | "other" | undefined {
   let fd: number;

@@ -144,7 +144,7 @@ export class VolumeService {
   async copyUp(record: Pick<ContainerRecord, "id" | "mounts">): Promise<void> {
     const fresh = record.mounts.filter((mount) => mount.type === "volume" && mount.copyUp);
     if (fresh.length === 0) return;
-    await using root = await this.#options.storage.snapshots.mount(record.id);
+    await using root = await this.#options.storage.snapshots.mount(record.id, { isReadOnly: true });
     for (const mount of fresh) {
       const volume = this.#get(mount.name);
       await this.#locks.run(volume.name, async () => {

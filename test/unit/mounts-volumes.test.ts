@@ -1,0 +1,299 @@
+/** Volumes on a real store. Needs root. */
+import assert from "node:assert/strict";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import test from "node:test";
+import { systemClock } from "#base/clock";
+import { EngineError } from "#base/errors";
+import { type Id, newId } from "#base/ids";
+import { createLog } from "#base/log";
+import { type ContainerRecord, type MountRecord, openStorage, type VolumeRecord } from "#storage";
+import { emptyHostConfig } from "../../src/engine/container/empty-host-config.ts";
+import { resolveMounts } from "../../src/engine/container/mounts.ts";
+import { Filters } from "../../src/engine/filters.ts";
+import { VolumeService } from "../../src/engine/volume/service.ts";
+import { imageConfig, requestOf } from "./create-fixtures.ts";
+
+const isRoot = process.getuid?.() === 0;
+const skip = !isRoot && "needs root";
+
+async function place() {
+  const undo = new AsyncDisposableStack();
+  const root = await mkdtemp("/var/tmp/spec-volumes-");
+  undo.defer(() => rm(root, { recursive: true, force: true }));
+  const [dataRoot, execRoot] = [join(root, "data"), join(root, "exec")];
+  const storage = undo.use(await openStorage({ dataRoot, execRoot, log: createLog("silent") }));
+  const events: string[] = [];
+  const emit = (_type: string, action: string, actor: string) => void events.push(`${action} ${actor}`);
+  const records = storage.records.documents<VolumeRecord>("volume");
+  const options = { dataRoot, execRoot, records, storage, events: { emit }, clock: systemClock };
+  const volumes = await VolumeService.open(options, []);
+  undo.defer(() => volumes.close());
+  const mountsOf = new Map<string, MountRecord[]>();
+  const create = async (body: Record<string, unknown>, fill?: (path: string) => void) => {
+    const id = newId();
+    await storage.snapshots.prepare(id, undefined);
+    if (fill !== undefined) {
+      await using mounted = await storage.snapshots.mount(id);
+      fill(mounted.path);
+    }
+    const { request } = requestOf({ Image: "busybox", ...body });
+    const { HostConfig: hostConfig, NetworkingConfig: _n, ...config } = request;
+    const context = {
+      volumes,
+      storage,
+      defaults: { dataRoot },
+      index: {
+        get: (reference: string) => {
+          const mounts = mountsOf.get(reference);
+          if (mounts === undefined) throw new EngineError("notFound", `No such container: ${reference}`);
+          return { record: { mounts } };
+        },
+      },
+    };
+    const mounts = await resolveMounts(context, { id, config, hostConfig: hostConfig ?? emptyHostConfig });
+    mountsOf.set(id, mounts);
+    return { id, mounts };
+  };
+  return {
+    root,
+    dataRoot,
+    storage,
+    volumes,
+    events,
+    create,
+    reopen: (containers: ContainerRecord[]) => VolumeService.open(options, containers),
+    [Symbol.asyncDispose]: () => undo.disposeAsync(),
+  };
+}
+
+const record = (id: Id, mounts: MountRecord[]): ContainerRecord => ({
+  id,
+  name: "x",
+  created: "",
+  path: "",
+  args: [],
+  imageId: "" as ContainerRecord["imageId"],
+  config: imageConfig("busybox"),
+  runtime: "minirun",
+  hostConfig: emptyHostConfig,
+  mounts,
+  networks: {},
+  ports: {},
+  sandboxId: "",
+  sandboxKey: "",
+  state: {
+    status: "created",
+    pid: 0,
+    exitCode: 0,
+    error: "",
+    startedAt: "",
+    finishedAt: "",
+    oomKilled: false,
+    restartCount: 0,
+    hasBeenManuallyStopped: false,
+    hasRun: false,
+    health: null,
+  },
+});
+
+const named = (name: string, more = {}) => ({
+  ClusterVolumeSpec: null,
+  Driver: "",
+  DriverOpts: null,
+  Labels: null,
+  Name: name,
+  ...more,
+});
+
+test("volume: create, inspect, list, remove", { skip }, async () => {
+  await using here = await place();
+  const { volumes } = here;
+  const made = await volumes.create(named("data", { Labels: { a: "b" } }));
+  assert.equal(made.Mountpoint, join(here.dataRoot, "volumes/data/_data"));
+  assert.equal(statSync(made.Mountpoint).mode & 0o7777, 0o755);
+  assert.equal(statSync(join(here.dataRoot, "volumes/data")).mode & 0o7777, 0o701);
+  assert.deepEqual(await volumes.create(named("data")), made, "a second create finds the first");
+  await volumes.create(named(""));
+  const names = (fields: Record<string, string[]>) =>
+    volumes.list(new Filters(Object.entries(fields))).Volumes?.map((volume) => volume?.Name.slice(0, 4));
+  assert.deepEqual(names({ label: ["a=b"] }), ["data"]);
+  assert.equal(names({ dangling: ["true"] })?.length, 2);
+  assert.deepEqual(names({ name: ["^da"] }), ["data"]);
+  await volumes.remove("data", { force: false });
+  assert.equal(existsSync(join(here.dataRoot, "volumes/data")), false);
+  await assert.rejects(volumes.remove("data", { force: false }), {
+    message: "get data: no such volume",
+    kind: "notFound",
+  });
+  await volumes.remove("data", { force: true });
+  assert.deepEqual(
+    here.events.filter((event) => event.endsWith("data")),
+    ["create data", "destroy data"],
+  );
+});
+
+test("volume: what is wrong is refused in dockerd's words", { skip }, async () => {
+  await using here = await place();
+  const refuses = (request: object, message: string, kind = "invalidParameter") =>
+    assert.rejects(here.volumes.create(named("vv", request)), { message, kind });
+  const rule = 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed';
+  const hint = "If you intended to pass a host directory, use absolute path";
+  await refuses(
+    { Name: "bad/name" },
+    `create bad/name: "bad/name" includes invalid characters for a local volume name, ${rule}. ${hint}`,
+  );
+  await refuses(
+    { Name: "a" },
+    "create a: volume name is too short, names should be at least two alphanumeric characters",
+  );
+  await refuses(
+    { Driver: "nosuch" },
+    'create vv: error looking up volume plugin nosuch: plugin "nosuch" not found',
+    "notFound",
+  );
+  await refuses({ DriverOpts: { bogus: "1" } }, 'create vv: invalid option: "bogus"');
+  await refuses({ DriverOpts: { type: "tmpfs" } }, 'create vv: missing required option: "device"');
+  assert.deepEqual(readdirSync(join(here.dataRoot, "volumes")), []);
+});
+
+test("volume: a fresh one is filled from the image, once, with owners and links", { skip }, async () => {
+  await using here = await place();
+  const fill = (path: string) => {
+    mkdirSync(join(path, "data/sub"), { recursive: true });
+    writeFileSync(join(path, "data/file"), "from the image");
+    symlinkSync("file", join(path, "data/link"));
+    chownSync(join(path, "data"), 5, 6);
+    chownSync(join(path, "data/file"), 1000, 1001);
+  };
+  const body = { HostConfig: { Binds: ["named:/data"] }, Volumes: { "/data": {}, "/anon": {} }, WorkingDir: "/a/b" };
+  const first = await here.create(body, fill);
+  await here.volumes.copyUp(record(first.id, first.mounts));
+  const folder = join(here.dataRoot, "volumes/named/_data");
+  assert.deepEqual(readdirSync(folder).sort(), ["file", "link", "sub"]);
+  assert.deepEqual([statSync(folder).uid, statSync(folder).gid], [5, 6]);
+  assert.equal(statSync(join(folder, "file")).uid, 1000);
+  writeFileSync(join(folder, "file"), "changed");
+  const second = await here.create(body, fill);
+  await here.volumes.copyUp(record(second.id, second.mounts));
+  assert.equal(readFileSync(join(folder, "file"), "utf8"), "changed");
+  assert.deepEqual(
+    first.mounts.map(({ destination, mode, isAnonymous }) => [destination, mode, isAnonymous]),
+    [
+      ["/data", "z", false],
+      ["/anon", "", true],
+    ],
+  );
+  await using mounted = await here.storage.snapshots.mount(first.id);
+  assert.ok(statSync(join(mounted.path, "a/b")).isDirectory());
+});
+
+test("volume: one that a container holds is not removed, and an anonymous one goes with it", { skip }, async () => {
+  await using here = await place();
+  const { id, mounts } = await here.create({ HostConfig: { Binds: ["kept:/k"] }, Volumes: { "/anon": {} } });
+  const borrower = await here.create({ HostConfig: { VolumesFrom: [`${id}:ro`] } });
+  assert.deepEqual(
+    borrower.mounts.map(({ rw, isAnonymous }) => [rw, isAnonymous]),
+    [
+      [false, false],
+      [false, false],
+    ],
+  );
+  await assert.rejects(here.volumes.remove("kept", { force: true }), {
+    kind: "conflict",
+    message: `remove kept: volume is in use - [${id}, ${borrower.id}]`,
+  });
+  here.volumes.forget(borrower.id);
+  await here.volumes.removeAnonymousOf(record(id, mounts));
+  here.volumes.forget(id);
+  assert.deepEqual(
+    readdirSync(join(here.dataRoot, "volumes")).filter((name) => !name.startsWith(".")),
+    ["kept"],
+  );
+});
+
+test("volume: prune takes anonymous ones unless told all", { skip }, async () => {
+  await using here = await place();
+  await here.volumes.create(named("kept"));
+  const anonymous = await here.volumes.create(named(""));
+  writeFileSync(join(anonymous.Mountpoint, "file"), "12345");
+  const first = await here.volumes.prune(new Filters());
+  assert.deepEqual(first, { VolumesDeleted: [anonymous.Name], SpaceReclaimed: 5 });
+  const second = await here.volumes.prune(new Filters([["all", ["1"]]]));
+  assert.deepEqual(second.VolumesDeleted, ["kept"]);
+  await assert.rejects(here.volumes.prune(new Filters([["all", ["x"]]])), {
+    message: `invalid filter 'all': strconv.ParseBool: parsing "x": invalid syntax`,
+  });
+});
+
+test("volume: with driver options it is mounted while a container runs", { skip }, async () => {
+  await using here = await place();
+  await here.volumes.create(
+    named("ram", { DriverOpts: { type: "tmpfs", device: "tmpfs", o: "size=1m,uid=5,noexec" } }),
+  );
+  const { id, mounts } = await here.create({ HostConfig: { Binds: ["ram:/r"] } });
+  const line = () =>
+    readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .find((text) => text.split(" ")[4] === mounts[0]?.source);
+  await here.volumes.acquire(id, mounts);
+  assert.match(line() ?? "", /noexec.* tmpfs .*size=1024k/);
+  assert.equal(statSync(mounts[0]?.source ?? "").uid, 5);
+  const adopted = await here.reopen([{ ...record(id, mounts), state: { ...record(id, []).state, pid: 1 } }]);
+  await adopted.release(id);
+  assert.equal(line(), undefined);
+  assert.deepEqual(here.events.slice(-2), ["mount ram", "unmount ram"]);
+});
+
+test("volume: a subpath cannot lead outside, and is a mount of the engine's own", { skip }, async () => {
+  await using here = await place();
+  const volume = await here.volumes.create(named("vol"));
+  mkdirSync(join(volume.Mountpoint, "sub"));
+  writeFileSync(join(volume.Mountpoint, "sub/file"), "inside");
+  symlinkSync("/etc", join(volume.Mountpoint, "evil"));
+  const mount = (Subpath: string) => ({
+    HostConfig: { Mounts: [{ Type: "volume", Source: "vol", Target: "/v", VolumeOptions: { Subpath } }] },
+  });
+  const good = await here.create(mount("sub"));
+  const [resolved] = await here.volumes.resolve(record(good.id, good.mounts));
+  assert.ok(resolved?.type === "bind");
+  assert.equal(readFileSync(join(resolved.source, "file"), "utf8"), "inside");
+  await here.volumes.release(good.id);
+  assert.equal(existsSync(resolved.source), false);
+  const evil = await here.create(mount("evil"));
+  await assert.rejects(here.volumes.resolve(record(evil.id, evil.mounts)), /escapes from base/);
+  const missing = await here.create(mount("nosuch"));
+  await assert.rejects(here.volumes.resolve(record(missing.id, missing.mounts)), /no such file or directory/);
+});
+
+test("mounts: a failed create leaves no volume behind", { skip }, async () => {
+  await using here = await place();
+  const fill = (path: string) => writeFileSync(join(path, "file"), "");
+  const body = { Volumes: { "/anon": {}, "/file": {} } };
+  await assert.rejects(here.create(body, fill), /cannot mount volume over existing file, file exists/);
+  await assert.rejects(here.create({ WorkingDir: "/file/x" }, fill), {
+    message: "Cannot mkdir: /file/x is not a directory",
+  });
+  await here.volumes.close();
+  assert.deepEqual(readdirSync(join(here.dataRoot, "volumes")), []);
+});
+
+test("mounts: links in an image lead nowhere but into it", { skip }, async () => {
+  await using here = await place();
+  const fill = (path: string) => symlinkSync("/var/tmp", join(path, "out"));
+  const escaped = `spec-escaped-${newId()}`;
+  await assert.rejects(here.create({ WorkingDir: `/out/${escaped}` }, fill), {
+    message: `Cannot mkdir: /out/${escaped} is not a directory`,
+  });
+  assert.equal(existsSync(`/var/tmp/${escaped}`), false);
+});
