@@ -1,5 +1,5 @@
 import type { ContainerRecord } from "#storage";
-import type { NetworkFiles } from "../network/service.ts";
+import type { NetworkFiles } from "../network/files.ts";
 import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";
 
