@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { EngineError, messageOf } from "#base/errors";
-import type { ContainerDefaults, NetworkConfig, RuntimeEntry, SystemFacts } from "#engine";
+import type { ContainerDefaults, NetworkServiceOptions, RuntimeEntry, SystemFacts } from "#engine";
 import { buildInfo } from "./build-info.ts";
 import type { DaemonConfig } from "./config.ts";
 import { nativeBinary } from "./paths.ts";
@@ -71,7 +71,7 @@ async function seccompProfile(choice: string): Promise<string> {
   }
 }
 
-export const networkConfig = (config: DaemonConfig): NetworkConfig => ({
+export const networkConfig = (config: DaemonConfig): NetworkServiceOptions["config"] => ({
   bridge: config.bridge,
   addressPools: config.defaultAddressPools,
   defaultNetworkOptions: config.defaultNetworkOptions,

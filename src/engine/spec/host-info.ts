@@ -64,7 +64,10 @@ export function detectHost(): HostInfo {
     hasSeccomp: field(status, "Seccomp") !== "",
     hasAppArmor: existsSync("/sys/kernel/security/apparmor/profiles"),
     hasCgroupNamespaces: existsSync("/proc/self/ns/cgroup"),
-    isIpv4ForwardingDisabled: readText("/proc/sys/net/ipv4/ip_forward").trim() !== "1",
+    // The network service turns it on after this, so it is looked up each time.
+    get isIpv4ForwardingDisabled() {
+      return readText("/proc/sys/net/ipv4/ip_forward").trim() !== "1";
+    },
     hasRecursiveReadOnly: isAtLeast(kernel, { major: 5, minor: 12 }),
     defaultSysctls: Object.fromEntries(
       Object.entries(wantedSysctls).filter(([name]) => existsSync(`/proc/sys/${name.replaceAll(".", "/")}`)),
