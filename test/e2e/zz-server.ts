@@ -33,7 +33,7 @@ await images.import(
   { write: () => {} },
   new AbortController().signal,
 );
-const containers = { list: async () => [] };
+const containers = { list: async () => [], inspect: async (n) => { const { EngineError } = await import("#base/errors"); throw new EngineError("notFound", `No such container: ${n}`); } };
 const volumes = { list: () => ({ Volumes: [], Warnings: null }) };
 const networks = { list: () => [] };
 const engine = { images, containers, events, volumes, networks, execs: {}, system: { ping: () => ({}) } };
