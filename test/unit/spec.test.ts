@@ -111,7 +111,6 @@ function build(name: string, variant: RecordedVariant, recorded: Spec): Spec {
   return specOf({
     container,
     networkNamespace: undefined,
-    hostname: Hostname,
     mounts: [...memory, ...withEngineMounts(container, networkFiles, resolved)],
     readFile,
     host: recordingHost,

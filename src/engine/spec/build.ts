@@ -35,7 +35,6 @@ export interface SpecInput extends SpecDefaults {
   readonly container: Pick<ContainerRecord, "id" | "path" | "args" | "config" | "hostConfig">;
   /** Path of the network namespace; undefined with the host's. */
   readonly networkNamespace: string | undefined;
-  readonly hostname: string;
   /** The user's mounts, the volumes and the engine's own files. */
   readonly mounts: readonly ResolvedMount[];
   /** Of the container's root. */
@@ -66,7 +65,7 @@ export function specOf(input: SpecInput): Spec {
     ociVersion,
     process,
     root: { path: "rootfs", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
-    ...(isOwnUts ? { hostname: input.hostname } : {}),
+    ...(isOwnUts ? { hostname: config.Hostname } : {}),
     mounts: [
       ...mountsOf({
         hostConfig,

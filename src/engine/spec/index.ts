@@ -40,10 +40,12 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
   const memory = await prepareSharedMemory(container, options.bundleOf, options.findContainer);
   const mounts = [...memory, ...withEngineMounts(container, sandbox.files, options.mounts)];
   const propagates = mounts.some((mount) => mount.type === "bind" && /shared|slave/.test(mount.propagation));
+  // `--network container:x` takes the other's names, so they are the sandbox's and not the record's.
+  const config = { ...container.config, Hostname: sandbox.hostname, Domainname: sandbox.domainname };
   return specOf({
     ...options,
+    container: { ...container, config },
     networkNamespace: sandbox.namespacePath,
-    hostname: sandbox.hostname,
     mounts,
     devices: await readHostDevices(container.hostConfig),
     mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",
