@@ -101,15 +101,16 @@ async function openPartial(path: string): Promise<FileHandle> {
   }
 }
 
-/** The stream is destroyed when the signal fires, and the loop over it throws the signal's reason. */
+/** The stream is destroyed in any case; when the signal fires, the loop over it throws the signal's reason. */
 export async function* abortable(stream: Readable, signal: AbortSignal | undefined): AsyncGenerator<Buffer, void> {
-  signal?.throwIfAborted();
   const abort = (): unknown => stream.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted"));
   signal?.addEventListener("abort", abort, { once: true });
   try {
+    signal?.throwIfAborted();
     yield* stream;
   } finally {
     signal?.removeEventListener("abort", abort);
+    stream.destroy();
   }
 }
 

@@ -93,6 +93,7 @@ export class FileContentStore implements ContentStore {
       const digest = check.finish();
       return await this.#commit(path, { digest, sizeBytes: check.sizeBytes, mediaType: options.mediaType ?? "" });
     } catch (error) {
+      stream.destroy();
       await rm(path, { force: true });
       throw error;
     }
