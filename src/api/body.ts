@@ -5,6 +5,7 @@ import { decode, JsonTypeError, type Root, zero } from "./decode.ts";
 import { type Json, JsonEmptyError, JsonSyntaxError, parseJson } from "./json.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { unreadBody } from "./upgrade.ts";
+import { hasBody } from "./wire.ts";
 
 /** dockerd reads any size; no body of ours needs a hundredth of this. */
 const maxJsonBytes = 16 * 1024 * 1024;
@@ -64,10 +65,7 @@ function checkForJson(request: FastifyRequest): void {
     throw invalid(`unsupported Content-Type header (${header}): must be 'application/json'`);
 }
 
-export function hasNoBody(request: FastifyRequest): boolean {
-  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
-  return encoding === undefined && Number(length ?? 0) === 0;
-}
+export const hasNoBody = (request: FastifyRequest): boolean => !hasBody(request.raw);
 
 const invalid = (message: string, cause?: unknown): EngineError =>
   new EngineError("invalidParameter", message, { cause });

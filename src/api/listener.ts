@@ -48,6 +48,10 @@ export class Listener implements AsyncDisposable {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
+  get #isTls(): boolean {
+    return this.#address.kind === "tcp" && this.#address.tls !== undefined;
+  }
+
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const stream of this.#streams) stream.destroy();
@@ -70,9 +74,15 @@ export class Listener implements AsyncDisposable {
     this.#server.on("upgrade", (request, socket: Socket, head) => {
       const reason = refusal(request);
       if (reason !== undefined) return void socket.end(plainRefusal("403 Forbidden"));
+      const forget = () => this.#streams.delete(socket);
       this.#streams.add(socket);
-      socket.once("close", () => this.#streams.delete(socket));
-      routeUpgrade(routing, request, socket, head);
+      socket.once("close", forget);
+      const resume = () => {
+        socket.off("close", forget);
+        forget();
+        this.#server.emit(this.#isTls ? "secureConnection" : "connection", socket);
+      };
+      routeUpgrade(routing, request, { socket, head, resume });
     });
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       const reason = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";

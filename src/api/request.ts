@@ -80,9 +80,11 @@ function watchClient(request: FastifyRequest, reply: FastifyReply): AbortSignal 
   const abort = () => gone.abort();
   const event = isUpgraded(request.raw) ? "close" : "end";
   socket.once(event, abort);
-  reply.raw.once("close", () => {
+  const settle = () => {
     socket.off(event, abort);
     if (!reply.raw.writableFinished) abort();
-  });
+  };
+  reply.raw.once("finish", settle);
+  reply.raw.once("close", settle);
   return gone.signal;
 }

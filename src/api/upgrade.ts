@@ -3,50 +3,69 @@ import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EngineError } from "#base/errors";
-import { DockerResponse } from "./wire.ts";
+import { DockerResponse, hasBody } from "./wire.ts";
 
 /** What routes a request: `fastify.routing`. */
 export type Routing = (request: IncomingMessage, response: DockerResponse) => void;
 
-const upgraded = Symbol("the connection that the HTTP parser has let go of");
+const takeover = Symbol("the connection that the HTTP parser has let go of");
+
+interface Takeover {
+  readonly socket: Socket;
+  isBodyRead: boolean;
+}
 
 /** An IncomingMessage that came by Node's `upgrade` event. */
 interface Upgraded {
-  [upgraded]?: Socket;
+  [takeover]?: Takeover;
 }
 
 /**
  * Sends a request of Node's `upgrade` event through the router like any other: the same hooks, versions and errors.
- * The body and what follows it are unread and lie in the socket in their order.
+ * The body and what follows it are unread and lie in the socket in their order. If the answer is an ordinary one after
+ * all, the connection goes back to the server with `resume`, unless a body is left in it that would pass for a request.
  */
 export function routeUpgrade(
   routing: Routing,
   request: IncomingMessage & Upgraded,
-  socket: Socket,
-  head: Buffer,
+  { socket, head, resume }: { socket: Socket; head: Buffer; resume: () => void },
 ): void {
   const response = new DockerResponse(request);
-  socket.on("error", () => socket.destroy());
+  const fail = () => socket.destroy();
+  socket.on("error", fail);
   try {
-    response.answerOn(socket);
+    response.assignSocket(socket);
   } catch {
     // Pipelined behind a request that is not answered yet, which no client of Docker does.
-    return void socket.destroy();
+    fail();
+    return;
   }
   if (head.length > 0) socket.unshift(head);
-  request[upgraded] = socket;
+  const taken: Takeover = { socket, isBodyRead: !hasBody(request) };
+  request[takeover] = taken;
+  response.endsConnection = () => !taken.isBodyRead || wantsClose(request) || socket.readableEnded;
+  response.once("finish", () => {
+    const isOver = response.endsConnection();
+    response.detachSocket(socket);
+    if (isOver) return void socket.end();
+    socket.off("error", fail);
+    resume();
+  });
   routing(request, response);
 }
 
-export const isUpgraded = (request: IncomingMessage & Upgraded): boolean => request[upgraded] !== undefined;
+const wantsClose = ({ headers, httpVersion }: IncomingMessage): boolean =>
+  httpVersion === "1.0" || /\bclose\b/i.test(headers.connection ?? "");
+
+export const isUpgraded = (request: IncomingMessage & Upgraded): boolean => request[takeover] !== undefined;
 
 /** The body of a request, wherever it still is. */
 export function unreadBody(request: IncomingMessage & Upgraded): AsyncIterable<Buffer> {
-  const socket = request[upgraded];
-  if (socket === undefined) return request;
+  const taken = request[takeover];
+  if (taken === undefined) return request;
   if (request.headers["transfer-encoding"] !== undefined)
     throw new EngineError("invalidParameter", "a chunked body cannot go before a hijacked stream");
-  return readExactly(socket, Number(request.headers["content-length"] ?? 0));
+  return readExactly(taken, Number(request.headers["content-length"] ?? 0));
 }
 
 /**
@@ -55,14 +74,15 @@ export function unreadBody(request: IncomingMessage & Upgraded): AsyncIterable<B
  */
 export function takeConnection(request: FastifyRequest, reply: FastifyReply): Socket {
   const raw: IncomingMessage & Upgraded = request.raw;
-  const socket = raw[upgraded];
+  const socket = raw[takeover]?.socket;
   if (socket === undefined) throw new Error(`${request.method} ${request.url} is not a route that takes over`);
   reply.hijack();
   reply.raw.detachSocket(socket);
   return socket;
 }
 
-async function* readExactly(socket: Readable, sizeBytes: number): AsyncGenerator<Buffer> {
+async function* readExactly(taken: Takeover, sizeBytes: number): AsyncGenerator<Buffer> {
+  const { socket } = taken;
   for (let left = sizeBytes; left > 0; ) {
     const chunk: unknown = socket.read();
     if (!Buffer.isBuffer(chunk)) {
@@ -73,6 +93,7 @@ async function* readExactly(socket: Readable, sizeBytes: number): AsyncGenerator
     yield chunk.subarray(0, left);
     left -= Math.min(left, chunk.length);
   }
+  taken.isBodyRead = true;
 }
 
 function readable(socket: Readable): Promise<void> {

@@ -1,5 +1,4 @@
 import { IncomingMessage, type OutgoingHttpHeader, type OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import { splitTarget } from "./urls.ts";
 
 /**
@@ -34,11 +33,18 @@ export function leavesHttp({ method, url = "" }: IncomingMessage): boolean {
   return method === "POST" && (takesOver(path) || path === "/grpc" || path === "/session");
 }
 
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0;
+}
+
 /** Above this size Go's server does not know the length when it has to send the headers. */
 const goBufferBytes = 2048;
 
 /** A response as Go's net/http writes it: canonical header names, no `Connection`, chunks for long bodies. */
 export class DockerResponse<R extends IncomingMessage = IncomingMessage> extends ServerResponse<R> {
+  /** For a request whose parser has let go: whether the connection ends with this answer. Asked when the head is written. */
+  endsConnection: () => boolean = () => false;
+
   override setHeader(name: string, value: number | string | readonly string[]): this {
     return super.setHeader(canonical(name), value);
   }
@@ -55,18 +61,9 @@ export class DockerResponse<R extends IncomingMessage = IncomingMessage> extends
     if (this.req.method !== "HEAD" && Number(this.getHeader("content-length")) > goBufferBytes) {
       this.removeHeader("content-length");
     }
-    if (!this.hasHeader("connection")) this.removeHeader("connection");
+    if (this.endsConnection()) this.setHeader("connection", "close");
+    else if (!this.hasHeader("connection")) this.removeHeader("connection");
     return typeof reason === "string" ? super.writeHead(status, reason) : super.writeHead(status);
-  }
-
-  /** Ends the connection with this response: for a request whose parser has let go already. */
-  answerOn(socket: Socket): void {
-    this.assignSocket(socket);
-    this.setHeader("connection", "close");
-    this.once("finish", () => {
-      this.detachSocket(socket);
-      socket.end();
-    });
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { EngineError } from "#base/errors";
-import { bodyOf, headOf, type Script, startApi } from "./rig.ts";
+import { bodyOf, headOf, readUntil, type Script, startApi } from "./rig.ts";
 
 /** Sends back what it gets, then says so when the client's side has ended: half-close must not end the output. */
 const echo = (isTty: boolean) => ({
@@ -113,11 +113,26 @@ test("exec start: without Upgrade it is 200", async () => {
   assert.equal(bodyOf(answer), 'e1 {"isTty":false} stdin(end of stdin)');
 });
 
-test("exec start: detached it is an ordinary answer", async () => {
+test("exec start: detached it is an ordinary answer, and the connection goes on", async () => {
   await using api = await startApi(script);
-  const answer = await api.raw(post("/exec/e1/start", [json], '{"Detach":true}'));
-  assert.equal(headOf(answer)[0], "HTTP/1.1 200 OK");
-  assert.equal(bodyOf(answer), "");
+  const socket = api.connect();
+  for (const _ of Array(20)) {
+    socket.write(post("/exec/e1/start", [json], '{"Detach":true}'));
+    const answer = await readUntil(socket, /\r\n\r\n/);
+    assert.equal(headOf(answer)[0], "HTTP/1.1 200 OK");
+    assert.ok(!answer.includes("Connection:"));
+  }
+  socket.write("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+  assert.match(await readUntil(socket, /OK$/), /^HTTP\/1.1 200 OK/);
+  socket.destroy();
+});
+
+test("exec start: a refusal before the body was read ends the connection, so that the body is no request", async () => {
+  await using api = await startApi(script);
+  const smuggled = "POST /v1.51/containers/c/kill HTTP/1.1\r\nHost: d\r\n\r\n";
+  const answer = await api.raw(post("/v1.99/exec/e1/start", [json], smuggled));
+  assert.match(answer, /^HTTP\/1.1 400 Bad Request\r\n.*\r\nConnection: close\r\n/s);
+  assert.equal(answer.split("HTTP/1.1 ").length, 2);
 });
 
 test("exec start: a body that ends early, or is no JSON, or is chunked, is refused", async () => {

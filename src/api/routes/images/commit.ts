@@ -3,13 +3,14 @@ import { CreateRequest } from "#api-schema/container-config";
 import { CommitReply } from "#api-schema/image";
 import type { Engine } from "#engine";
 import { parseRepoTag } from "#registry";
-import { hasNoBody, readJson } from "../../body.ts";
+import { readJson } from "../../body.ts";
 import { sendJson } from "../../reply.ts";
+import { hasBody } from "../../wire.ts";
 
 export function commitRoute(app: FastifyInstance, { images, containers }: Engine): void {
   app.post("/commit", async (request, reply) => {
     const { form, clientGone } = request;
-    const body = hasNoBody(request) ? {} : { config: await readConfig(request) };
+    const body = hasBody(request.raw) ? { config: await readConfig(request) } : {};
     const ref = parseRepoTag(form.get("repo"), form.get("tag"));
     const commit = {
       container: form.get("container"),

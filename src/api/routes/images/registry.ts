@@ -1,8 +1,10 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { AuthConfig, AuthReply, DistributionInspect } from "#api-schema/image";
+import { EngineError } from "#base/errors";
 import type { Engine } from "#engine";
 import { credentialsOf } from "#registry";
-import { readJson } from "../../body.ts";
+import { decode, JsonTypeError } from "../../decode.ts";
+import { JsonEmptyError, JsonSyntaxError, parseJson } from "../../json.ts";
 import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 import { accessOf } from "./access.ts";
@@ -10,7 +12,7 @@ import { accessOf } from "./access.ts";
 /** `docker login`: the registry is asked, nothing is kept. */
 export function loginRoute(app: FastifyInstance, { images }: Engine): void {
   app.post("/auth", async (request, reply) => {
-    const credentials = credentialsOf(await readJson(request, AuthConfig));
+    const credentials = credentialsOf(await readAuthConfig(request));
     const { status, identityToken } = await images.login(credentials, request.clientGone);
     return sendJson(reply, AuthReply, { IdentityToken: identityToken, Status: status });
   });
@@ -21,4 +23,23 @@ export function distributionRoute(app: FastifyInstance, { images }: Engine): voi
     const found = await images.inspectDistribution(request.params.name, accessOf(request), request.clientGone);
     return sendJson(reply, DistributionInspect, found);
   });
+}
+
+const maxAuthBytes = 1 << 20;
+
+/** Read bare, unlike other bodies: any Content-Type will do, and what is wrong is a 500 in the decoder's own words. */
+async function readAuthConfig(request: FastifyRequest): Promise<AuthConfig> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request.raw) {
+    size += chunk.length;
+    if (size > maxAuthBytes) throw new EngineError("system", "http: request body too large");
+    chunks.push(chunk);
+  }
+  try {
+    return decode(AuthConfig, parseJson(Buffer.concat(chunks).toString("utf8")).value, "unnamed");
+  } catch (error) {
+    const isJson = [JsonEmptyError, JsonSyntaxError, JsonTypeError].some((kind) => error instanceof kind);
+    throw isJson && error instanceof Error ? new EngineError("system", error.message, { cause: error }) : error;
+  }
 }

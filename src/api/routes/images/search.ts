@@ -8,14 +8,17 @@ import { accessOf } from "./access.ts";
 export function searchRoute(app: FastifyInstance, { images }: Engine): void {
   app.get("/images/search", async (request, reply) => {
     const { form, clientGone } = request;
+    const limit = parseLimit(form.get("limit"));
+    // moby answers 200 with nothing to a negative limit, having lost its error on the way.
+    if (limit < 0) return reply.send();
     const filters = Filters.parse(form.get("filters"));
-    const search = { term: form.get("term"), limit: parseLimit(form.get("limit")), filters, access: accessOf(request) };
+    const search = { term: form.get("term"), limit, filters, access: accessOf(request) };
     return sendJson(reply, SearchItems, await images.search(search, clientGone));
   });
 }
 
 function parseLimit(text: string): number {
-  if (text === "" || /^\+?\d+$/.test(text)) return Number(text);
-  const why = /^-\d+$/.test(text) ? "" : `: strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
-  throw new EngineError("invalidParameter", `invalid limit specified${why}`);
+  if (text === "" || /^[+-]?\d+$/.test(text)) return Number(text);
+  const why = `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
+  throw new EngineError("invalidParameter", `invalid limit specified: ${why}`);
 }

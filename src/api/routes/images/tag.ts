@@ -1,5 +1,4 @@
 import type { FastifyInstance } from "fastify";
-import { EngineError } from "#base/errors";
 import type { Engine } from "#engine";
 import { parseRepoTag } from "#registry";
 import type { Named } from "../../urls.ts";
@@ -7,7 +6,8 @@ import type { Named } from "../../urls.ts";
 export function tagRoute(app: FastifyInstance, { images }: Engine): void {
   app.post<Named>("/images/:name/tag", async ({ form, params }, reply) => {
     const ref = parseRepoTag(form.get("repo"), form.get("tag"));
-    if (ref === undefined) throw new EngineError("invalidParameter", "");
+    // moby answers 200 with nothing here, having lost its error on the way.
+    if (ref === undefined) return reply.send();
     images.tag(params.name, ref);
     return reply.code(201).send();
   });
