@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { busyboxTar } from "./busybox.ts";
 import { lineOf, must, type Outcome, type RunOptions, run, stop } from "./command.ts";
@@ -62,6 +62,9 @@ export class Daemon implements AsyncDisposable {
       ...["--config-file", join(this.folder, "daemon.json"), "-H", this.host, "--cgroup-parent", this.cgroupParent],
       ...network.daemonFlags,
     ];
+    // RUNTIME=runc test/run e2e: the same tests on another launcher.
+    const { RUNTIME: runtime } = process.env;
+    if (runtime !== undefined) flags.push("--default-runtime", runtime);
     const argv = [...network.prefix, join(packageRoot, "bin", "minidockd"), ...flags, ...(this.#options.args ?? [])];
     const [file = "", ...rest] = argv;
     const child = spawn(file, rest, {
@@ -124,20 +127,27 @@ export class Daemon implements AsyncDisposable {
 
   /** Removes what runs, ends the daemon, and fails if anything of it is left on the machine. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child?.exitCode === null && this.#child.signalCode === null) {
-      const ids = (await this.ok("ps", "-aq")).split("\n").filter((id) => id !== "");
-      if (ids.length > 0) await this.ok("rm", "-fv", ...ids);
-      const networks = (await this.ok("network", "ls", "-q", "-f", "type=custom"))
-        .split("\n")
-        .filter((id) => id !== "");
-      if (networks.length > 0) await this.ok("network", "rm", ...networks);
+    await using undo = new AsyncDisposableStack();
+    undo.use(this.network);
+    undo.defer(() => this.stop());
+    if (this.#isRunning) {
+      await this.#removeAll(["ps", "-aq"], ["rm", "-fv"]);
+      await this.#removeAll(["network", "ls", "-q", "-f", "type=custom"], ["network", "rm"]);
       await this.stop();
     }
     const left = await new Residue(this).find();
-    await this.network[Symbol.asyncDispose]();
     if (left.length > 0)
       throw new Error(`left behind by the daemon in ${this.folder}:\n${left.join("\n")}\n${this.log}`);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  get #isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  async #removeAll(list: readonly string[], remove: readonly string[]): Promise<void> {
+    const ids = (await this.ok(...list)).split("\n").filter((id) => id !== "");
+    if (ids.length > 0) await this.ok(...remove, ...ids);
   }
 }
 
@@ -145,6 +155,8 @@ export async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> 
   const network = await (options.network === "host" ? hostNetwork() : isolatedNetwork());
   const folder = mkdtempSync("/var/tmp/mdt-");
   mkdirSync(join(folder, "cli"));
+  // Not the machine's own.
+  writeFileSync(join(folder, "daemon.json"), "{}");
   const daemon = new Daemon(folder, network, options);
   await using undo = new AsyncDisposableStack();
   undo.use(daemon);
