@@ -67,7 +67,7 @@ export const recordingHost: HostInfo = {
     memoryReservation: true,
     oomKillDisable: true,
     memorySwappiness: true,
-    kernelMemory: false,
+    kernelMemory: true,
     cpuShares: true,
     cpuCfs: true,
     cpuRealtime: true,

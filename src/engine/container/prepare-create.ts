@@ -5,6 +5,8 @@
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
+import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn } from "#registry";
+import { type ImageConfig, platformOf } from "../image/config.ts";
 import type { HostInfo } from "../spec/host-info.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../spec/masked-paths.ts";
 import { containerOf } from "../spec/modes.ts";
@@ -16,7 +18,7 @@ import { mergeLogConfig } from "./validate-logs.ts";
 
 /** What an image tells a new container. `images` finds it. */
 export interface FoundImage {
-  readonly config: { readonly config?: ContainerConfig | null | undefined };
+  readonly config: ImageConfig;
 }
 
 export interface CreateSurroundings<Image extends FoundImage> {
@@ -42,18 +44,30 @@ const defaultShmSizeBytes = 64 * 1024 * 1024;
 
 /** Throws EngineErrors in dockerd's words and order. */
 export async function prepareCreate<Image extends FoundImage>(
-  options: Pick<CreateOptions, "request">,
+  options: Pick<CreateOptions, "request" | "platform">,
   surroundings: CreateSurroundings<Image>,
 ): Promise<PreparedCreate<Image>> {
   const checked = await validateCreate(options.request, surroundings);
   const image = surroundings.findImage(checked.config.Image);
-  const settled = settle(checked, image.config.config ?? undefined, surroundings);
+  const settled = settle(checked, image.config.config, surroundings);
   return {
     image,
     ...settled,
     networkingConfig: checked.networkingConfig,
-    warnings: [...checked.warnings],
+    warnings: [...checked.warnings, ...(options.platform === "" ? await platformWarnings(image) : [])],
   };
+}
+
+/** Nobody asked for a foreign image by name of its platform: it was probably taken by mistake. */
+async function platformWarnings(image: FoundImage): Promise<string[]> {
+  const own = platformOf(image.config);
+  if (imageRunsOn(hostPlatform, own)) return [];
+  const host = await bestHostPlatform();
+  if (imageRunsOn(host, own)) return [];
+  const [wanted, offered] = [formatPlatform(host), formatPlatform(own)];
+  return [
+    `The requested image's platform (${offered}) does not match the detected host platform (${wanted}) and no specific platform was requested`,
+  ];
 }
 
 type Settled = Pick<PreparedCreate, "config" | "hostConfig" | "path" | "args">;

@@ -60,12 +60,11 @@ export function specOf(input: SpecInput): Spec {
   const seccomp = seccompOf(input, security, capabilities);
   const rootfsPropagation = rootPropagationOf(input.mounts, input.mountinfo);
   const sysctl = sysctlsOf(config.Domainname, hostConfig, host);
-  const isOwnUts = hostConfig.UTSMode !== "host";
   return {
     ociVersion,
     process,
     root: { path: "rootfs", ...(hostConfig.ReadonlyRootfs ? { readonly: true } : {}) },
-    ...(isOwnUts ? { hostname: config.Hostname } : {}),
+    ...(hostConfig.UTSMode !== "host" ? { hostname: config.Hostname } : {}),
     mounts: [
       ...mountsOf({
         hostConfig,

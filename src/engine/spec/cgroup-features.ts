@@ -48,59 +48,79 @@ export function findV1Mounts(mountinfo: string): ReadonlyMap<string, string> {
   return mounts;
 }
 
-function detectV1(): CgroupFeatures {
-  const mounts = findV1Mounts(readFileSync("/proc/self/mountinfo", "utf8"));
-  const warnings: string[] = [];
-  const controller = (name: string, warning: string): string | undefined => {
-    const path = mounts.get(name);
-    if (path === undefined) warnings.push(warning);
+/** Looks for the files that hold limits, and notes what is missing in moby's words. */
+class V1Probe {
+  readonly warnings: string[] = [];
+  readonly #mounts = findV1Mounts(readFileSync("/proc/self/mountinfo", "utf8"));
+
+  has(controller: string): boolean {
+    return this.#mounts.has(controller);
+  }
+
+  controller(name: string, warning: string): string | undefined {
+    const path = this.#mounts.get(name);
+    if (path === undefined) this.warnings.push(warning);
     return path;
-  };
-  /** `warning` is told only where the controller itself is there. */
-  const file = (path: string | undefined, name: string, warning?: string): boolean => {
-    const isThere = path !== undefined && existsSync(join(path, name));
-    if (path !== undefined && !isThere && warning !== undefined)
-      warnings.push(`Your kernel does not support ${warning}`);
+  }
+
+  /** `feature` is missed aloud only where the controller itself is there. */
+  file(controller: string | undefined, name: string, feature?: string): boolean {
+    if (controller === undefined) return false;
+    const isThere = existsSync(join(controller, name));
+    if (!isThere && feature !== undefined) this.warnings.push(`Your kernel does not support ${feature}`);
     return isThere;
-  };
-  const memory = controller("memory", "Your kernel does not support cgroup memory limit");
-  const memoryFeatures = {
-    memoryLimit: memory !== undefined,
-    swapLimit: file(memory, "memory.memsw.limit_in_bytes", "swap memory limit"),
-    memoryReservation: file(memory, "memory.soft_limit_in_bytes", "memory reservation"),
-    oomKillDisable: file(memory, "memory.oom_control", "oom control"),
-    memorySwappiness: file(memory, "memory.swappiness", "memory swappiness"),
-    kernelMemory: file(memory, "memory.kmem.limit_in_bytes"),
-  };
-  const cpu = controller("cpu", "Unable to find cpu cgroup in mounts");
-  const cpuFeatures = {
-    cpuShares: file(cpu, "cpu.shares", "CPU shares"),
-    cpuCfs: file(cpu, "cpu.cfs_quota_us", "CPU CFS scheduler"),
-    cpuRealtime: file(cpu, "cpu.rt_period_us", "CPU realtime scheduler"),
-  };
-  const blkio = controller("blkio", "Unable to find blkio cgroup in mounts");
-  const throttle = (name: string): boolean => file(blkio, `blkio.throttle.${name}`, `cgroup blkio throttle.${name}`);
-  const blkioFeatures = {
-    blkioWeight: file(blkio, "blkio.weight", "cgroup blkio weight"),
-    blkioWeightDevice: file(blkio, "blkio.weight_device", "cgroup blkio weight_device"),
-    blkioReadBps: throttle("read_bps_device"),
-    blkioWriteBps: throttle("write_bps_device"),
-    blkioReadIops: throttle("read_iops_device"),
-    blkioWriteIops: throttle("write_iops_device"),
-  };
-  const cpuset = controller("cpuset", "Unable to find cpuset cgroup in mounts");
-  const pids = controller("pids", "Unable to find pids cgroup in mounts");
+  }
+}
+
+function detectV1(): CgroupFeatures {
+  const probe = new V1Probe();
+  const limits = { ...probeMemory(probe), ...probeCpu(probe), ...probeBlkio(probe) };
+  const cpuset = probe.controller("cpuset", "Unable to find cpuset cgroup in mounts");
+  const pids = probe.controller("pids", "Unable to find pids cgroup in mounts");
   return {
     version: 1,
-    ...memoryFeatures,
-    ...cpuFeatures,
-    ...blkioFeatures,
+    ...limits,
     cpuset: cpuset !== undefined,
     cpus: cpuset === undefined ? "" : readLine(join(cpuset, "cpuset.cpus")),
     mems: cpuset === undefined ? "" : readLine(join(cpuset, "cpuset.mems")),
     pidsLimit: pids !== undefined,
-    devices: mounts.has("devices"),
-    warnings,
+    devices: probe.has("devices"),
+    warnings: probe.warnings,
+  };
+}
+
+function probeMemory(probe: V1Probe) {
+  const memory = probe.controller("memory", "Your kernel does not support cgroup memory limit");
+  return {
+    memoryLimit: memory !== undefined,
+    swapLimit: probe.file(memory, "memory.memsw.limit_in_bytes", "swap memory limit"),
+    memoryReservation: probe.file(memory, "memory.soft_limit_in_bytes", "memory reservation"),
+    oomKillDisable: probe.file(memory, "memory.oom_control", "oom control"),
+    memorySwappiness: probe.file(memory, "memory.swappiness", "memory swappiness"),
+    kernelMemory: probe.file(memory, "memory.kmem.limit_in_bytes"),
+  };
+}
+
+function probeCpu(probe: V1Probe) {
+  const cpu = probe.controller("cpu", "Unable to find cpu cgroup in mounts");
+  return {
+    cpuShares: probe.file(cpu, "cpu.shares", "CPU shares"),
+    cpuCfs: probe.file(cpu, "cpu.cfs_quota_us", "CPU CFS scheduler"),
+    cpuRealtime: probe.file(cpu, "cpu.rt_period_us", "CPU realtime scheduler"),
+  };
+}
+
+function probeBlkio(probe: V1Probe) {
+  const blkio = probe.controller("blkio", "Unable to find blkio cgroup in mounts");
+  const throttle = (name: string): boolean =>
+    probe.file(blkio, `blkio.throttle.${name}`, `cgroup blkio throttle.${name}`);
+  return {
+    blkioWeight: probe.file(blkio, "blkio.weight", "cgroup blkio weight"),
+    blkioWeightDevice: probe.file(blkio, "blkio.weight_device", "cgroup blkio weight_device"),
+    blkioReadBps: throttle("read_bps_device"),
+    blkioWriteBps: throttle("write_bps_device"),
+    blkioReadIops: throttle("read_iops_device"),
+    blkioWriteIops: throttle("write_iops_device"),
   };
 }
 
