@@ -1,6 +1,6 @@
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
-import { type Address, addressBytes, isLoopback, isUnspecified } from "./address.ts";
+import { type Address, addressBytes, type Family, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
 import * as nft from "./netlink/nft-expressions.ts";
 import { type Chain, concatenate, type Element, NftBatch, NftSocket, type SetDefinition } from "./netlink/nftables.ts";
 
@@ -17,6 +17,7 @@ export interface FirewallNetwork {
   readonly areContainersConnected: boolean;
   readonly isMasqueraded4: boolean;
   readonly isMasqueraded6: boolean;
+  readonly subnets: readonly Prefix[];
 }
 
 export type Protocol = "tcp" | "udp" | "sctp";
@@ -41,9 +42,11 @@ const sets: readonly SetDefinition[] = [
   { name: "internal", key: interfaceKey },
   { name: "masquerade4", key: interfaceKey },
   { name: "masquerade6", key: interfaceKey },
-  // A bridge paired with itself: traffic that comes back to the network it came from.
-  { name: "same", key: pairKey },
+  // A bridge paired with itself: its containers may talk to each other.
   { name: "connected", key: pairKey },
+  // Who cannot be answered directly when a published port leads him into a bridge: its own subnet, and the loopback.
+  { name: "hairpin4", key: concatenate("interface", "ipv4Address"), hasRanges: true },
+  { name: "hairpin6", key: concatenate("interface", "ipv6Address"), hasRanges: true },
   { name: "ports4", key: concatenate("ipv4Address", "protocol", "port"), value: target4 },
   { name: "ports6", key: concatenate("ipv6Address", "protocol", "port"), value: target6 },
   // Ports of 127.0.0.0/8: for this machine alone.
@@ -77,8 +80,12 @@ const staysIn = (set: string) => [
   nft.loadMeta("oifname", word(4)),
   nft.lookup({ set, register: R1 }),
 ];
+const hairpins = (set: string, loadSource: (register: number) => nft.Expression) => [
+  nft.loadMeta("oifname", R1),
+  loadSource(word(4)),
+  nft.lookup({ set, register: R1 }),
+];
 const goesToLoopback4 = [...isIpv4, nft.loadDestinationAddress4(R1, 1), nft.equals(R1, LOOPBACK4)];
-const comesFromLoopback4 = [...isIpv4, nft.loadSourceAddress4(R1, 1), nft.equals(R1, LOOPBACK4)];
 const isPublished = [nft.loadConntrack("status", R1), nft.hasAnyBit(R1, IPS_DST_NAT)];
 const belongsToKnown = [nft.loadConntrack("state", R1), nft.hasAnyBit(R1, ESTABLISHED_OR_RELATED)];
 
@@ -136,10 +143,10 @@ const rules: readonly (readonly [chain: string, expressions: readonly nft.Expres
   ["filter-forward", [...belongsToKnown, nft.accept]],
   ["filter-forward", [...leavesTo("bridges"), ...isPublished, nft.accept]],
   ["filter-forward", [...leavesTo("bridges"), nft.drop]],
-  // From the host by 127.0.0.1: the container must see an address that it can answer to.
-  ["nat-postrouting", [...leavesTo("bridges"), ...comesFromLoopback4, nft.masquerade]],
-  // Hairpin: a neighbour asked by the host's address. The answer has to come back through the host.
-  ["nat-postrouting", [...isPublished, ...staysIn("same"), nft.masquerade]],
+  // From 127.0.0.1, or from a neighbour who asked by the host's address: the answer has to come back through the host. By
+  // address, since with br_netfilter a packet that stays on its bridge has no incoming interface any more.
+  ["nat-postrouting", [...isPublished, ...isIpv4, ...hairpins("hairpin4", nft.loadSourceAddress4), nft.masquerade]],
+  ["nat-postrouting", [...isPublished, ...isIpv6, ...hairpins("hairpin6", nft.loadSourceAddress6), nft.masquerade]],
   ["nat-postrouting", [...isIpv4, ...comesFrom("masquerade4"), ...leavesElsewhere, nft.masquerade]],
   ["nat-postrouting", [...isIpv6, ...comesFrom("masquerade6"), ...leavesElsewhere, nft.masquerade]],
 ];
@@ -264,12 +271,31 @@ function networkElements(network: FirewallNetwork): Change {
   const name = { key: interfaceName(network.bridge) };
   const pair = { key: Buffer.concat([name.key, name.key]) };
   const change = new Map<string, readonly Element[]>([["bridges", [name]]]);
-  change.set("same", [pair]);
+  for (const family of [4, 6] as const) {
+    const ranges = [...network.subnets, loopbacks[family]].filter((prefix) => prefix.family === family);
+    const isServed = ranges.length > 1 && !network.isInternal;
+    if (isServed)
+      change.set(
+        `hairpin${family}`,
+        ranges.map((range) => rangeElement(name.key, range)),
+      );
+  }
   if (network.areContainersConnected) change.set("connected", [pair]);
   if (network.isInternal) change.set("internal", [name]);
   if (network.isMasqueraded4) change.set("masquerade4", [name]);
   if (network.isMasqueraded6) change.set("masquerade6", [name]);
   return change;
+}
+
+const loopbacks: Readonly<Record<Family, Prefix>> = {
+  4: { family: 4, base: 127n << 24n, length: 8 },
+  6: { family: 6, base: 1n, length: 128 },
+};
+
+function rangeElement(interfaceKeyPart: Uint8Array, prefix: Prefix): Element {
+  const { family } = prefix;
+  const bound = (value: bigint) => Buffer.concat([interfaceKeyPart, addressBytes({ family, value })]);
+  return { key: bound(prefix.base), keyEnd: bound(lastOf(prefix)) };
 }
 
 function forwardElements(forwards: readonly PortForward[]): Change {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import { type Id, newId, shortId } from "#base/ids";
 import type { Log } from "#base/log";
@@ -110,7 +110,9 @@ export class Sandboxes implements Disposable {
     const port = this.#route.getLink(portName(plug.endpointId));
     const outer = new RouteBatch();
     outer.setLink(port, { master: bridge.index, ...(plug.mtu === undefined ? {} : { mtu: plug.mtu }) });
-    if (plug.isIsolated) outer.isolatePort(port.index);
+    // With br_netfilter a container that asks for itself by the host's address is sent back on its own port.
+    const isHairpin = isBridgeFiltered();
+    if (plug.isIsolated || isHairpin) outer.setPort(port.index, { isIsolated: plug.isIsolated, isHairpin });
     this.#route.apply(outer.setLink(port, { isUp: true }), `plug ${port.name} into ${plug.bridge}`);
     this.namespaces.enter(sandbox.key, () => bringUp(plug));
   }
@@ -248,6 +250,16 @@ export class Sandboxes implements Disposable {
 function setUpLoopback(): void {
   using inner = new RouteSocket();
   inner.apply(new RouteBatch().setLink({ name: "lo" }, { isUp: true }), "loopback up");
+}
+
+/** Whether bridged packets pass the host's IP firewall (br_netfilter). */
+function isBridgeFiltered(): boolean {
+  try {
+    return readFileSync("/proc/sys/net/bridge/bridge-nf-call-iptables", "utf8").startsWith("1");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** Runs inside the sandbox. */

@@ -47,5 +47,6 @@ function firewallNetwork(network: Network): FirewallNetwork {
     areContainersConnected: bridge.areContainersConnected,
     isMasqueraded4: isNat(bridge.gatewayMode4),
     isMasqueraded6: isNat(bridge.gatewayMode6),
+    subnets: [...network.pools(4), ...network.pools(6)].map(({ subnet }) => subnet),
   };
 }

@@ -5,11 +5,11 @@ import type { HostEntry } from "./etc-hosts.ts";
 
 /** `--link name:alias` on the default bridge: lines in /etc/hosts (moby's addLegacyLinks). User networks have the resolver. */
 export function legacyLinks(container: ContainerRecord, containers: ContainerLookup): HostEntry[] {
-  if (container.networks["bridge"] === undefined) return [];
+  if (container.networks.bridge === undefined) return [];
   return (container.hostConfig.Links ?? []).flatMap((link) => {
     const { name, alias } = parseLink(link);
     const target = containers.get(name);
-    const settings = target.networks["bridge"];
+    const settings = target.networks.bridge;
     const isRunning = target.state.status === "running" || target.state.status === "paused";
     if (!isRunning) {
       throw new EngineError("system", `Cannot link to a non running container: /${target.name} AS ${alias}`);

@@ -20,7 +20,7 @@ export async function restoreNetworks(
   const connected = running.filter(({ hostConfig }) => containerOf(hostConfig.NetworkMode) === undefined);
   ensureDefaultNetworks(
     context,
-    connected.some(({ networks }) => networks["bridge"] !== undefined),
+    connected.some(({ networks }) => networks.bridge !== undefined),
   );
   setUpBridges(context);
   for (const container of connected) {

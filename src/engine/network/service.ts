@@ -27,7 +27,7 @@ import { setUpBridge, tearDownBridge } from "./bridge-network.ts";
 import type { ContainerLookup, NetworkConfig, NetworkContext } from "./context.ts";
 import { planNetwork, uniqueLocalPool } from "./create.ts";
 import { asked, dnsNames, emptySettings, validateSettings } from "./endpoint-settings.ts";
-import { forbidden, invalid, joinMessages, prefixed } from "./errors.ts";
+import { forbidden, invalid, joinMessages, noSuchNetwork, prefixed } from "./errors.ts";
 import { filesIn } from "./files.ts";
 import { filterNetworks, inspectNetwork, isPredefined } from "./inspect.ts";
 import { connectContainer, disconnectContainer, findEndpoint } from "./membership.ts";
@@ -81,8 +81,11 @@ export class NetworkService {
     return { Id: network.id, Warning: "" };
   }
 
-  inspect(ref: string): NetworkInspect {
-    return inspectNetwork(this.#context.networks.get(ref), true);
+  /** `scope`: only a network of that scope counts; all of ours are "local". */
+  inspect(ref: string, { scope = "" }: { readonly scope?: string } = {}): NetworkInspect {
+    const network = this.#context.networks.get(ref);
+    if (scope !== "" && scope !== network.record.scope) throw noSuchNetwork(ref);
+    return inspectNetwork(network, true);
   }
 
   /** `isDetailed`: with the containers, as API versions before 1.28 list them. */

@@ -114,11 +114,12 @@ export class Resolver {
     const query = parseQuery(message);
     if (query === undefined) return;
     const answers = this.#find(query);
-    if (answers !== undefined) return reply(answerOf(query, answers, isStream));
     const isSearchedFor = query.type === types.A || query.type === types.AAAA;
-    // The client goes on with its search domains.
-    if (isSearchedFor && this.#options.isNdotsSet && !query.name.includes(".")) {
-      return reply(answerOf(query, [], isStream));
+    // With ndots the client goes on with its search domains: a bare name is not for the world.
+    const isBare = isSearchedFor && this.#options.isNdotsSet && !query.name.includes(".");
+    if (answers !== undefined || isBare) {
+      reply(answerOf(query, answers ?? [], isStream));
+      return;
     }
     this.#forward(query, Buffer.from(message), isStream).then(reply, (err: unknown) => {
       this.#options.log.debug({ err: messageOf(err) }, "a name query could not be passed on");

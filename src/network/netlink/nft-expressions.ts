@@ -45,6 +45,7 @@ function loadPayload(base: number, offset: number, length: number, register: num
 
 export const loadSourceAddress4 = (register: number, length = 4): Expression =>
   loadPayload(NETWORK_HEADER, 12, length, register);
+export const loadSourceAddress6 = (register: number): Expression => loadPayload(NETWORK_HEADER, 8, 16, register);
 export const loadDestinationAddress4 = (register: number, length = 4): Expression =>
   loadPayload(NETWORK_HEADER, 16, length, register);
 export const loadDestinationAddress6 = (register: number): Expression => loadPayload(NETWORK_HEADER, 24, 16, register);

@@ -32,7 +32,10 @@ const NFTA_LIST_ELEM = 1;
 const NFTA_SET_ELEM_KEY = 1;
 const NFTA_SET_ELEM_DATA = 2;
 const NFTA_DATA_VALUE = 1;
+const NFT_SET_INTERVAL = 4;
 const NFT_SET_MAP = 8;
+const NFT_SET_CONCAT = 0x80;
+const NFTA_SET_ELEM_KEY_END = 10;
 
 /** Netfilter hooks of the inet family. */
 export const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
@@ -47,6 +50,8 @@ export interface Chain {
 export interface SetType {
   readonly type: number;
   readonly length: number;
+  /** The lengths of its parts. */
+  readonly fields: readonly number[];
 }
 
 export interface SetDefinition {
@@ -54,10 +59,14 @@ export interface SetDefinition {
   readonly key: SetType;
   /** A map when it is there. */
   readonly value?: SetType;
+  /** Its elements may be ranges, field by field. */
+  readonly hasRanges?: boolean;
 }
 
 export interface Element {
   readonly key: Uint8Array;
+  /** The last key of a range. */
+  readonly keyEnd?: Uint8Array;
   readonly value?: Uint8Array;
 }
 
@@ -73,10 +82,14 @@ const types = {
 export function concatenate(...names: readonly (keyof typeof types)[]): SetType {
   return names
     .map((name) => types[name])
-    .reduce((sum, part) => ({ type: (sum.type << 6) | part.type, length: sum.length + part.length }), {
-      type: 0,
-      length: 0,
-    });
+    .reduce<SetType>(
+      (sum, { type, length }) => ({
+        type: (sum.type << 6) | type,
+        length: sum.length + length,
+        fields: [...sum.fields, length],
+      }),
+      { type: 0, length: 0, fields: [] },
+    );
 }
 
 /** nfgenmsg; the resource id is in network order. */
@@ -127,10 +140,11 @@ export class NftBatch {
       .begin(NEWSET, NLM_F_CREATE, inet)
       .text(1, this.#table)
       .text(2, set.name)
-      .u32be(3, set.value === undefined ? 0 : NFT_SET_MAP)
+      .u32be(3, setFlags(set))
       .u32be(4, set.key.type)
       .u32be(5, set.key.length);
     if (set.value !== undefined) this.writer.u32be(6, set.value.type).u32be(7, set.value.length);
+    if (set.hasRanges === true) this.writer.nest(9, (description) => writeFields(description, set.key));
     this.writer.u32be(10, id);
     // Tells `nft list` to read a lone interface name in the host's order; the kernel does not look at it.
     if (set.key.type === types.interface.type) this.writer.bytes(13, Uint8Array.of(0, 4, 1, 0, 0, 0));
@@ -184,9 +198,20 @@ export class NftBatch {
   }
 }
 
-function writeElement(list: MessageWriter, { key, value }: Element): void {
+const setFlags = ({ value, hasRanges }: SetDefinition): number =>
+  (value === undefined ? 0 : NFT_SET_MAP) | (hasRanges === true ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
+
+/** NFTA_SET_DESC_CONCAT: the kernel looks ranges up field by field. */
+function writeFields(description: MessageWriter, { fields }: SetType): void {
+  description.nest(2, (list) => {
+    for (const length of fields) list.nest(NFTA_LIST_ELEM, (field) => field.u32be(1, length));
+  });
+}
+
+function writeElement(list: MessageWriter, { key, keyEnd, value }: Element): void {
   list.nest(NFTA_LIST_ELEM, (element) => {
     element.nest(NFTA_SET_ELEM_KEY, (data) => data.bytes(NFTA_DATA_VALUE, key));
+    if (keyEnd !== undefined) element.nest(NFTA_SET_ELEM_KEY_END, (data) => data.bytes(NFTA_DATA_VALUE, keyEnd));
     if (value !== undefined) element.nest(NFTA_SET_ELEM_DATA, (data) => data.bytes(NFTA_DATA_VALUE, value));
   });
 }

@@ -19,6 +19,7 @@ import { NetlinkSocket } from "./socket.ts";
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
+const RTM_SETLINK = 19;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
@@ -37,6 +38,7 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const IFLA_BR_MCAST_SNOOPING = 23;
 
@@ -87,6 +89,14 @@ export interface InterfaceAddress {
   readonly index: number;
   readonly address: Address;
   readonly length: number;
+}
+
+/** Of a bridge's port. */
+export interface PortMode {
+  /** It may talk to the bridge and to ports that are not isolated, but to no other isolated one. */
+  readonly isIsolated: boolean;
+  /** What came in by it may leave by it. */
+  readonly isHairpin: boolean;
 }
 
 export interface Veth {
@@ -162,11 +172,12 @@ export class RouteBatch {
     return this;
   }
 
-  /** A port that may talk to the bridge and to ports that are not isolated, but to no other isolated one. */
-  isolatePort(index: number): this {
+  setPort(index: number, { isIsolated, isHairpin }: PortMode): this {
     this.writer
-      .begin(RTM_NEWLINK, NLM_F_ACK, linkHeader(index, undefined, AF_BRIDGE))
-      .nest(IFLA_PROTINFO, (port) => port.u8(IFLA_BRPORT_ISOLATED, 1));
+      .begin(RTM_SETLINK, NLM_F_ACK, linkHeader(index, undefined, AF_BRIDGE))
+      .nest(IFLA_PROTINFO, (port) =>
+        port.u8(IFLA_BRPORT_MODE, Number(isHairpin)).u8(IFLA_BRPORT_ISOLATED, Number(isIsolated)),
+      );
     return this;
   }
 
