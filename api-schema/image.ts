@@ -1,5 +1,5 @@
 /** moby api/types/image and api/types/registry (28.5, API 1.51), in the order that clients see. */
-import { HealthConfig } from "#api-schema/container-config";
+import { ContainerConfig } from "#api-schema/container-config";
 import * as go from "#api-schema/go";
 
 /** One element of `GET /images/json`. */
@@ -19,6 +19,16 @@ export const ImageSummary = go.struct("Summary", {
 });
 export const ImageSummaries = go.slice(ImageSummary);
 
+/** moby merges an image's config with a map, which prints its keys sorted on every level. */
+const SortedHealthConfig = go.struct("HealthcheckConfig", {
+  Interval: go.int64({ omitempty: true }),
+  Retries: go.int({ omitempty: true }),
+  StartInterval: go.int64({ omitempty: true }),
+  StartPeriod: go.int64({ omitempty: true }),
+  Test: go.slice(go.string(), { omitempty: true }),
+  Timeout: go.int64({ omitempty: true }),
+});
+
 /** The part of a container's config that an image keeps. Sorted by name: moby merges it with a map of old fields. */
 export type ImageConfigFields = go.Static<typeof ImageConfigFields>;
 export const ImageConfigFields = go.struct("DockerOCIImageConfig", {
@@ -27,7 +37,7 @@ export const ImageConfigFields = go.struct("DockerOCIImageConfig", {
   Entrypoint: go.slice(go.string()),
   Env: go.slice(go.string()),
   ExposedPorts: go.map(go.empty, { omitempty: true }),
-  Healthcheck: go.ptr(HealthConfig, { omitempty: true }),
+  Healthcheck: go.ptr(SortedHealthConfig, { omitempty: true }),
   Labels: go.map(go.string()),
   OnBuild: go.slice(go.string()),
   Shell: go.slice(go.string(), { omitempty: true }),
@@ -48,7 +58,7 @@ export const LegacyImageConfigFields = go.struct("DockerOCIImageConfig", {
   Entrypoint: go.slice(go.string()),
   Env: go.slice(go.string()),
   ExposedPorts: go.map(go.empty, { omitempty: true }),
-  Healthcheck: go.ptr(HealthConfig, { omitempty: true }),
+  Healthcheck: go.ptr(SortedHealthConfig, { omitempty: true }),
   Hostname: go.string(),
   Image: go.string(),
   Labels: go.map(go.string()),
@@ -79,7 +89,7 @@ const inspectFields = {
   /** Until API 1.44. */
   Container: go.string({ omitempty: true }),
   /** Until API 1.44; a whole container config. */
-  ContainerConfig: go.any({ omitempty: true }),
+  ContainerConfig: go.ptr(ContainerConfig, { omitempty: true }),
   DockerVersion: go.string(),
   Author: go.string(),
   Architecture: go.string(),

@@ -129,7 +129,9 @@ async function firstNameServer(): Promise<string> {
 function probe(server: string): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const socket = createSocket(isIP(server) === 6 ? "udp6" : "udp4");
-  socket.once("error", (error) => resolve(errnoOf(error) ?? ""));
-  socket.connect(53, server, () => resolve(""));
+  // @types/node does not know that the callback takes the error.
+  const settle = (error?: unknown) => resolve(errnoOf(error) ?? "");
+  socket.once("error", settle);
+  socket.connect(53, server, settle);
   return promise.finally(() => socket.close());
 }

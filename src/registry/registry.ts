@@ -42,7 +42,7 @@ export class Registry {
 
   /** Tries each endpoint until one serves. The repository lives as long as `work`. */
   async pull<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
-    checkNotReserved(ref);
+    if (isReserved(ref)) throw new EngineError("forbidden", "'scratch' is a reserved name");
     const endpoints = await this.config.endpoints(ref.domain, "pull");
     const attempt = { ref, access, signal, actions: ["pull"] as const, goesOn: goesOnAfterPull };
     try {
@@ -50,6 +50,13 @@ export class Registry {
     } catch (error) {
       throw signal.aborted ? error : translatePullError(error, ref);
     }
+  }
+
+  /** Looks only: the first endpoint that has an answer is believed, and errors stay the registry's own. */
+  async inspect<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
+    if (isReserved(ref)) throw new EngineError("invalidParameter", "'scratch' is a reserved name");
+    const endpoints = await this.config.endpoints(ref.domain, "pull");
+    return this.#firstOf(endpoints, { ref, access, signal, actions: ["pull"], goesOn: () => true }, work);
   }
 
   async push<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
@@ -73,7 +80,7 @@ export class Registry {
         if (signal.aborted || !attempt.goesOn(error, endpoint.isMirror)) throw error;
         last = error;
         if (protocol === "https:" && error instanceof RegistryError && error.hasAnswered) speaksTls.add(host);
-        this.#parts.log.info(
+        this.#parts.log.debug(
           { err: error, image: familiarName(ref), endpoint: endpoint.base },
           "registry endpoint failed",
         );
@@ -133,9 +140,7 @@ interface Attempt {
   readonly goesOn: (error: unknown, isMirror: boolean) => boolean;
 }
 
-function checkNotReserved(ref: Reference): void {
-  if (familiarName(ref) === "scratch") throw new EngineError("forbidden", "'scratch' is a reserved name");
-}
+const isReserved = (ref: Reference): boolean => familiarName(ref) === "scratch";
 
 /** moby distribution/errors.go, continueOnError: what the registry said is final, except from a mirror. */
 function goesOnAfterPull(error: unknown, isMirror: boolean): boolean {

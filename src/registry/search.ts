@@ -49,7 +49,7 @@ export async function search(
   url.search = new URLSearchParams({ q: name, n: String(limit) }).toString();
   const authorize = await authorizerOf(client, base, request, signal);
   const answer = await client.request("GET", url, { headers: { "x-docker-token": "true" }, signal, authorize });
-  return readResults(answer);
+  return await readResults(answer);
 }
 
 function splitTerm(term: string): readonly [index: string, name: string] {

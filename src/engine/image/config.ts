@@ -161,7 +161,8 @@ class Fields {
   time(name: string): string | null {
     const value = this.#get(name);
     if (value === null) return null;
-    if (typeof value !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)) throw wrongType(name);
+    if (typeof value !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value))
+      throw wrongType(name);
     return value;
   }
 

@@ -69,6 +69,7 @@ async function open(
   signal: AbortSignal,
 ): Promise<Readable> {
   const text = source.includes("://") ? source : `http://${source}`;
+  if (text === "http://") throw new EngineError("system", 'Get "http:": http: no Host in request URL');
   if (!URL.canParse(text)) throw new EngineError("invalidParameter", `parse ${JSON.stringify(text)}: invalid URL`);
   const file = undo.use(await openRemoteFile(new URL(text), `docker/${parts.engineVersion}`, signal));
   say(output, `Downloading from ${text}`);

@@ -1,7 +1,8 @@
 import type { ImageSummary } from "#api-schema/image";
+import { EngineError } from "#base/errors";
 import { familiarName, familiarReference, type Reference } from "#registry";
 import type { ChainId } from "#storage";
-import { Filters, invalidFilter } from "../filters.ts";
+import { Filters } from "../filters.ts";
 import { parseTime } from "../prune-filters.ts";
 import type { ImageParts } from "./parts.ts";
 import { matchPath } from "./path-match.ts";
@@ -96,11 +97,11 @@ function createdOf(parts: ImageParts, names: readonly string[]): bigint[] {
   return times.filter((time) => time !== null).map(parseRfc3339);
 }
 
-function untilOf(parts: ImageParts, values: readonly string[]): bigint[] {
+export function untilOf(parts: ImageParts, values: readonly string[]): bigint[] {
   return values.map((value) => {
     const time = parseTime(value, parts.clock.now());
-    if (time === undefined) throw invalidFilter("until", [value]);
-    return time;
+    if (time !== undefined) return time;
+    throw new EngineError("system", `failed to parse value as time or duration: ${JSON.stringify(value)}`);
   });
 }
 

@@ -65,8 +65,14 @@ export function checkPlatform(image: Image, text: string, platform: Platform): v
   const own = platformOf(image.config);
   if (imageRunsOn(platform, own)) return;
   const [is, wanted] = [formatPlatform(own), formatPlatform(platform)];
-  const message = `image with reference ${text} was found but its platform (${is}) does not match the specified platform (${wanted})`;
+  const message = `image with reference ${shownName(text)} was found but its platform (${is}) does not match the specified platform (${wanted})`;
   throw new EngineError("notFound", message);
+}
+
+/** A full name is shown short, anything else as it was asked for. */
+function shownName(text: string): string {
+  const ref = parseAnyReference(text);
+  return ref.domain !== undefined && formatReference(ref) === text ? familiarReference(ref) : text;
 }
 
 /** The names of an image, sorted by their full form. */

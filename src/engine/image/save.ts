@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import tar from "tar-stream";
-import { EngineError } from "#base/errors";
+import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
 import {
   digestOf,
@@ -88,7 +88,7 @@ function selectImages(parts: ImageParts, names: readonly string[]): Saved[] {
     if (isNew) saved.tags.push(tag);
   };
   for (const name of names) {
-    const ref = parseAnyReference(name);
+    const ref = parseName(name);
     if (ref.domain === undefined) {
       add(found(isDigest(ref.digest) ? imageById(parts, ref.digest) : undefined, name));
       continue;
@@ -107,6 +107,15 @@ function selectImages(parts: ImageParts, names: readonly string[]): Saved[] {
     add(found(imageById(parts, id), name), isTagged(ref) && ref.digest === undefined ? ref : undefined);
   }
   return [...selected.values()];
+}
+
+/** moby forgets here whose fault a bad name is: status 500. */
+function parseName(name: string): ReturnType<typeof parseAnyReference> {
+  try {
+    return parseAnyReference(name);
+  } catch (error) {
+    throw new EngineError("system", messageOf(error), { cause: error });
+  }
 }
 
 function found(image: Image | undefined, name: string): Image {

@@ -64,7 +64,7 @@ export async function inspectDistribution(
   const parsed = parseAnyReference(name);
   if (parsed.domain === undefined) throw new EngineError("system", "no manifest found for full image ID");
   const ref = parsed.digest === undefined ? withDefaultTag(parsed) : parsed;
-  return parts.registry.pull(ref, access, signal, async (repository) => {
+  return parts.registry.inspect(ref, access, signal, async (repository) => {
     const digest = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
     const manifest = await fetchManifest(repository, digest, signal);
     if (manifest.kind === "schema1") throw schema1Refusal(formatReference(ref));
