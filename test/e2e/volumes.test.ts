@@ -15,7 +15,7 @@ const sh = (script: string, ...flags: string[]) => daemon.ok("run", "--rm", ...f
 
 test("volume: what one container writes, the next one reads", async () => {
   await sh("echo kept > /v/file", "-v", "kept:/v");
-  assert.equal(await sh("cat /v/file", "-v", "kept:/v:ro"), "kept\n");
+  assert.equal(await sh("cat /v/file", "-v", "kept:/v:ro"), "kept");
   assert.match(await daemon.ok("volume", "ls", "-q"), /^kept$/m);
   await daemon.ok("volume", "rm", "kept");
   assert.equal(existsSync(join(daemon.dataRoot, "volumes/kept")), false);
@@ -35,12 +35,12 @@ test("volume: it begins with what the image has there", async () => {
 test("volume: with driver options it is a mount, gone when the container is", async () => {
   const options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,uid=5"];
   await daemon.ok("volume", "create", ...options, "ram");
-  assert.equal(await sh("grep ' /d ' /proc/mounts | cut -d' ' -f3; stat -c %u /d", "-v", "ram:/d"), "tmpfs\n5\n");
+  assert.equal(await sh("grep ' /d ' /proc/mounts | cut -d' ' -f3; stat -c %u /d", "-v", "ram:/d"), "tmpfs\n5");
   await daemon.ok("volume", "rm", "ram");
 });
 
 test("volume: one in use is refused, and named", async () => {
-  const id = (await daemon.ok("create", "-v", "used:/v", "busybox")).trim();
+  const id = await daemon.ok("create", "-v", "used:/v", "busybox");
   const outcome = await daemon.docker(["volume", "rm", "used"]);
   assert.equal(outcome.stderr, `Error response from daemon: remove used: volume is in use - [${id}]\n`);
   await daemon.ok("rm", id);
@@ -50,7 +50,7 @@ test("volume: one in use is refused, and named", async () => {
 test("volume: --rm takes the anonymous one along and leaves the named one", async () => {
   const before = await daemon.ok("volume", "ls", "-q");
   await sh("true", "-v", "/anonymous", "-v", "stays:/s");
-  assert.equal(await daemon.ok("volume", "ls", "-q"), `${before}stays\n`);
+  assert.equal(await daemon.ok("volume", "ls", "-q"), `${before}\nstays`);
   await daemon.ok("volume", "rm", "stays");
 });
 
@@ -67,22 +67,22 @@ test("bind: the source is made for -v, and missing for --mount", async () => {
 test("bind: a file is mounted over a file", async () => {
   mkdirSync(join(daemon.folder, "files"), { recursive: true });
   const file = join(daemon.folder, "files/passwd");
-  writeFileSync(file, "mine\n");
-  assert.equal(await sh("cat /etc/passwd", "-v", `${file}:/etc/passwd:ro`), "mine\n");
+  writeFileSync(file, "mine");
+  assert.equal(await sh("cat /etc/passwd", "-v", `${file}:/etc/passwd:ro`), "mine");
 });
 
 test("mounts: tmpfs, subpath, and a read-only root", async () => {
   await sh("mkdir /v/sub && echo below > /v/sub/file", "-v", "tree:/v");
   const subpath = "type=volume,src=tree,dst=/s,volume-subpath=sub";
-  assert.equal(await sh("cat /s/file", "--mount", subpath), "below\n");
+  assert.equal(await sh("cat /s/file", "--mount", subpath), "below");
   const script = "touch /x 2>/dev/null || echo no; touch /t/x && echo yes; stat -f -c %T /t";
-  assert.equal(await sh(script, "--read-only", "--tmpfs", "/t:size=1m"), "no\nyes\ntmpfs\n");
+  assert.equal(await sh(script, "--read-only", "--tmpfs", "/t:size=1m"), "no\nyes\ntmpfs");
   await daemon.ok("volume", "rm", "tree");
 });
 
 test("mounts: --volumes-from borrows them all", async () => {
   await daemon.ok("run", "--name", "donor", "-v", "lent:/lent", "busybox", "sh", "-c", "echo mine > /lent/file");
-  assert.equal(await sh("cat /lent/file; touch /lent/x || true", "--volumes-from", "donor:ro"), "mine\n");
+  assert.equal(await sh("cat /lent/file; touch /lent/x || true", "--volumes-from", "donor:ro"), "mine");
   await daemon.ok("rm", "-v", "donor");
   await daemon.ok("volume", "rm", "lent");
 });
@@ -105,6 +105,6 @@ test("ipc: a shareable container lends its /dev/shm", async () => {
     "-c",
     "echo s > /dev/shm/f; sleep 1000",
   );
-  assert.equal(await sh("until [ -s /dev/shm/f ]; do :; done; cat /dev/shm/f", "--ipc", "container:lender"), "s\n");
+  assert.equal(await sh("until [ -s /dev/shm/f ]; do :; done; cat /dev/shm/f", "--ipc", "container:lender"), "s");
   await daemon.ok("rm", "-f", "lender");
 });
