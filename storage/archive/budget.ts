@@ -1,5 +1,5 @@
 import { statfsSync } from "node:fs";
-import { LimitError, PlaceError } from "./failure.ts";
+import { LimitError } from "./failure.ts";
 
 export interface Limits {
   readonly maxEntries: number;
@@ -49,6 +49,6 @@ export class Budget {
     const { bavail, blocks, bsize } = statfsSync(this.#directory);
     // Of a small file system a small part.
     const reserve = Math.min(reserveBytes, (blocks * bsize) / 50);
-    if (bavail * bsize < reserve) throw new PlaceError("write", this.#directory, "ENOSPC", undefined);
+    if (bavail * bsize < reserve) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
   }
 }

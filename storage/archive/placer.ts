@@ -32,7 +32,7 @@ import { type SparseMap, type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarSink } from "../tar/reader.ts";
 import { accessTime, applyToFile, applyToNode, applyToSymlink } from "./attributes.ts";
 import type { Budget } from "./budget.ts";
-import { PlaceError } from "./failure.ts";
+import { LimitError, PlaceError } from "./failure.ts";
 import { type BytePath, displayPlace, joinPlace, type Place, placeOf, toBytes } from "./paths.ts";
 import { openInRoot, RootedTree, removeTree } from "./tree.ts";
 
@@ -86,8 +86,8 @@ export class Placer implements TarSink, Disposable {
   data(chunk: Buffer): void {
     const file = this.#file;
     if (file === undefined) return;
-    this.#options.budget?.countBytes(chunk.length);
     try {
+      this.#options.budget?.countBytes(chunk.length);
       writeFile(file, chunk);
     } catch (error) {
       throw worded("write", file.place, error);
@@ -262,8 +262,8 @@ export class OverwriteError extends Error {
 }
 
 function worded(operation: string, place: Place, error: unknown): unknown {
-  const isWorded = error instanceof PlaceError || error instanceof TarError || error instanceof OverwriteError;
   const code = errnoOf(error);
+  const isWorded = [PlaceError, TarError, OverwriteError, LimitError].some((type) => error instanceof type);
   return code === undefined || isWorded ? error : new PlaceError(operation, displayPlace(place), code, error);
 }
 
