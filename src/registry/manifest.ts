@@ -92,7 +92,7 @@ export function detectMediaType(bytes: Buffer): string {
   const own = document.mediaType;
   const has = (name: string) => document[name] !== undefined && document[name] !== null;
   if (typeof own === "string" && own !== "") return own;
-  if (has("manifests") === (has("config") || has("layers"))) throw invalid("media-type: cannot determine");
+  if (has("manifests") === (has("config") || has("layers"))) throw malformed("media-type: cannot determine");
   return has("manifests") ? mediaTypes.ociIndex : mediaTypes.ociManifest;
 }
 
@@ -130,7 +130,7 @@ export function checkConfigType(manifest: ImageManifest): void {
   const { mediaType } = manifest.config;
   if (manifest.mediaType !== mediaTypes.dockerManifest || imageConfigTypes.has(mediaType)) return;
   const kind = mediaType === "application/vnd.docker.plugin.v1+json" ? "plugin" : "unknown";
-  throw invalid(`Encountered remote ${JSON.stringify(mediaType)}(${kind}) when fetching`);
+  throw refused(`Encountered remote ${JSON.stringify(mediaType)}(${kind}) when fetching`);
 }
 
 /** Refuses OCI artifacts before anything of them is fetched. */
@@ -138,16 +138,16 @@ export function checkSupported(mediaType: string): void {
   const lower = mediaType.toLowerCase();
   if (lower.startsWith("application/vnd.docker.ai.")) {
     const text = 'AI models are not yet supported by the Engine, please use "docker model pull/run" instead';
-    throw invalid(text);
+    throw refused(text);
   }
   const isImage = ["application/vnd.oci.image", "application/vnd.docker"].some(
     (prefix) => lower === prefix || lower.startsWith(`${prefix}.`),
   );
-  if (!isImage && !imageConfigTypes.has(lower)) throw invalid(`unsupported media type ${mediaType}`);
+  if (!isImage && !imageConfigTypes.has(lower)) throw refused(`unsupported media type ${mediaType}`);
 }
 
 export function schema1Refusal(image: string): RegistryError {
-  return invalid(
+  return refused(
     "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. " +
       `Suggest the author of ${image} to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. ` +
       "More information at https://docs.docker.com/go/deprecated-image-specs/",
@@ -155,10 +155,10 @@ export function schema1Refusal(image: string): RegistryError {
 }
 
 function readManifest(document: Document, mediaType: string): Pick<ImageManifest, "config" | "layers"> {
-  if (present(document.manifests)) throw invalid("ocimanifest: expected manifest but found index");
+  if (present(document.manifests)) throw malformed("ocimanifest: expected manifest but found index");
   checkOwnType(document, mediaType, "manifest");
   const layers = listOf(document.layers, "layers");
-  if (layers.length > layerCountLimit) throw invalid(`manifest has more than ${layerCountLimit} layers`);
+  if (layers.length > layerCountLimit) throw malformed(`manifest has more than ${layerCountLimit} layers`);
   return {
     config: readDescriptor(document.config, "config"),
     layers: layers.map((one) => readDescriptor(one, "layer")),
@@ -166,7 +166,7 @@ function readManifest(document: Document, mediaType: string): Pick<ImageManifest
 }
 
 function readIndex(document: Document, mediaType: string): readonly Descriptor[] {
-  if (present(document.config) || present(document.layers)) throw invalid("index: expected index but found manifest");
+  if (present(document.config) || present(document.layers)) throw malformed("index: expected index but found manifest");
   checkOwnType(document, mediaType, mediaType === mediaTypes.ociIndex ? "image index" : "manifest list");
   return listOf(document.manifests, "manifests").map((one) => readDescriptor(one, "manifest"));
 }
@@ -176,7 +176,7 @@ function checkOwnType(document: Document, mediaType: string, what: string): void
   const own = typeof document.mediaType === "string" ? document.mediaType : "";
   const isOci = mediaType === mediaTypes.ociManifest || mediaType === mediaTypes.ociIndex;
   if (own === mediaType || (isOci && own === "")) return;
-  throw invalid(`${isOci ? "if present, " : ""}mediaType in ${what} should be '${mediaType}' not '${own}'`);
+  throw malformed(`${isOci ? "if present, " : ""}mediaType in ${what} should be '${mediaType}' not '${own}'`);
 }
 
 function readDescriptor(value: unknown, what: string): Descriptor {
@@ -184,11 +184,11 @@ function readDescriptor(value: unknown, what: string): Descriptor {
   const digest = typeof fields.digest === "string" ? fields.digest : "";
   if (!isDigest(digest)) {
     const why = checkDigest(digest) ?? "unsupported digest algorithm";
-    throw invalid(`could not validate ${what} digest ${JSON.stringify(digest)}: ${why}`);
+    throw malformed(`could not validate ${what} digest ${JSON.stringify(digest)}: ${why}`);
   }
   const size = fields.size;
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0)
-    throw invalid(`invalid size of ${what} ${digest}`);
+    throw malformed(`invalid size of ${what} ${digest}`);
   const mediaType = typeof fields.mediaType === "string" ? fields.mediaType : "";
   const platform = readPlatform(fields.platform);
   return { mediaType, digest, sizeBytes: size, ...(platform === undefined ? {} : { platform }) };
@@ -214,24 +214,30 @@ function parseObject(bytes: Buffer): Document {
     return objectOf(JSON.parse(bytes.toString("utf8")), "manifest");
   } catch (error) {
     if (error instanceof EngineError) throw error;
-    throw invalid(`invalid manifest: ${messageOf(error)}`, error);
+    throw malformed(`invalid manifest: ${messageOf(error)}`, error);
   }
 }
 
 function objectOf(value: unknown, what: string): Document {
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw invalid(`invalid manifest: ${what} is not an object`);
+    throw malformed(`invalid manifest: ${what} is not an object`);
   return Object.fromEntries(Object.entries(value));
 }
 
 function listOf(value: unknown, what: string): readonly unknown[] {
   if (!present(value)) return [];
-  if (!Array.isArray(value)) throw invalid(`invalid manifest: ${what} is not a list`);
+  if (!Array.isArray(value)) throw malformed(`invalid manifest: ${what} is not a list`);
   return value;
 }
 
 const present = (value: unknown): boolean => value !== undefined && value !== null;
 
-function invalid(message: string, cause?: unknown): RegistryError {
-  return new RegistryError("unsupported", message, { kind: "invalidParameter", cause });
+/** What it is, we do not take: the client asked for the wrong thing. */
+function refused(message: string): RegistryError {
+  return new RegistryError("unsupported", message, { kind: "invalidParameter" });
+}
+
+/** What it should be, it is not: the registry's fault. */
+function malformed(message: string, cause?: unknown): RegistryError {
+  return new RegistryError("unsupported", message, { cause });
 }

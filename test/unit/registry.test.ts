@@ -109,13 +109,13 @@ const malformed: readonly (readonly [what: string, fields: object])[] = [
 ];
 for (const [what, fields] of malformed) {
   test(`manifest: ${what} is refused`, () => {
-    assert.throws(() => parseManifest(manifest(fields), mediaTypes.ociManifest), { kind: "invalidParameter" });
+    assert.throws(() => parseManifest(manifest(fields), mediaTypes.ociManifest), { name: "RegistryError" });
   });
 }
 
 test("manifest: deep nesting and bytes that are no JSON are refused", () => {
   for (const text of ["", "[", "null", "[]", "\0", "[".repeat(200_000)]) {
-    assert.throws(() => parseManifest(Buffer.from(text), mediaTypes.ociManifest), { kind: "invalidParameter" });
+    assert.throws(() => parseManifest(Buffer.from(text), mediaTypes.ociManifest), { name: "RegistryError" });
   }
 });
 

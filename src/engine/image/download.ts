@@ -49,10 +49,15 @@ async function attemptDownload(
   const left = (open.sizeBytes ?? blob.sizeBytes) - ingest.offset;
   const meter = new ProgressMeter(left, 0, (current, total) => advance(output, id, "Downloading", current, total));
   const stream = Readable.from(counted(open, meter), { objectMode: false });
-  const done = await ingest.append(stream, { sizeBytes: blob.sizeBytes, mediaType: blob.mediaType, signal });
-  update(output, id, "Verifying Checksum");
-  update(output, id, "Download complete");
-  return done;
+  try {
+    const done = await ingest.append(stream, { sizeBytes: blob.sizeBytes, mediaType: blob.mediaType, signal });
+    update(output, id, "Verifying Checksum");
+    update(output, id, "Download complete");
+    return done;
+  } catch (error) {
+    if (errnoOf(error) === "EDIGEST") update(output, id, "Verifying Checksum");
+    throw error;
+  }
 }
 
 /** A registry that will not continue where we are makes us begin again. */
@@ -118,6 +123,8 @@ export async function retry<T>(parts: ImageParts, signal: AbortSignal, work: () 
       return await work();
     } catch (error) {
       signal.throwIfAborted();
+      // Wrong bytes are wrong at once.
+      if (error instanceof RegistryError && error.fault === "verification") throw error;
       const isLast = attempt === limit;
       if (isLast || isFinal(error)) throw attemptsError(error, isLast ? limit + 1 : attempt);
       await parts.clock.sleep(250 * 2 ** (attempt - 1), signal);
