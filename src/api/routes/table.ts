@@ -5,6 +5,7 @@ import { checkpointRoutes } from "./checkpoints/routes.ts";
 import { containerRoutes } from "./containers/routes.ts";
 import { execRoutes } from "./exec/routes.ts";
 import { imageRoutes } from "./images/routes.ts";
+import { networkRoutes } from "./networks/routes.ts";
 import { pluginRoutes } from "./plugins/routes.ts";
 import { swarmRoutes } from "./swarm/routes.ts";
 import { systemRoutes } from "./system/routes.ts";
@@ -17,6 +18,7 @@ export function addRoutes(app: FastifyInstance, engine: Engine): void {
   checkpointRoutes(app);
   execRoutes(app, engine);
   imageRoutes(app, engine);
+  networkRoutes(app, engine);
   volumeRoutes(app, engine);
   buildRoutes(app);
   swarmRoutes(app);

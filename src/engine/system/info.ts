@@ -23,7 +23,7 @@ export async function systemInfo({ index, images, events, host, facts }: SystemP
     ],
     Plugins: {
       Volume: ["local"],
-      Network: ["bridge", "host", "macvlan", "null"],
+      Network: ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"],
       Authorization: null,
       Log: ["json-file", "local"],
     },
