@@ -57,6 +57,8 @@ test("propagation: a shared mount needs a shared source", () => {
   assert.equal(bind("/plain", "rprivate"), undefined);
   assert.equal(bind("/shared data/sub", "rshared"), "shared");
   assert.equal(bind("/slave", "rslave"), "rslave");
+  const implied = { type: "bind", source: "/", destination: "/x", isWritable: true, propagation: "rslave" } as const;
+  assert.equal(rootPropagationOf([{ ...implied, isPropagationImplied: true }], mountinfo), undefined);
   assert.throws(() => bind("/slave", "shared"), {
     message: "path /slave is mounted on /slave but it is not a shared mount",
   });

@@ -8,6 +8,8 @@ export type PathExists = (path: string) => boolean;
 
 const propagations = new Set(["private", "rprivate", "slave", "rslave", "shared", "rshared"]);
 
+export const isPropagation = (word: string): boolean => propagations.has(word);
+
 /** Plain errors: the two notations put different words around them, and even different statuses. */
 const refuse = (message: string): never => {
   throw new Error(message);

@@ -13,6 +13,8 @@ export type ResolvedMount =
       readonly isWritable: boolean;
       /** "" leaves it to the runtime, as for volumes. */
       readonly propagation: string;
+      /** Nobody asked for this propagation: where the host cannot give it, the mount is made all the same. */
+      readonly isPropagationImplied?: boolean;
       /** Without what is mounted below the source. */
       readonly isNonRecursive?: boolean;
       readonly isReadOnlyNonRecursive?: boolean;

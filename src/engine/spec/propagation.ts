@@ -14,23 +14,24 @@ export function rootPropagationOf(mounts: readonly ResolvedMount[], mountinfo: s
       root = "shared";
     }
     if (propagation.endsWith("slave")) {
-      requirePeer(source, mountinfo, ["shared:", "master:"], "shared or slave mount");
+      if (mount.isPropagationImplied && !canBeSlave(source, mountinfo)) continue;
+      requirePeer(source, mountinfo, slavePeers, "shared or slave mount");
       root ??= "rslave";
     }
   }
   return root;
 }
 
-/** Whether what lies at `source` may come as a slave: otherwise such a mount is refused. */
-export function canBeSlave(source: string, mountinfo: string): boolean {
-  const { optional } = mountOf(source, mountinfo);
-  return optional.some((field) => field.startsWith("shared:") || field.startsWith("master:"));
-}
+const slavePeers = ["shared:", "master:"];
+const canBeSlave = (source: string, mountinfo: string): boolean => hasPeer(mountOf(source, mountinfo), slavePeers);
+
+const hasPeer = ({ optional }: MountLine, peers: readonly string[]): boolean =>
+  optional.some((field) => peers.some((peer) => field.startsWith(peer)));
 
 function requirePeer(source: string, mountinfo: string, peers: readonly string[], wanted: string): void {
-  const { mountPoint, optional } = mountOf(source, mountinfo);
-  if (optional.some((field) => peers.some((peer) => field.startsWith(peer)))) return;
-  throw new Error(`path ${source} is mounted on ${mountPoint} but it is not a ${wanted}`);
+  const found = mountOf(source, mountinfo);
+  if (hasPeer(found, peers)) return;
+  throw new Error(`path ${source} is mounted on ${found.mountPoint} but it is not a ${wanted}`);
 }
 
 interface MountLine {

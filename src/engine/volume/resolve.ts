@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import type { MountRecord } from "#storage";
-import { tmpfsMountOptions } from "../container/mounts-spec.ts";
+import { isPropagation, tmpfsMountOptions } from "../container/mounts-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
 
 /** `source` is the final one on the host; of `-v` it is made when it is missing. */
@@ -32,11 +32,16 @@ export function toResolvedMount(mount: MountRecord, source: string): ResolvedMou
     destination,
     isWritable: mount.rw,
     propagation: mount.propagation,
+    isPropagationImplied: !isPropagationAsked(mount),
     isNonRecursive: NonRecursive,
     isReadOnlyNonRecursive: ReadOnlyNonRecursive,
     isReadOnlyForceRecursive: ReadOnlyForceRecursive,
   };
 }
+
+/** Binds of the daemon's own folder are slaves by default. */
+const isPropagationAsked = ({ spec, mode }: MountRecord): boolean =>
+  Boolean(spec?.BindOptions?.Propagation) || mode.split(",").some(isPropagation);
 
 /** A file in the way is no fault: a file may be mounted, too. */
 async function makeSource(source: string): Promise<void> {
