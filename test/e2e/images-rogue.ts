@@ -123,15 +123,15 @@ export class RogueRegistry implements AsyncDisposable {
     });
     if (this.hook(request, response)) return;
     const [, kind, name = ""] = /\/(manifests|blobs)\/([^/?]+)$/.exec(url) ?? [];
-    if (url === "/v2/") return void response.end("{}");
-    if (kind === "manifests") return this.#manifest(name, method, response);
-    if (kind === "blobs") return this.#blob(name, method, headers.range, response);
-    fail(response, 404, "NAME_UNKNOWN", "repository name not known to registry");
+    if (url === "/v2/") response.end("{}");
+    else if (kind === "manifests") this.#manifest(name, method, response);
+    else if (kind === "blobs") this.#blob(name, method, headers.range, response);
+    else fail(response, 404, "NAME_UNKNOWN", "repository name not known to registry");
   }
 
   #manifest(name: string, method: string, response: ServerResponse): void {
     const manifest = this.manifests.get(name);
-    if (manifest === undefined) return fail(response, 404, "MANIFEST_UNKNOWN", "manifest unknown");
+    if (manifest === undefined) return void fail(response, 404, "MANIFEST_UNKNOWN", "manifest unknown");
     const { type, bytes } = manifest;
     response.writeHead(200, {
       "content-type": type,
@@ -143,7 +143,7 @@ export class RogueRegistry implements AsyncDisposable {
 
   #blob(name: string, method: string, range: string | undefined, response: ServerResponse): void {
     const blob = this.blobs.get(name);
-    if (blob === undefined) return fail(response, 404, "BLOB_UNKNOWN", "blob unknown to registry");
+    if (blob === undefined) return void fail(response, 404, "BLOB_UNKNOWN", "blob unknown to registry");
     const start = range === undefined ? 0 : Number(/^bytes=(\d+)-$/.exec(range)?.[1] ?? 0);
     const span = `bytes ${start}-${blob.length - 1}/${blob.length}`;
     response.writeHead(range === undefined ? 200 : 206, {

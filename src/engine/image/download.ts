@@ -24,8 +24,8 @@ export async function downloadBlob(
     return present;
   }
   using _slot = await transfer.takeSlot(() => update(transfer.output, id, "Waiting"));
-  await using ingest = await parts.storage.content.resume(blob.digest);
   for (let attempt = 1; ; attempt++) {
+    await using ingest = await parts.storage.content.resume(blob.digest);
     const offset = ingest.offset;
     try {
       return await attemptDownload(repository, blob, ingest, transfer);

@@ -31,6 +31,8 @@ const noHolds = { take: () => undefined, release: () => undefined };
  */
 export class Transfers<T> {
   readonly #running = new Map<string, Running<T>>();
+  /** Abandoned ones that have not let go of what they hold yet. */
+  readonly #ending = new Map<string, Promise<unknown>>();
   readonly #queue: (() => void)[] = [];
   readonly #holds: Holds<T>;
   #free: number;
@@ -84,13 +86,18 @@ export class Transfers<T> {
       takeSlot: (onWait) => this.#takeSlot(onWait, abort.signal),
     };
     // A tick later, so that the first watcher is there when the work begins to talk.
-    const result = Promise.resolve()
+    const result = (this.#ending.get(key) ?? Promise.resolve())
       .then(() => work(transfer))
       .finally(() => this.#forget(key, running));
     const running: Running<T> = { result, abort, watchers, last: undefined, waiting: 0 };
     // Once abandoned it must not be joined: the next client begins afresh.
     abort.signal.addEventListener("abort", () => this.#forget(key, running));
-    result.catch(() => undefined);
+    const ended = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#ending.set(key, ended);
+    ended.then(() => this.#ending.get(key) === ended && this.#ending.delete(key));
     this.#running.set(key, running);
     return running;
   }

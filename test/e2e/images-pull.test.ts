@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import type { ProgressMessage } from "../../src/engine/image/progress.ts";
+import { openImages, shown } from "./images-rig.ts";
+import { fail, RogueRegistry, types } from "./images-rogue.ts";
+
+const short = (digest: string | undefined) => digest?.slice(7, 19);
+
+test("pull: layers come side by side and the lines are dockerd's", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [Buffer.from("a"), Buffer.from("b")]);
+  const said = shown(await rig.pull(`${registry.address}/x:1`));
+  assert.equal(said[0], "1: Pulling from x");
+  assert.deepEqual(said.slice(-2), [
+    `Digest: ${image.manifest}`,
+    `Status: Downloaded newer image for ${registry.address}/x:1`,
+  ]);
+  for (const layer of image.layers) {
+    const steps = said.filter((line) => line.startsWith(`${short(layer)}: `)).map((line) => line.slice(14));
+    assert.deepEqual(steps, ["Pulling fs layer", "Verifying Checksum", "Download complete", "Pull complete"]);
+  }
+  assert.equal(rig.images.get(`${registry.address}/x:1`).id, image.configDigest);
+  assert.deepEqual(rig.events, [`image pull ${registry.address}/x:1`]);
+});
+
+test("pull: what is here already is not fetched again", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const base = Buffer.from("base");
+  const first = registry.addImage("1", [base]);
+  registry.addImage("2", [base, Buffer.from("top")]);
+  await rig.pull(`${registry.address}/x:1`);
+  const again = shown(await rig.pull(`${registry.address}/x:1`));
+  assert.equal(again.at(-1), `Status: Image is up to date for ${registry.address}/x:1`);
+  const second = shown(await rig.pull(`${registry.address}/y:2`));
+  assert.ok(second.includes(`${short(first.layers[0])}: Already exists`));
+  assert.equal(registry.count(new RegExp(`GET .*/blobs/${first.layers[0]}`)), 1);
+});
+
+test("pull: several clients at once share one download, and one that leaves does not disturb the others", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [randomBytes(200_000), randomBytes(1000)]);
+  const gate = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  let isHeld = false;
+  registry.hook = (request, response) => {
+    if (isHeld || !request.url?.endsWith(`/blobs/${image.layers[0]}`)) return false;
+    isHeld = true;
+    asked.resolve();
+    gate.promise.then(() => response.writeHead(200).end(registry.blobs.get(image.layers[0] ?? "")));
+    return true;
+  };
+  const leaving = new AbortController();
+  const gone = rig.pull(`${registry.address}/x:1`, { signal: leaving.signal });
+  await asked.promise;
+  const others = [1, 2].map(() => {
+    const joined = Promise.withResolvers<void>();
+    const last = `${short(image.layers[1])}: Pulling fs layer`;
+    const onLine = (message: ProgressMessage) => shown([message])[0] === last && joined.resolve();
+    return { joined: joined.promise, lines: rig.pull(`${registry.address}/x:1`, { onLine }) };
+  });
+  await Promise.all(others.map(({ joined }) => joined));
+  leaving.abort(new Error("client has gone"));
+  assert.equal(shown(await gone).at(-1), "client has gone");
+  gate.resolve();
+  for (const { lines } of others) assert.match(shown(await lines).at(-1) ?? "", /^Status: /);
+  for (const layer of image.layers) assert.equal(registry.count(new RegExp(`GET .*/blobs/${layer}`)), 1);
+});
+
+test("pull: a connection that breaks is resumed where it broke", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [randomBytes(400_000)]);
+  registry.hook = (request, response) => {
+    const blob = registry.blobs.get(image.layers[0] ?? "");
+    if (
+      !request.url?.endsWith(`/blobs/${image.layers[0]}`) ||
+      request.headers.range !== undefined ||
+      blob === undefined
+    )
+      return false;
+    response.writeHead(200, { "content-length": blob.length });
+    response.write(blob.subarray(0, 150_000), () => setTimeout(() => request.socket.destroy(), 50));
+    return true;
+  };
+  const said = shown(await rig.pull(`${registry.address}/x:1`));
+  assert.match(said.at(-1) ?? "", /^Status: Downloaded/);
+  assert.ok(said.includes(`${short(image.layers[0])}: Retrying in 5 seconds`));
+  const ranges = registry.requests.map(({ range }) => range).filter((range) => range !== "");
+  assert.equal(ranges.length, 1);
+  assert.notEqual(ranges[0], "bytes=0-");
+});
+
+test("pull: a registry that ignores Range is read from the start again", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [randomBytes(400_000)]);
+  let tries = 0;
+  registry.hook = (request, response) => {
+    const blob = registry.blobs.get(image.layers[0] ?? "");
+    if (!request.url?.endsWith(`/blobs/${image.layers[0]}`) || blob === undefined) return false;
+    response.writeHead(200, { "content-length": blob.length });
+    if (++tries === 1) response.write(blob.subarray(0, 150_000), () => setTimeout(() => request.socket.destroy(), 50));
+    else response.end(blob);
+    return true;
+  };
+  assert.match(shown(await rig.pull(`${registry.address}/x:1`)).at(-1) ?? "", /^Status: Downloaded/);
+  assert.equal(tries, 3);
+});
+
+test("pull: wrong bytes are refused and leave nothing", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [Buffer.from("right")]);
+  const layer = image.layers[0] ?? "";
+  registry.blobs.set(layer, Buffer.alloc(registry.blobs.get(layer)?.length ?? 0));
+  const said = shown(await rig.pull(`${registry.address}/x:1`));
+  assert.equal(said.at(-1), `filesystem layer verification failed for digest ${layer}`);
+  assert.deepEqual([rig.images.count, rig.storage.layers.list(), rig.storage.content.list()], [0, [], []]);
+});
+
+test("pull: layers that do not unpack to what the config says are refused and leave nothing", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const rootfs = { type: "layers", diff_ids: [`sha256:${"0".repeat(64)}`] };
+  registry.addImage("1", [Buffer.from("x")], { config: { rootfs } });
+  registry.addImage("2", [Buffer.from("y"), Buffer.from("z")], { config: { rootfs } });
+  for (const tag of ["1", "2"]) {
+    const said = shown(await rig.pull(`${registry.address}/x:${tag}`));
+    assert.equal(said.at(-1), "layers from manifest don't match image configuration");
+  }
+  await rig.storage.collect();
+  assert.deepEqual([rig.images.count, rig.storage.layers.list(), rig.storage.content.list()], [0, [], []]);
+});
+
+test("pull: an oversized manifest or config is refused before it is held", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [Buffer.from("x")]);
+  registry.addManifest("big", { padding: "x".repeat(5 << 20) });
+  registry.hook = (request, response) => {
+    if (!request.url?.endsWith(`/blobs/${image.configDigest}`)) return false;
+    response.writeHead(200);
+    const more = () =>
+      response.write(Buffer.alloc(1 << 20), (error) => (error || response.destroyed ? undefined : more()));
+    more();
+    return true;
+  };
+  assert.equal(shown(await rig.pull(`${registry.address}/x:big`)).at(-1), "response body is larger than 4194304 bytes");
+  assert.match(
+    shown(await rig.pull(`${registry.address}/x:1`)).at(-1) ?? "",
+    /response body is larger than 8388608 bytes$/,
+  );
+});
+
+test("pull: an index gives the image of the platform", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const amd = registry.addImage("amd", [Buffer.from("amd")]);
+  const arm = registry.addImage("arm", [Buffer.from("arm")], { config: { architecture: "arm64" } });
+  const entry = ({ manifest }: { manifest: string }, architecture: string) => ({
+    mediaType: types.manifest,
+    digest: manifest,
+    size: registry.manifests.get(manifest)?.bytes.length,
+    platform: { os: "linux", architecture },
+  });
+  const manifests = [entry(arm, "arm64"), entry(amd, "amd64")];
+  const index = registry.addManifest("multi", { schemaVersion: 2, mediaType: types.index, manifests }, types.index);
+  const name = `${registry.address}/x:multi`;
+  const said = shown(await rig.pull(name, { platform: { os: "linux", architecture: "arm64" } }));
+  assert.ok(said.includes(`Digest: ${index}`));
+  assert.equal(rig.images.get(name).id, arm.configDigest);
+  await rig.pull(name, { platform: { os: "linux", architecture: "amd64" } });
+  assert.equal(rig.images.get(name).id, amd.configDigest);
+  const none = shown(await rig.pull(name, { platform: { os: "linux", architecture: "s390x" } }));
+  assert.equal(none.at(-1), "no matching manifest for linux/s390x in the manifest list entries");
+  const single = shown(
+    await rig.pull(`${registry.address}/x:amd`, { platform: { os: "linux", architecture: "arm64" } }),
+  );
+  assert.match(
+    single.at(-1) ?? "",
+    /^WARNING: image with reference .* was found but its platform \(linux\/amd64\) does not match/,
+  );
+});
+
+test("pull: credentials go to the registry and its token server, never to where a redirect points", async () => {
+  await using registry = await RogueRegistry.start();
+  await using tokens = await RogueRegistry.start();
+  await using other = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [Buffer.from("secret")]);
+  for (const [digest, blob] of registry.blobs) other.blobs.set(digest, blob);
+  tokens.hook = (_request, response) => void response.end(JSON.stringify({ token: "t" })) === undefined;
+  registry.hook = (request, response) => {
+    if (request.headers.authorization !== "Bearer t") {
+      response.setHeader("www-authenticate", `Bearer realm="http://${tokens.address}/token",service="s"`);
+      fail(response, 401, "UNAUTHORIZED", "authentication required");
+      return true;
+    }
+    if (!request.url?.includes("/blobs/")) return false;
+    response.writeHead(307, { location: `http://${other.address}${request.url}` }).end();
+    return true;
+  };
+  const said = shown(await rig.pull(`${registry.address}/x:1`, { credentials: { username: "u", password: "p" } }));
+  assert.match(said.at(-1) ?? "", /^Status: Downloaded/);
+  assert.deepEqual(
+    tokens.requests.map(({ line, authorization }) => [line, authorization]),
+    [["GET /token?account=u&scope=repository%3Ax%3Apull&service=s", `Basic ${Buffer.from("u:p").toString("base64")}`]],
+  );
+  assert.equal(other.count(/blobs/), 1 + image.layers.length);
+  assert.ok(other.requests.every(({ authorization }) => authorization === ""));
+});
+
+test("pull: a layer's foreign URL is not followed", async () => {
+  await using registry = await RogueRegistry.start();
+  await using other = await RogueRegistry.start();
+  await using rig = await openImages();
+  const layer = {
+    mediaType: types.layer,
+    size: 10,
+    digest: `sha256:${"1".repeat(64)}`,
+    urls: [`http://${other.address}/blob`],
+  };
+  registry.addImage("1", [Buffer.from("x")], { manifest: { layers: [layer] } });
+  assert.equal(shown(await rig.pull(`${registry.address}/x:1`)).at(-1), "unknown blob");
+  assert.equal(other.requests.length, 0);
+});
+
+const answers: readonly (readonly [status: number, code: string, message: string, said: string])[] = [
+  [
+    403,
+    "DENIED",
+    "no",
+    "pull access denied for R/x, repository does not exist or may require 'docker login': denied: no",
+  ],
+  [404, "NAME_UNKNOWN", "no", "repository R/x not found: name unknown: no"],
+  [404, "MANIFEST_UNKNOWN", "no", "manifest for R/x:1 not found: manifest unknown: no"],
+  [429, "TOOMANYREQUESTS", "slow down", "toomanyrequests: slow down"],
+  [500, "", "", "received unexpected HTTP status: 500 Internal Server Error"],
+];
+for (const [status, code, message, said] of answers) {
+  test(`pull: ${status} ${code} is told in Docker's words`, async () => {
+    await using registry = await RogueRegistry.start();
+    await using rig = await openImages();
+    registry.hook = (request, response) => {
+      if (!request.url?.includes("/manifests/")) return false;
+      fail(response, status, code, message);
+      return true;
+    };
+    assert.deepEqual(shown(await rig.pull(`${registry.address}/x:1`)), [said.replaceAll("R", registry.address)]);
+  });
+}
