@@ -104,8 +104,11 @@ export class OverlayLayerStore implements LayerStore {
   }
 
   metadata(chainId: ChainId): OverlayMetadata {
-    const [top, ...below] = this.stack(chainId).map((layer) => this.#parts.layout.snapshot(layer.snapshotNumber));
-    return overlayMetadata(top ?? "", below);
+    const [top = "", ...below] = this.stack(chainId).map((layer) => this.#parts.layout.snapshot(layer.snapshotNumber));
+    return overlayMetadata(
+      top,
+      below.map((folder) => join(folder, "fs")),
+    );
   }
 
   /** Layers that nothing refers to: what a crash left between a layer's row and its image's. Their number. */
@@ -209,5 +212,5 @@ export class OverlayLayerStore implements LayerStore {
 /** moby's names: it shows them in `docker inspect`, and tools read them. */
 export function overlayMetadata(top: string, below: readonly string[]): OverlayMetadata {
   const own = { MergedDir: join(top, "merged"), UpperDir: join(top, "fs"), WorkDir: join(top, "work") };
-  return below.length === 0 ? own : { LowerDir: below.map((folder) => join(folder, "fs")).join(":"), ...own };
+  return below.length === 0 ? own : { LowerDir: below.join(":"), ...own };
 }

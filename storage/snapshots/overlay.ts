@@ -23,9 +23,11 @@ import {
 } from "#native";
 import type { OverlayMount } from "../types.ts";
 
-/** The parts of one overlay by folder numbers (or `empty`), top first. */
+/** The parts of one overlay below the snapshots' folder, top first. */
 export interface OverlayParts {
+  /** Folders: `12/fs`, `12/init`, `empty/fs`. */
   readonly lower: readonly string[];
+  /** A snapshot's number: `fs` and `work` are in its folder. */
   /** Undefined: read-only. */
   readonly upper: string | undefined;
 }
@@ -46,7 +48,7 @@ export function overlayOptions(parts: OverlayParts, directory: string): OverlayM
 }
 
 function formatOptions({ lower, upper }: OverlayParts, prefix: string): string {
-  const lowerdir = `lowerdir=${lower.map((name) => `${prefix}${name}/fs`).join(":")}`;
+  const lowerdir = `lowerdir=${lower.map((folder) => `${prefix}${folder}`).join(":")}`;
   const writable = upper === undefined ? [] : [`upperdir=${prefix}${upper}/fs`, `workdir=${prefix}${upper}/work`];
   return [lowerdir, ...writable, ...fixedOptions].join(",");
 }
@@ -72,7 +74,7 @@ function mountByFd({ lower, upper }: OverlayParts, base: string): number {
   try {
     fsconfigString(context, "source", "overlay");
     // One call for each layer: a value may have 255 bytes only (lowerdir+ since Linux 6.7).
-    for (const name of lower) fsconfigString(context, "lowerdir+", `${base}/${name}/fs`);
+    for (const folder of lower) fsconfigString(context, "lowerdir+", `${base}/${folder}`);
     if (upper === undefined) fsconfigFlag(context, "ro");
     else {
       fsconfigString(context, "upperdir", `${base}/${upper}/fs`);

@@ -1,4 +1,4 @@
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
@@ -13,6 +13,7 @@ import type { SnapshotNumbers } from "../numbers.ts";
 import type { Trash } from "../trash.ts";
 import type { Change, MountedSnapshot, OverlayMetadata, OverlayMount, SnapshotStore } from "../types.ts";
 import type { WorkerPool } from "../workers/pool.ts";
+import { makeInitLayer } from "./init-layer.ts";
 import { mountDetached, type OverlayParts, overlayOptions } from "./overlay.ts";
 
 export interface SnapshotStoreParts {
@@ -71,6 +72,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
       layers.retain(parent);
       undo.defer(() => void layers.release(parent));
     }
+    await this.#ensureInitLayer(parent);
     const number = numbers.next();
     const folder = layout.snapshot(number);
     await mkdir(folder, { mode: 0o700 });
@@ -92,7 +94,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
 
   metadata(containerId: Id): OverlayMetadata {
     const { folder, parent } = this.#get(containerId);
-    const below = this.#stack(parent).map((number) => join(this.#parts.layout.snapshots, number));
+    const below = this.#lower(parent).map((part) => join(this.#parts.layout.snapshots, part));
     return overlayMetadata(folder, below);
   }
 
@@ -113,12 +115,12 @@ export class OverlaySnapshotStore implements SnapshotStore {
 
   async changes(containerId: Id, signal?: AbortSignal): Promise<Change[]> {
     const { folder, parent } = this.#get(containerId);
-    const lowerFd = parent === undefined ? undefined : this.#mount({ lower: this.#stack(parent), upper: undefined });
+    const lowerFd = this.#mount({ lower: this.#lower(parent), upper: undefined });
     try {
       const job = { kind: "changes", upper: join(folder, "fs"), lowerFd } as const;
       return await this.#parts.pool.run<"changes">(job, { signal });
     } finally {
-      if (lowerFd !== undefined) closeSync(lowerFd);
+      closeSync(lowerFd);
     }
   }
 
@@ -143,9 +145,21 @@ export class OverlaySnapshotStore implements SnapshotStore {
   }
 
   #mount(parts: OverlayParts): number {
-    // Two directories at least, or the overlay would have nothing to lay over.
-    const lower = parts.upper === undefined && parts.lower.length === 1 ? [...parts.lower, emptyLower] : parts.lower;
-    return mountDetached({ ...parts, lower }, this.#parts.layout.snapshots, this.#parts.execRoot);
+    return mountDetached(parts, this.#parts.layout.snapshots, this.#parts.execRoot);
+  }
+
+  async #ensureInitLayer(parent: ChainId | undefined): Promise<void> {
+    const [init = ""] = this.#lower(parent);
+    const directory = join(this.#parts.layout.snapshots, init);
+    if (existsSync(directory)) return;
+    // Two folders at least, or the overlay would have nothing to lay over.
+    const lower = [...this.#stack(parent), `${emptyLower}/fs`];
+    const root = parent === undefined ? undefined : this.#mount({ lower, upper: undefined });
+    try {
+      await makeInitLayer(directory, root);
+    } finally {
+      if (root !== undefined) closeSync(root);
+    }
   }
 
   #get(containerId: Id): Snapshot {
@@ -163,16 +177,22 @@ export class OverlaySnapshotStore implements SnapshotStore {
   }
 
   #stack(parent: ChainId | undefined): string[] {
-    return parent === undefined ? [] : this.#parts.layers.stack(parent).map((layer) => `${layer.snapshotNumber}`);
+    if (parent === undefined) return [`${emptyLower}/fs`];
+    return this.#parts.layers.stack(parent).map(({ snapshotNumber }) => `${snapshotNumber}/fs`);
+  }
+
+  /** What a container stands on: the init layer of its image, and the image. */
+  #lower(parent: ChainId | undefined): string[] {
+    const owner = parent === undefined ? emptyLower : `${this.#parts.layers.get(parent).snapshotNumber}`;
+    return [`${owner}/init`, ...this.#stack(parent)];
   }
 
   #overlayParts(snapshot: Snapshot): OverlayParts {
-    const stack = this.#stack(snapshot.parent);
-    return { lower: stack.length === 0 ? [emptyLower] : stack, upper: `${snapshot.number}` };
+    return { lower: this.#lower(snapshot.parent), upper: `${snapshot.number}` };
   }
 }
 
 const readOnly = ({ lower, upper }: OverlayParts): OverlayParts => ({
-  lower: upper === undefined ? lower : [upper, ...lower],
+  lower: upper === undefined ? lower : [`${upper}/fs`, ...lower],
   upper: undefined,
 });
