@@ -13,15 +13,15 @@ before(async () => {
 after(() => daemon[Symbol.asyncDispose]());
 
 test("attach: two clients see the same output, and one's input is the container's", async () => {
-  await daemon.ok("run", "-di", "--name", "a", "busybox", "sh", "-c", "read x; echo got $x; sleep 100");
-  const watcher = daemon.spawnDocker(["attach", "--no-stdin", "a"]);
+  await daemon.ok("run", "-di", "--name", "a1", "busybox", "sh", "-c", "read x; echo got $x; sleep 100");
+  const watcher = daemon.spawnDocker(["attach", "--no-stdin", "a1"]);
   const seen = lineOf(watcher, /got hello/);
-  const writer = daemon.spawnDocker(["attach", "a"]);
+  const writer = daemon.spawnDocker(["attach", "a1"]);
   const echoed = lineOf(writer, /got hello/);
   writer.stdin?.write("hello\n");
   await Promise.all([seen, echoed]);
   await Promise.all([stop(writer, "SIGKILL"), stop(watcher, "SIGKILL")]);
-  await daemon.ok("rm", "-f", "a");
+  await daemon.ok("rm", "-f", "a1");
 });
 
 test("attach: the detach keys leave the container running", async () => {

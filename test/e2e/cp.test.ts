@@ -18,14 +18,10 @@ let daemon: Daemon;
 let work: string;
 before(async () => {
   daemon = await startDaemon();
-  await daemon.ok("run", "-d", "--name", "c", "-v", "vol:/vol", "busybox", "sleep", "1000");
+  await daemon.ok("run", "-d", "--name", "hot", "-v", "vol:/vol", "busybox", "sleep", "1000");
   await daemon.ok("create", "--name", "cold", "-v", "vol:/vol", "-v", "vol:/ro:ro", "busybox");
 });
-after(async () => {
-  await daemon.ok("rm", "-f", "c", "cold");
-  await daemon.ok("volume", "rm", "vol");
-  await daemon[Symbol.asyncDispose]();
-});
+after(() => daemon[Symbol.asyncDispose]());
 beforeEach(() => {
   work = mkdtempSync("/var/tmp/tools-cp-");
   mkdirSync(join(work, "d", "sub"), { recursive: true });
@@ -38,8 +34,8 @@ beforeEach(() => {
 
 afterEach(() => rmSync(work, { recursive: true, force: true }));
 
-for (const name of ["c", "cold"]) {
-  const kind = name === "c" ? "running" : "stopped";
+for (const name of ["hot", "cold"]) {
+  const kind = name === "hot" ? "running" : "stopped";
 
   test(`cp: a file goes in and out of a ${kind} container with its mode`, async () => {
     await daemon.ok("cp", join(work, "single"), `${name}:/tmp/in`);
@@ -112,16 +108,16 @@ test("cp: a read-only volume or root is refused before anything is written", asy
 });
 
 test("cp: links in a container never lead to the host", async () => {
-  await daemon.ok("exec", "c", "ln", "-sf", "../../../../etc/hostname", "/tmp/escape");
-  await daemon.ok("exec", "c", "ln", "-sfn", "/", "/tmp/rootlink");
-  await daemon.ok("cp", "-L", "c:/tmp/escape", join(work, "got"));
-  assert.equal(readFileSync(join(work, "got"), "utf8").trim(), await daemon.ok("exec", "c", "cat", "/etc/hostname"));
-  await daemon.ok("cp", join(work, "single"), "c:/tmp/rootlink/landed");
-  assert.equal(await daemon.ok("exec", "c", "cat", "/landed"), "single");
+  await daemon.ok("exec", "hot", "ln", "-sf", "../../../../etc/hostname", "/tmp/escape");
+  await daemon.ok("exec", "hot", "ln", "-sfn", "/", "/tmp/rootlink");
+  await daemon.ok("cp", "-L", "hot:/tmp/escape", join(work, "got"));
+  assert.equal(readFileSync(join(work, "got"), "utf8").trim(), await daemon.ok("exec", "hot", "cat", "/etc/hostname"));
+  await daemon.ok("cp", join(work, "single"), "hot:/tmp/rootlink/landed");
+  assert.equal(await daemon.ok("exec", "hot", "cat", "/landed"), "single");
 });
 
 test("archive: the header tells about the file as Go does", async () => {
-  const { status, headers } = await daemon.http.send("HEAD", "/containers/c/archive?path=/etc/passwd");
+  const { status, headers } = await daemon.http.send("HEAD", "/containers/hot/archive?path=/etc/passwd");
   assert.equal(status, 200);
   const stat = JSON.parse(Buffer.from(String(headers["x-docker-container-path-stat"]), "base64").toString());
   assert.deepEqual({ ...stat, mtime: "" }, { name: "passwd", size: 26, mode: 420, mtime: "", linkTarget: "" });
@@ -130,14 +126,14 @@ test("archive: the header tells about the file as Go does", async () => {
 test("archive: compressed tars are unpacked, and nothing of the container is run for it", async () => {
   const tar = await run(["sh", "-c", "tar czf - d | base64 -w0"], { cwd: work });
   const body = Buffer.from(tar.stdout, "base64");
-  const { status } = await daemon.http.send("PUT", "/containers/c/archive?path=/tmp", { body });
+  const { status } = await daemon.http.send("PUT", "/containers/hot/archive?path=/tmp", { body });
   assert.equal(status, 200);
-  assert.equal(await daemon.ok("exec", "c", "cat", "/tmp/d/sub/f2"), "two");
+  assert.equal(await daemon.ok("exec", "hot", "cat", "/tmp/d/sub/f2"), "two");
 });
 
 test("export: the whole root, without volumes and what is mounted", async () => {
-  await daemon.ok("exec", "c", "sh", "-c", "echo mine > /mine; echo v > /vol/v");
-  const { stdout } = await run(["sh", "-c", "docker export c | tar tf -"], { env: daemon.environment });
+  await daemon.ok("exec", "hot", "sh", "-c", "echo mine > /mine; echo v > /vol/v");
+  const { stdout } = await run(["sh", "-c", "docker export hot | tar tf -"], { env: daemon.environment });
   const names = stdout.split("\n");
   for (const name of ["mine", "bin/busybox", "etc/passwd", "vol/"]) assert.ok(names.includes(name), name);
   assert.ok(!names.some((name) => name.startsWith("proc/1") || name === "vol/v"), stdout);

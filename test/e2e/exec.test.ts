@@ -6,60 +6,60 @@ import { type Daemon, startDaemon } from "#test/daemon";
 let daemon: Daemon;
 before(async () => {
   daemon = await startDaemon();
-  await daemon.ok("run", "-d", "--name", "c", "busybox", "sleep", "1000");
+  await daemon.ok("run", "-d", "--name", "c1", "busybox", "sleep", "1000");
 });
 after(() => daemon[Symbol.asyncDispose]());
 
 const exec = (...argv: string[]) => daemon.ok("exec", ...argv);
 
 test("exec: output, errors and status come back", async () => {
-  const outcome = await daemon.docker(["exec", "c", "sh", "-c", "echo out; echo err >&2; exit 4"]);
+  const outcome = await daemon.docker(["exec", "c1", "sh", "-c", "echo out; echo err >&2; exit 4"]);
   assert.deepEqual(outcome, { status: 4, stdout: "out\n", stderr: "err\n" });
 });
 
 test("exec: standard input arrives, and its end", async () => {
-  const { stdout } = await daemon.docker(["exec", "-i", "c", "wc", "-c"], { stdin: Buffer.alloc(300_000, "x") });
+  const { stdout } = await daemon.docker(["exec", "-i", "c1", "wc", "-c"], { stdin: Buffer.alloc(300_000, "x") });
   assert.equal(stdout, "300000\n");
 });
 
 test("exec: user, folder and environment are its own", async () => {
-  assert.equal(await exec("-u", "7:8", "c", "id"), "uid=7 gid=8 groups=8");
-  assert.equal(await exec("-w", "/tmp", "c", "pwd"), "/tmp");
-  assert.equal(await exec("-e", "A=b", "c", "sh", "-c", "echo $A"), "b");
+  assert.equal(await exec("-u", "7:8", "c1", "id"), "uid=7 gid=8 groups=8");
+  assert.equal(await exec("-w", "/tmp", "c1", "pwd"), "/tmp");
+  assert.equal(await exec("-e", "A=b", "c1", "sh", "-c", "echo $A"), "b");
 });
 
 test("exec: a terminal of its own size", async () => {
-  const { stdout } = await run(["script", "-qec", "docker exec -t c tty", "/dev/null"], { env: daemon.environment });
-  assert.match(stdout, /^\/dev\/pts\/\d+\r\n$/);
+  const { stdout } = await run(["script", "-qec", "docker exec -t c1 tty", "/dev/null"], { env: daemon.environment });
+  assert.match(stdout, /^\/dev\/pts\/\d+\r+\n$/);
 });
 
 test("exec: detached it goes on by itself", async () => {
-  await exec("-d", "c", "sh", "-c", "echo done > /tmp/detached");
+  await exec("-d", "c1", "sh", "-c", "echo done > /tmp/detached");
   // The next exec waits for the file: a fifo would need the image's help.
-  assert.equal(await exec("c", "sh", "-c", "until [ -s /tmp/detached ]; do :; done; cat /tmp/detached"), "done");
+  assert.equal(await exec("c1", "sh", "-c", "until [ -s /tmp/detached ]; do :; done; cat /tmp/detached"), "done");
 });
 
 test("exec: a command that is not there is 127, one that may not be run 126", async () => {
-  const missing = await daemon.docker(["exec", "c", "nosuch"]);
+  const missing = await daemon.docker(["exec", "c1", "nosuch"]);
   assert.equal(missing.status, 127);
   const words =
     'OCI runtime exec failed: exec failed: unable to start container process: exec: "nosuch": executable file not found in $PATH';
   assert.ok((missing.stdout + missing.stderr).includes(words), missing.stdout + missing.stderr);
-  assert.equal((await daemon.docker(["exec", "c", "/etc/passwd"])).status, 126);
+  assert.equal((await daemon.docker(["exec", "c1", "/etc/passwd"])).status, 126);
 });
 
 test("exec: it sees the container, not the host", async () => {
-  assert.equal(await exec("c", "cat", "/proc/1/comm"), "sleep");
-  assert.equal(await exec("c", "sh", "-c", "ls /proc/self/fd"), "0\n1\n2\n3");
+  assert.equal(await exec("c1", "cat", "/proc/1/comm"), "sleep");
+  assert.equal(await exec("c1", "sh", "-c", "ls /proc/self/fd"), "0\n1\n2\n3");
 });
 
 test("exec: privileged has all capabilities, otherwise Docker's", async () => {
-  assert.match(await exec("c", "grep", "CapEff", "/proc/self/status"), /a80425fb$/);
-  assert.doesNotMatch(await exec("--privileged", "c", "grep", "CapEff", "/proc/self/status"), /a80425fb$/);
+  assert.match(await exec("c1", "grep", "CapEff", "/proc/self/status"), /a80425fb$/);
+  assert.doesNotMatch(await exec("--privileged", "c1", "grep", "CapEff", "/proc/self/status"), /a80425fb$/);
 });
 
 test("exec: inspect tells how it ended, and a second start is refused", async () => {
-  const created = await daemon.http.post("/containers/c/exec", { Cmd: ["sh", "-c", "exit 6"] });
+  const created = await daemon.http.post("/containers/c1/exec", { Cmd: ["sh", "-c", "exit 6"] });
   assert.equal(created.status, 201);
   const { Id } = created.json() as { Id: string };
   assert.equal((await daemon.http.post(`/exec/${Id}/start`, { Detach: false })).status, 200);
@@ -72,7 +72,7 @@ test("exec: inspect tells how it ended, and a second start is refused", async ()
 });
 
 test("exec: fifty at once", async () => {
-  const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => exec("c", "echo", String(n))));
+  const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => exec("c1", "echo", String(n))));
   assert.deepEqual(
     outputs,
     Array.from({ length: 50 }, (_, n) => String(n)),

@@ -13,26 +13,26 @@ after(() => daemon[Symbol.asyncDispose]());
 
 test("logs: both streams, tail, timestamps, since and details", async () => {
   const script = "for i in 1 2 3 4 5; do echo line $i; done; echo e1 >&2";
-  await daemon.ok("run", "--name", "l", "--label", "x=y", "--log-opt", "labels=x", "busybox", "sh", "-c", script);
-  const all = await daemon.docker(["logs", "l"]);
+  await daemon.ok("run", "--name", "l1", "--label", "x=y", "--log-opt", "labels=x", "busybox", "sh", "-c", script);
+  const all = await daemon.docker(["logs", "l1"]);
   assert.deepEqual([all.stdout, all.stderr], ["line 1\nline 2\nline 3\nline 4\nline 5\n", "e1\n"]);
-  assert.equal((await daemon.docker(["logs", "--tail", "3", "l"])).stdout.split("\n").length, 3);
-  assert.match(await daemon.ok("logs", "-t", "--tail", "2", "l"), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line 5$/);
-  assert.equal(await daemon.ok("logs", "--since", "2999-01-01T00:00:00Z", "l"), "");
-  assert.equal(await daemon.ok("logs", "--until", "2001-01-01T00:00:00Z", "l"), "");
-  assert.match(await daemon.ok("logs", "--details", "--tail", "2", "l"), /^x=y line 5$/);
-  await daemon.ok("rm", "l");
+  assert.equal((await daemon.docker(["logs", "--tail", "3", "l1"])).stdout.split("\n").length, 3);
+  assert.match(await daemon.ok("logs", "-t", "--tail", "2", "l1"), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line 5$/);
+  assert.equal(await daemon.ok("logs", "--since", "2999-01-01T00:00:00Z", "l1"), "");
+  assert.equal(await daemon.ok("logs", "--until", "2001-01-01T00:00:00Z", "l1"), "");
+  assert.match(await daemon.ok("logs", "--details", "--tail", "2", "l1"), /^x=y line 5$/);
+  await daemon.ok("rm", "l1");
 });
 
 test("logs -f: ends with the container, with every line", async () => {
   const script = "read go; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo $i; done";
-  await daemon.ok("run", "-di", "--name", "f", "busybox", "sh", "-c", script);
-  const following = daemon.docker(["logs", "-f", "f"]);
-  await daemon.docker(["attach", "f"], { stdin: "go\n" });
+  await daemon.ok("run", "-di", "--name", "f1", "busybox", "sh", "-c", script);
+  const following = daemon.docker(["logs", "-f", "f1"]);
+  await daemon.docker(["attach", "f1"], { stdin: "go\n" });
   const { stdout, status } = await following;
   assert.equal(status, 0);
   assert.equal(stdout, Array.from({ length: 2000 }, (_, i) => `${i + 1}\n`).join(""));
-  await daemon.ok("rm", "-f", "f");
+  await daemon.ok("rm", "-f", "f1");
 });
 
 test("logs: rotated files are read as one", async () => {
@@ -40,20 +40,20 @@ test("logs: rotated files are read as one", async () => {
   await daemon.ok(
     "run",
     "--name",
-    "r",
+    "r1",
     ...flags,
     "busybox",
     "sh",
     "-c",
     "i=0; while [ $i -lt 500 ]; do i=$((i+1)); echo line $i; done",
   );
-  const id = await daemon.ok("inspect", "-f", "{{.Id}}", "r");
+  const id = await daemon.ok("inspect", "-f", "{{.Id}}", "r1");
   const files = readdirSync(join(daemon.dataRoot, "containers", id)).filter((name) => name.includes("-json.log"));
   assert.ok(files.length > 1, files.join());
-  const lines = (await daemon.ok("logs", "r")).split("\n");
+  const lines = (await daemon.ok("logs", "r1")).split("\n");
   assert.equal(lines.at(-1), "line 500");
   assert.equal(lines.length, 501 - Number(lines[0]?.slice(5)));
-  await daemon.ok("rm", "r");
+  await daemon.ok("rm", "r1");
 });
 
 test("logs: a very long line comes back as one", async () => {
@@ -77,14 +77,23 @@ test("logs: driver none cannot be read", async () => {
 });
 
 test("logs: a reader that stops reading does not hold the container", async () => {
-  await daemon.ok("run", "-d", "--name", "w", "busybox", "sh", "-c", "yes | head -c 20000000; echo end >&2; sleep 100");
-  const stalled = daemon.spawnDocker(["logs", "-f", "w"]);
+  await daemon.ok(
+    "run",
+    "-d",
+    "--name",
+    "w1",
+    "busybox",
+    "sh",
+    "-c",
+    "yes | head -c 20000000; echo end >&2; sleep 100",
+  );
+  const stalled = daemon.spawnDocker(["logs", "-f", "w1"]);
   stalled.stdout?.pause();
-  const watching = daemon.spawnDocker(["logs", "-f", "--tail", "0", "w"]);
+  const watching = daemon.spawnDocker(["logs", "-f", "--tail", "0", "w1"]);
   watching.stdout?.resume();
   const isOver = lineOf(watching, /end/).catch(() => "ended");
-  await Promise.race([isOver, daemon.ok("exec", "w", "sh", "-c", "until [ -d /proc/self ]; do :; done")]);
+  await Promise.race([isOver, daemon.ok("exec", "w1", "sh", "-c", "until [ -d /proc/self ]; do :; done")]);
   stalled.kill();
   watching.kill();
-  await daemon.ok("rm", "-f", "w");
+  await daemon.ok("rm", "-f", "w1");
 });

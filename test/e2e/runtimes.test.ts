@@ -20,10 +20,10 @@ test("runtime: runc in the place of minirun gives the same", {
   const missing = await daemon.docker([...flags, "busybox", "nosuch"]);
   assert.equal(missing.status, 127);
   assert.match(missing.stderr, /exec: "nosuch": executable file not found in \$PATH/);
-  await daemon.ok("run", "-d", "--name", "r", "--runtime", "real", "busybox", "sleep", "100");
-  assert.equal(await daemon.ok("exec", "r", "cat", "/proc/1/comm"), "sleep");
-  await daemon.ok("pause", "r");
-  await daemon.ok("unpause", "r");
-  await daemon.ok("stop", "-t", "0", "r");
-  await daemon.ok("rm", "r");
+  await daemon.ok("run", "-d", "--name", "r1", "--runtime", "real", "busybox", "sleep", "100");
+  assert.equal(await daemon.ok("exec", "r1", "cat", "/proc/1/comm"), "sleep");
+  await daemon.ok("pause", "r1");
+  await daemon.ok("unpause", "r1");
+  await daemon.ok("stop", "-t", "0", "r1");
+  await daemon.ok("rm", "r1");
 });
