@@ -22,7 +22,7 @@ export async function inspectContainer(
     logPath: logPath(context.defaults, record.id),
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
-    defaultUlimits: [],
+    defaultUlimits: Object.values(context.defaults.spec.ulimits ?? {}),
     sizes,
   });
 }
