@@ -1,4 +1,5 @@
-/* The writing half of json.h. A failed allocation sticks: later calls do nothing, and the caller looks at `failed` once. */
+/* The writing half of json.h. A failed allocation sticks: later calls do nothing, and the caller looks at `failed`
+ * once. */
 #include "json.h"
 
 #include <stdio.h>
@@ -163,8 +164,7 @@ void json_put_json(struct json_writer *w, const char *key, const struct json *va
     } else {
         bool is_object = value->type == JSON_OBJECT;
         begin_container(w, key, is_object ? "{" : "[");
-        json_each(member, value)
-            json_put_json(w, is_object ? member->key : NULL, member);
+        json_each(member, value) json_put_json(w, is_object ? member->key : NULL, member);
         end_container(w, is_object ? "}" : "]");
     }
 }

@@ -1,4 +1,5 @@
-/* RFC 8259 parser. Two allocations per document, sized by a first look at the text: nothing grows, no reader owns anything. */
+/* RFC 8259 parser. Two allocations per document, sized by a first look at the text: nothing grows, no reader owns
+ * anything. */
 #include "json.h"
 
 #include <errno.h>
@@ -7,7 +8,7 @@
 
 #include "utf8.h"
 
-#define DEPTH_MAX 128
+#define DEPTH_MAX  128
 #define LENGTH_MAX ((size_t)64 << 20)
 
 struct json_document {
@@ -350,9 +351,7 @@ const struct json *json_get(const struct json *object, const char *key)
     const struct json *found = NULL;
     if (object == NULL || object->type != JSON_OBJECT)
         return NULL;
-    json_each(member, object)
-        if (strcmp(member->key, key) == 0)
-            found = member;
+    json_each(member, object) if (strcmp(member->key, key) == 0) found = member;
     return found != NULL && found->type != JSON_NULL ? found : NULL;
 }
 

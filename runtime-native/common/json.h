@@ -1,5 +1,6 @@
 /* JSON (RFC 8259) for what crosses the line: OCI config.json, process.json, shim.json, the shim's socket. A document is
- * parsed once into one arena and freed as a whole. Depth, size and UTF-8 are checked; duplicate keys: the last wins, as in Go. */
+ * parsed once into one arena and freed as a whole. Depth, size and UTF-8 are checked; duplicate keys: the last wins, as
+ * in Go. */
 #ifndef MINIDOCK_JSON_H
 #define MINIDOCK_JSON_H
 
@@ -13,11 +14,11 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSO
 
 struct json {
     enum json_type type;
-    const char *key;   /* member name inside an object, else NULL */
-    const char *text;  /* JSON_STRING: the decoded value, NUL-terminated; JSON_NUMBER: as written */
-    size_t length;     /* of text */
+    const char *key;  /* member name inside an object, else NULL */
+    const char *text; /* JSON_STRING: the decoded value, NUL-terminated; JSON_NUMBER: as written */
+    size_t length;    /* of text */
     bool boolean;
-    size_t count;      /* members of an array or object */
+    size_t count;       /* members of an array or object */
     struct json *first; /* first member */
     struct json *next;  /* next sibling */
 };
@@ -31,13 +32,14 @@ void json_free(struct json_document *document);
 void json_release(struct json_document **document); /* for AUTO_JSON */
 #define AUTO_JSON __attribute__((cleanup(json_release)))
 
-/* Every reader takes NULL and JSON_NULL as "absent", so that lookups chain: json_get(json_get(root, "linux"), "seccomp"). */
+/* Every reader takes NULL and JSON_NULL as "absent", so that lookups chain: json_get(json_get(root, "linux"),
+ * "seccomp"). */
 const struct json *json_get(const struct json *object, const char *key);
 const char *json_string(const struct json *object, const char *key); /* NULL when absent or no string */
 bool json_bool(const struct json *object, const char *key, bool fallback);
 int json_int64(const struct json *object, const char *key, int64_t *value);   /* 1 found, 0 absent, -1 no integer */
 int json_uint64(const struct json *object, const char *key, uint64_t *value); /* 1 found, 0 absent, -1 no integer */
-#define json_each(member, container) \
+#define json_each(member, container)                                                                                   \
     for (const struct json *member = (container) ? (container)->first : NULL; member; member = member->next)
 
 /* Writer: grows its own buffer; errors (ENOMEM) stick and show at the end. */

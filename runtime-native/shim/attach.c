@@ -1,5 +1,5 @@
-/* Attached clients: stdcopy frames (8 bytes of header: stream, three zeros, length) or a terminal's raw bytes out, stdin in.
- * A slow client holds the process's output back; one that leaves is forgotten. */
+/* Attached clients: stdcopy frames (8 bytes of header: stream, three zeros, length) or a terminal's raw bytes out,
+ * stdin in. A slow client holds the process's output back; one that leaves is forgotten. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

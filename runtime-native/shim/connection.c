@@ -1,5 +1,5 @@
-/* The shim's socket. Only the user that the shim runs as may speak to it (and root); a peer that does not take its answers,
- * or sends lines without end, is dropped; connections beyond the limit wait in the kernel's queue. */
+/* The shim's socket. Only the user that the shim runs as may speak to it (and root); a peer that does not take its
+ * answers, or sends lines without end, is dropped; connections beyond the limit wait in the kernel's queue. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 #include "shim.h"
 
 #define CONNECTIONS_MAX 4096
-#define LINE_MAX_BYTES ((size_t)4 << 20)
-#define ANSWERS_MAX ((size_t)4 << 20)
+#define LINE_MAX_BYTES  ((size_t)4 << 20)
+#define ANSWERS_MAX     ((size_t)4 << 20)
 
 static void listen_again(struct shim *s)
 {
@@ -202,7 +202,8 @@ static void listener_ready(struct source *source, uint32_t events)
 {
     struct shim *s = OWNER_OF(source, struct shim, listener);
     (void)events;
-    int fd = s->connection_count < CONNECTIONS_MAX ? accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
+    int fd =
+        s->connection_count < CONNECTIONS_MAX ? accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
     if (fd >= 0) {
         accept_one(s, fd);
     } else if (s->connection_count >= CONNECTIONS_MAX || errno == EMFILE || errno == ENFILE || errno == ENOMEM) {

@@ -1,5 +1,6 @@
-/* --console-socket: the runtime connects and sends the terminal's master by SCM_RIGHTS, while it creates the process. The
- * socket stands in the bundle and is reached by a relative name (the runtime runs there), so no path is ever too long. */
+/* --console-socket: the runtime connects and sends the terminal's master by SCM_RIGHTS, while it creates the process.
+ * The socket stands in the bundle and is reached by a relative name (the runtime runs there), so no path is ever too
+ * long. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

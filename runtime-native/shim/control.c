@@ -204,11 +204,21 @@ static const struct {
     const char *name;
     void (*run)(const struct request *r);
 } operations[] = {
-    {"create", do_create},           {"start", do_start},         {"delete", do_delete},
-    {"kill", do_kill},               {"pause", do_pause},         {"resume", do_resume},
-    {"update", do_update},           {"resize", do_resize},       {"close-stdin", do_close_stdin},
-    {"exec-create", do_exec_create}, {"exec-start", do_exec_start}, {"exec-kill", do_exec_kill},
-    {"exec-delete", do_exec_delete}, {"state", do_state},         {"subscribe", do_subscribe},
+    {"create", do_create},
+    {"start", do_start},
+    {"delete", do_delete},
+    {"kill", do_kill},
+    {"pause", do_pause},
+    {"resume", do_resume},
+    {"update", do_update},
+    {"resize", do_resize},
+    {"close-stdin", do_close_stdin},
+    {"exec-create", do_exec_create},
+    {"exec-start", do_exec_start},
+    {"exec-kill", do_exec_kill},
+    {"exec-delete", do_exec_delete},
+    {"state", do_state},
+    {"subscribe", do_subscribe},
 };
 
 static void run(const struct request *r, const char *op)

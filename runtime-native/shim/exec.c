@@ -1,4 +1,5 @@
-/* Further processes in the container. An exec is registered, attached to, started, and deleted when its end is known. */
+/* Further processes in the container. An exec is registered, attached to, started, and deleted when its end is known.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -14,7 +14,7 @@
 #include "shim.h"
 
 #define ARGUMENTS_MAX 64
-#define LOG_MAX ((size_t)1 << 20)
+#define LOG_MAX       ((size_t)1 << 20)
 #define LOG_NAME_SIZE 32
 
 static void log_name(char name[LOG_NAME_SIZE], unsigned number)
@@ -148,7 +148,8 @@ static void read_failure(const struct job *j, int status, struct fault *f)
     size_t size;
     log_name(name, j->number);
     if (WIFSIGNALED(status))
-        fault_text(f, STAGE_RUNTIME, "OCI runtime did not terminate successfully: signal: %s", strsignal(WTERMSIG(status)));
+        fault_text(f, STAGE_RUNTIME, "OCI runtime did not terminate successfully: signal: %s",
+                   strsignal(WTERMSIG(status)));
     else
         fault_text(f, STAGE_RUNTIME, "OCI runtime did not terminate successfully: exit status %d", WEXITSTATUS(status));
     AUTO_FREE char *log = read_file_at(AT_FDCWD, name, LOG_MAX, &size);
@@ -164,7 +165,8 @@ static void finish(struct job *j, int status)
     struct fault f = {0};
     char name[LOG_NAME_SIZE];
     bool is_ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    /* Where the child failed before execve it has written a whole fault (smaller than a pipe's page) before it ended. */
+    /* Where the child failed before execve it has written a whole fault (smaller than a pipe's page) before it ended.
+     */
     if (!is_ok && read_all(j->fault_fd, &f, sizeof f) != (ssize_t)sizeof f)
         read_failure(j, status, &f);
     log_name(name, j->number);

@@ -1,5 +1,6 @@
-/* From create to the end. Order of the end, for safety: the log is whole, then exit.json stands, then the event goes out;
- * only then the runtime's state is deleted, and only when that is done the socket goes and control connections close. */
+/* From create to the end. Order of the end, for safety: the log is whole, then exit.json stands, then the event goes
+ * out; only then the runtime's state is deleted, and only when that is done the socket goes and control connections
+ * close. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -301,7 +302,8 @@ void lifecycle_delete(struct shim *s, struct asker a)
         lifecycle_leave(s);
 }
 
-/* A shim without a container lives as long as somebody may still ask for one; at the end, until the last client has left. */
+/* A shim without a container lives as long as somebody may still ask for one; at the end, until the last client has
+ * left. */
 void lifecycle_connection_closed(struct shim *s)
 {
     if (s->connections)

@@ -1,5 +1,5 @@
-/* Entries are gathered and written together. As in moby's loggerutils.LogFile a file may grow past its limit by the entry
- * that crosses it; the next one goes into a new file. */
+/* Entries are gathered and written together. As in moby's loggerutils.LogFile a file may grow past its limit by the
+ * entry that crosses it; the next one goes into a new file. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -21,7 +21,8 @@ static bool are_plain(const char *text)
     uint64_t word;
     memcpy(&word, text, sizeof word);
 #define HAS_BYTE(value) ((((word ^ (ones * (value))) - ones) & ~(word ^ (ones * (value)))))
-    uint64_t special = word | (word - ones * 0x20) | HAS_BYTE('"') | HAS_BYTE('\\') | HAS_BYTE('<') | HAS_BYTE('>') | HAS_BYTE('&');
+    uint64_t special =
+        word | (word - ones * 0x20) | HAS_BYTE('"') | HAS_BYTE('\\') | HAS_BYTE('<') | HAS_BYTE('>') | HAS_BYTE('&');
 #undef HAS_BYTE
     return (special & high) == 0;
 }

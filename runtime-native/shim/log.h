@@ -38,7 +38,8 @@ struct log_file {
 };
 
 int log_file_open(struct log_file *f, const struct log_options *o, size_t entry_max, struct fault *fault);
-char *log_file_reserve(struct log_file *f, size_t entry_max); /* room for one entry; rotates before it where it is due */
+char *log_file_reserve(struct log_file *f,
+                       size_t entry_max); /* room for one entry; rotates before it where it is due */
 void log_file_commit(struct log_file *f, const char *end);
 void log_file_flush(struct log_file *f); /* what cannot be written is dropped, and noted */
 void log_file_close(struct log_file *f);
@@ -52,7 +53,7 @@ struct log_entry {
     const char *text;
     size_t length;
     const struct timespec *time;
-    bool is_partial; /* more of this line follows */
+    bool is_partial;  /* more of this line follows */
     unsigned ordinal; /* which part, from 1; 0: a whole line */
     const char *part_id;
 };

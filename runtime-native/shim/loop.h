@@ -7,7 +7,7 @@
 
 /* A descriptor that is watched. Embedded as the first member of whatever owns the descriptor. */
 struct source {
-    int fd; /* -1: closed */
+    int fd;           /* -1: closed */
     uint32_t watched; /* EPOLLIN, EPOLLOUT; errors and hang-up always come */
     bool is_added;
     void (*ready)(struct source *s, uint32_t events);

@@ -1,5 +1,5 @@
-/* One binary, two names. minispawn: the resident helper of the daemon. minishim: one per container, started by minispawn
- * with its listening socket as fd 3. */
+/* One binary, two names. minispawn: the resident helper of the daemon. minishim: one per container, started by
+ * minispawn with its listening socket as fd 3. */
 #include <stdio.h>
 #include <string.h>
 

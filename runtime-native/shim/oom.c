@@ -1,5 +1,5 @@
-/* Out-of-memory events of the container's cgroup: v1 by an eventfd on memory.oom_control, v2 by inotify on memory.events
- * (kernel: Documentation/admin-guide/cgroup-v1/memory.rst section 10, cgroup-v2.rst). */
+/* Out-of-memory events of the container's cgroup: v1 by an eventfd on memory.oom_control, v2 by inotify on
+ * memory.events (kernel: Documentation/admin-guide/cgroup-v1/memory.rst section 10, cgroup-v2.rst). */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>

@@ -1,11 +1,12 @@
-/* The streams of one process, the container's first or an exec: pipes or a terminal, read as long as clients keep up. */
+/* The streams of one process, the container's first or an exec: pipes or a terminal, read as long as clients keep up.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,7 +67,8 @@ void process_drop(struct process *p)
 
 void process_check_end(struct process *p)
 {
-    if (!p->has_exited || p->has_ended || p->is_starting || p->outputs[0].source.fd >= 0 || p->outputs[1].source.fd >= 0)
+    if (!p->has_exited || p->has_ended || p->is_starting || p->outputs[0].source.fd >= 0 ||
+        p->outputs[1].source.fd >= 0)
         return;
     if (p->grace.is_set)
         loop_clear_timer(&p->shim->loop, &p->grace);

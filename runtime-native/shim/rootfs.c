@@ -1,5 +1,5 @@
-/* Mounts the root file system for `runtime create`, in a mount namespace that only that call and the container see: when
- * the container's last process ends, the kernel unmounts it, whoever has died before. */
+/* Mounts the root file system for `runtime create`, in a mount namespace that only that call and the container see:
+ * when the container's last process ends, the kernel unmounts it, whoever has died before. */
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
@@ -15,8 +15,9 @@
 static const struct {
     const char *name;
     unsigned long flag;
-} flag_names[] = {{"ro", MS_RDONLY},   {"nosuid", MS_NOSUID},   {"nodev", MS_NODEV},          {"noexec", MS_NOEXEC},
-                  {"sync", MS_SYNCHRONOUS}, {"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME}};
+} flag_names[] = {
+    {"ro", MS_RDONLY},        {"nosuid", MS_NOSUID},   {"nodev", MS_NODEV},           {"noexec", MS_NOEXEC},
+    {"sync", MS_SYNCHRONOUS}, {"noatime", MS_NOATIME}, {"nodiratime", MS_NODIRATIME}, {"relatime", MS_RELATIME}};
 
 static unsigned long take_flag(const char *option)
 {
@@ -64,7 +65,8 @@ static size_t common_folder(const char *layers, size_t length)
     return common;
 }
 
-/* mount(2) takes one page of options, and a hundred layers are more. Relative names from their common folder are not. */
+/* mount(2) takes one page of options, and a hundred layers are more. Relative names from their common folder are not.
+ */
 static int shorten_layers(char *data, struct fault *f)
 {
     char *layers = strstr(data, "lowerdir=");

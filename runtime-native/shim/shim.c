@@ -142,7 +142,8 @@ static int clean(struct shim *s)
 
 int shim_main(const char *bundle, const char *socket_path, bool is_cleaning)
 {
-    static struct shim shim; /* beyond the stack's first page: most of it is the chunk, untouched until there is output */
+    static struct shim
+        shim; /* beyond the stack's first page: most of it is the chunk, untouched until there is output */
     struct shim *s = &shim;
     s->bundle = bundle;
     s->socket_path = socket_path;

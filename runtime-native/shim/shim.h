@@ -23,15 +23,15 @@
 #include "loop.h"
 #include "note.h"
 
-#define CHUNK_BYTES ((size_t)64 << 10)  /* one read: the size of a pipe */
+#define CHUNK_BYTES  ((size_t)64 << 10)  /* one read: the size of a pipe */
 #define CLIENT_LIMIT ((size_t)256 << 10) /* what may wait for one attached client */
-#define EXEC_ID_MAX 64
+#define EXEC_ID_MAX  64
 
 struct shim;
 struct process;
 struct connection;
 
-#define OWNER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define OWNER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* ---- config.c: shim.json and config.json of the working directory, which is the bundle */
 
@@ -152,9 +152,9 @@ struct process {
     bool terminal, has_stdin;
     bool closes_stdin; /* with the first client whose stdin ends */
     unsigned short height, width;
-    bool is_open;     /* its streams exist */
-    bool is_starting; /* a call of the runtime is under way that must be answered before the end is told */
-    bool is_held;     /* a client is slow: nothing is read */
+    bool is_open;               /* its streams exist */
+    bool is_starting;           /* a call of the runtime is under way that must be answered before the end is told */
+    bool is_held;               /* a client is slow: nothing is read */
     bool has_exited, has_ended; /* ended: exited, and its output was read */
     bool is_deleted;            /* freed with its last client */
     pid_t pid;
@@ -169,9 +169,9 @@ struct process {
 
 void process_init(struct process *p, struct shim *s);
 struct process *process_find(struct shim *s, const char *exec); /* NULL or "": the first */
-int process_prepare(struct process *p, struct fault *f);         /* child_stdio, or a console socket */
-int process_open(struct process *p, struct fault *f);            /* the runtime has its ends: begin to read and write */
-void process_drop(struct process *p);                            /* the runtime failed */
+int process_prepare(struct process *p, struct fault *f);        /* child_stdio, or a console socket */
+int process_open(struct process *p, struct fault *f);           /* the runtime has its ends: begin to read and write */
+void process_drop(struct process *p);                           /* the runtime failed */
 void process_adopt(struct process *p, pid_t pid);
 void process_exited(struct process *p, int status);
 void process_check_end(struct process *p);
