@@ -1,6 +1,6 @@
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
-import { type Address, addressBytes, type Family, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
+import { type Address, addressBytes, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
 import * as nft from "./netlink/nft-expressions.ts";
 import { type Chain, concatenate, type Element, NftBatch, NftSocket, type SetDefinition } from "./netlink/nftables.ts";
 
@@ -67,6 +67,7 @@ const chains: readonly Chain[] = [
 const R1 = nft.registers.first;
 const word = nft.registers.word;
 const LOOPBACK4 = Uint8Array.of(127);
+const LOOPBACK6 = addressBytes({ family: 6, value: 1n });
 const IPS_DST_NAT = 0x20;
 const ESTABLISHED_OR_RELATED = 0x2 | 0x4;
 
@@ -86,6 +87,7 @@ const hairpins = (set: string, loadSource: (register: number) => nft.Expression)
   nft.lookup({ set, register: R1 }),
 ];
 const goesToLoopback4 = [...isIpv4, nft.loadDestinationAddress4(R1, 1), nft.equals(R1, LOOPBACK4)];
+const goesToLoopback6 = [...isIpv6, nft.loadDestinationAddress6(R1), nft.equals(R1, LOOPBACK6)];
 const isPublished = [nft.loadConntrack("status", R1), nft.hasAnyBit(R1, IPS_DST_NAT)];
 const belongsToKnown = [nft.loadConntrack("state", R1), nft.hasAnyBit(R1, ESTABLISHED_OR_RELATED)];
 
@@ -133,6 +135,7 @@ const rules: readonly (readonly [chain: string, expressions: readonly nft.Expres
   ["nat-prerouting", [nft.isLocalDestination(R1), nft.jump("publish")]],
   ["nat-output", [nft.isLocalDestination(R1), nft.jump("publish")]],
   ["publish", [...comesFrom("internal"), nft.giveBack]],
+  ["publish", [...goesToLoopback6, nft.giveBack]],
   ["publish", [...lookUpPort4, toContainer4]],
   ["publish", [...lookUpPort6, toContainer6]],
   ["publish", [...isIpv4, ...lookUpAnyPort("any4"), toContainer4]],
@@ -271,14 +274,10 @@ function networkElements(network: FirewallNetwork): Change {
   const name = { key: interfaceName(network.bridge) };
   const pair = { key: Buffer.concat([name.key, name.key]) };
   const change = new Map<string, readonly Element[]>([["bridges", [name]]]);
+  const ranges = network.isInternal ? [] : [...network.subnets, loopback4];
   for (const family of [4, 6] as const) {
-    const ranges = [...network.subnets, loopbacks[family]].filter((prefix) => prefix.family === family);
-    const isServed = ranges.length > 1 && !network.isInternal;
-    if (isServed)
-      change.set(
-        `hairpin${family}`,
-        ranges.map((range) => rangeElement(name.key, range)),
-      );
+    const elements = ranges.filter((range) => range.family === family).map((range) => rangeElement(name.key, range));
+    if (elements.length > 0) change.set(`hairpin${family}`, elements);
   }
   if (network.areContainersConnected) change.set("connected", [pair]);
   if (network.isInternal) change.set("internal", [name]);
@@ -287,10 +286,8 @@ function networkElements(network: FirewallNetwork): Change {
   return change;
 }
 
-const loopbacks: Readonly<Record<Family, Prefix>> = {
-  4: { family: 4, base: 127n << 24n, length: 8 },
-  6: { family: 6, base: 1n, length: 128 },
-};
+/** IPv6 has nothing like route_localnet: what comes from ::1 is for the forwarder. */
+const loopback4: Prefix = { family: 4, base: 127n << 24n, length: 8 };
 
 function rangeElement(interfaceKeyPart: Uint8Array, prefix: Prefix): Element {
   const { family } = prefix;

@@ -1,5 +1,5 @@
 import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from "node:dgram";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
 import { pipeline } from "node:stream";
 
 /** Where a forwarder sends what it gets. */
@@ -60,7 +60,7 @@ export function forwardDatagrams(fd: number, target: Target): Forwarder {
   };
   const begin = (key: string, client: RemoteInfo): Flow | undefined => {
     if (flows.size >= flowLimit) return undefined;
-    const upstream = createSocket("udp4");
+    const upstream = createSocket(isIPv6(target.address) ? "udp6" : "udp4");
     upstream.unref().on("error", () => end(key));
     upstream.on("message", (datagram) => front.send(datagram, client.port, client.address, () => undefined));
     const flow: Flow = { upstream, idle: setTimeout(() => end(key), datagramIdleMs).unref() };

@@ -16,7 +16,7 @@ import {
   setsockopt,
   socket,
 } from "#native";
-import { type Address, formatAddress, parseAddress } from "./address.ts";
+import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 import { type Forwarder, forwardDatagrams, forwardStreams } from "./port-forwarder.ts";
@@ -34,7 +34,7 @@ export interface PortRequest {
 export interface PublishedPort extends PortForward {
   /** Holds the port: another program that wants it is told so by the kernel. Undefined once a forwarder owns it. */
   readonly fd: number | undefined;
-  /** Where kernel NAT cannot reach: from a host's IPv6 address to a container that has IPv4 only. */
+  /** Where kernel NAT cannot reach: from IPv6 to a container that has IPv4 only, and from ::1. */
   readonly forwarder: Forwarder | undefined;
 }
 
@@ -61,11 +61,30 @@ export class Ports {
 
   /** All of them or none. The order of the answer is that of moby: fixed ports first, then by container port. */
   publish(requests: readonly PortRequest[], owner: PortOwner): PublishedPort[] {
+    return this.#publish(requests, owner, hold);
+  }
+
+  /**
+   * As `publish`, for a container that had these ports all along while nobody held them. Another program that has taken one
+   * keeps its socket; what is for the container goes to the container as it did.
+   */
+  republish(requests: readonly PortRequest[], owner: PortOwner, onTaken: (error: unknown) => void): PublishedPort[] {
+    return this.#publish(requests, owner, (binding, port) => {
+      try {
+        return hold(binding, port);
+      } catch (error) {
+        onTaken(error);
+        return undefined;
+      }
+    });
+  }
+
+  #publish(requests: readonly PortRequest[], owner: PortOwner, take: Hold): PublishedPort[] {
     const published: PublishedPort[] = [];
     try {
       for (const group of groupByPort([...requests].sort(compareRequests))) {
         const bindings = group.flatMap((request) => bindingsOf(request, owner));
-        if (bindings.length > 0) published.push(...this.#publishTogether(bindings));
+        if (bindings.length > 0) published.push(...this.#publishTogether(bindings, take));
       }
       this.#firewall.addForwards(published.filter(isTranslated));
     } catch (error) {
@@ -81,14 +100,14 @@ export class Ports {
   }
 
   /** The same port on several addresses. A random port that turns out to be taken is replaced by another one. */
-  #publishTogether(bindings: readonly Binding[]): PublishedPort[] {
+  #publishTogether(bindings: readonly Binding[], take: Hold): PublishedPort[] {
     const [{ protocol, hostPorts } = failBecauseEmpty()] = bindings;
     const addresses = bindings.map(({ host }) => host);
     const isFixed = hostPorts !== undefined && hostPorts.first === hostPorts.last;
     for (let attempt = 1; ; attempt += 1) {
       const port = this.#allocator.allocate(addresses, protocol, hostPorts);
       try {
-        return bindAll(bindings, port);
+        return bindAll(bindings, port, take);
       } catch (error) {
         for (const address of addresses) this.#allocator.release(address, protocol, port);
         if (isFixed || attempt === attempts) throw error;
@@ -113,6 +132,9 @@ interface Binding {
   readonly container: Address;
 }
 
+/** Takes a port on the host; undefined where it cannot be held and need not be. */
+type Hold = (binding: Binding, port: number) => number | undefined;
+
 const failBecauseEmpty = (): never => {
   throw new Error("no binding to publish");
 };
@@ -129,7 +151,12 @@ function bindingsOf(request: PortRequest, owner: PortOwner): Binding[] {
   });
 }
 
-const isTranslated = ({ host, container }: PortForward): boolean => host.family === container.family;
+/** The kernel's NAT does it: both ends are of one family. It cannot lead out of the machine what came from ::1. */
+const isTranslated = ({ host, container }: PortForward): boolean =>
+  host.family === container.family && !(host.family === 6 && isLoopback(host));
+
+const needsForwarder = (port: PortForward): boolean =>
+  !isTranslated(port) || (port.host.family === 6 && isUnspecified(port.host));
 
 const protocolOrder: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
@@ -163,12 +190,12 @@ function groupByPort(sorted: readonly PortRequest[]): PortRequest[][] {
   return groups;
 }
 
-function bindAll(bindings: readonly Binding[], hostPort: number): PublishedPort[] {
+function bindAll(bindings: readonly Binding[], hostPort: number, take: Hold): PublishedPort[] {
   const bound: PublishedPort[] = [];
   try {
     for (const binding of bindings) {
       const { protocol, containerPort, host, container } = binding;
-      const fd = hold(binding, hostPort);
+      const fd = take(binding, hostPort);
       bound.push({ protocol, host, hostPort, container, containerPort, fd, forwarder: undefined });
     }
     return bound;
@@ -207,7 +234,7 @@ function hold(binding: Binding, hostPort: number): number | undefined {
 
 function startForwarder(port: PublishedPort): PublishedPort {
   const { fd, protocol, container, containerPort } = port;
-  if (isTranslated(port) || fd === undefined || protocol === "sctp") return port;
+  if (!needsForwarder(port) || fd === undefined || protocol === "sctp") return port;
   const target = { address: formatAddress(container), port: containerPort };
   const forwarder = protocol === "tcp" ? forwardStreams(fd, target) : forwardDatagrams(fd, target);
   return { ...port, fd: undefined, forwarder };

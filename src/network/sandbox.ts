@@ -162,25 +162,29 @@ export class Sandboxes implements Disposable {
     this.cutOff(endpointIds);
     this.namespaces.remove(shortId(id));
     // A process that joined it (`--network container:x`) keeps the namespace, and its devices with it.
-    if (endpointIds.length > 0) setTimeout(() => this.#sweep(endpointIds), 1000).unref();
+    if (endpointIds.length > 0 && !this.#isClosed) setTimeout(() => void this.#sweep(endpointIds), 1000).unref();
   }
 
-  /** After a restart: removes namespaces and ports that no running container has. */
-  reconcile(sandboxIds: ReadonlySet<string>, endpointIds: ReadonlySet<string>): void {
-    const known = new Set([...sandboxIds].map(shortId));
+  /** Removes namespaces and ports that are ours and that no running container has: a restart's leftovers, a shutdown's rest. */
+  async reconcile(sandboxIds: ReadonlySet<string>, endpointIds: ReadonlySet<string>): Promise<void> {
+    const known = new Set([...sandboxIds, ...this.#ready.map(({ sandbox }) => sandbox.id)].map(shortId));
     for (const name of this.namespaces.list()) if (!known.has(name)) this.namespaces.remove(name);
-    const ports = new Set([...endpointIds].map(portName));
-    for (const link of this.#route.listLinks()) {
-      if (link.alias === this.#options.tag && link.kind === "veth" && !ports.has(link.name)) {
-        this.#deleteLater(link.name);
-      }
-    }
+    const ports = new Set([...endpointIds, ...this.#ready.map(({ endpointId }) => endpointId)].map(portName));
+    const strays = this.#route
+      .listLinks()
+      .filter(({ alias, kind, name }) => alias === this.#options.tag && kind === "veth" && !ports.has(name));
+    for (const { name } of strays) await this.#delete(name);
   }
 
-  [Symbol.dispose](): void {
+  /** Empties the pool, for good. */
+  drain(): void {
     this.#isClosed = true;
     clearTimeout(this.#refill);
     for (const { sandbox, endpointId } of this.#ready.splice(0)) this.remove(sandbox.id, [endpointId]);
+  }
+
+  [Symbol.dispose](): void {
+    this.drain();
     this.#route[Symbol.dispose]();
     this.namespaces[Symbol.dispose]();
   }
@@ -233,17 +237,21 @@ export class Sandboxes implements Disposable {
     this.namespaces.enter(key, () => tryWriteSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1"));
   }
 
-  #sweep(endpointIds: readonly string[]): void {
-    if (this.#isClosed) return;
-    for (const id of endpointIds)
-      if (this.#route.findLink(portName(id))?.alias === this.#options.tag) this.#deleteLater(portName(id));
+  async #sweep(endpointIds: readonly string[]): Promise<void> {
+    for (const id of endpointIds) {
+      if (this.#isClosed) return;
+      if (this.#route.findLink(portName(id))?.alias === this.#options.tag) await this.#delete(portName(id));
+    }
   }
 
-  #deleteLater(name: string): void {
-    RouteSocket.deleteLink(name).catch((error: unknown) => {
-      if (errnoOf(error) !== "ENODEV")
-        this.#options.log.warn({ err: error, name }, "an interface could not be deleted");
-    });
+  /** The namespace may have taken the device with it in the meantime. */
+  async #delete(name: string): Promise<void> {
+    try {
+      await RouteSocket.deleteLink(name);
+    } catch (error) {
+      if (errnoOf(error) === "ENODEV") return;
+      this.#options.log.warn({ err: error, name }, "an interface could not be deleted");
+    }
   }
 }
 

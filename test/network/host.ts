@@ -111,27 +111,31 @@ export class TestHost implements AsyncDisposable {
     this.service = Object.create(NetworkService.prototype);
   }
 
-  static async start(bridge: Partial<BridgeConfig> = {}): Promise<TestHost> {
-    await leaveMachine();
+  /** `isThere`: the process is in a network of the test's already. */
+  static async start(options: { readonly isThere?: boolean; readonly bridge?: Partial<BridgeConfig> } = {}) {
+    if (options.isThere !== true) await leaveMachine();
     const directory = await mkdtemp("/var/tmp/network-");
     for (const name of ["data", "exec"]) await mkdir(join(directory, name));
+    return TestHost.#on(directory, options.bridge ?? {}, []);
+  }
+
+  /** The next life of a daemon that was killed. */
+  static adopt(directory: string, running: readonly ContainerRecord[]): Promise<TestHost> {
+    return TestHost.#on(directory, {}, running);
+  }
+
+  static async #on(directory: string, bridge: Partial<BridgeConfig>, running: readonly ContainerRecord[]) {
     const log = createLog("error");
     const storage = await openStorage({ dataRoot: join(directory, "data"), execRoot: join(directory, "exec"), log });
     const host = new TestHost({ directory, storage, bridge });
+    for (const record of running) host.#records.set(record.id, record);
     host.service = await host.#open();
-    await host.service.restore([]);
+    await host.service.restore(running);
     return host;
   }
 
   #find(ref: string): ContainerRecord | undefined {
     return [...this.#records.values()].find(({ id, name }) => id === ref || name === ref || id.startsWith(ref));
-  }
-
-  /** A daemon that was killed and comes back: nothing was shut down. */
-  async restart(): Promise<void> {
-    this.service = await this.#open();
-    const running = [...this.#records.values()].filter(({ state }) => state.status === "running");
-    await this.service.restore(running);
   }
 
   async container(wish: ContainerWish = {}): Promise<TestContainer> {
@@ -159,10 +163,7 @@ export class TestHost implements AsyncDisposable {
   }
 
   #handle(record: ContainerRecord, sandbox: Sandbox): TestContainer {
-    const inside = (command: string) =>
-      sandbox.namespacePath === undefined
-        ? command
-        : `nsenter --net=${sandbox.namespacePath} sh -ec ${JSON.stringify(command).replaceAll("$", "\\$")}`;
+    const inside = (command: string) => insideOf(sandbox.namespacePath, command);
     const mine: ChildProcess[] = [];
     return {
       record,
@@ -199,6 +200,12 @@ export class TestHost implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 }
+
+/** A command for the shell, run in a container's network. */
+export const insideOf = (namespacePath: string | undefined, command: string): string =>
+  namespacePath === undefined
+    ? command
+    : `nsenter --net=${namespacePath} sh -ec ${JSON.stringify(command).replaceAll("$", "\\$")}`;
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

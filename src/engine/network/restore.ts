@@ -29,11 +29,7 @@ export async function restoreNetworks(
   }
   // One transaction puts the table there with every network and port: no packet meets half of it.
   context.firewall.install();
-  const adopted = sandboxes.list();
-  context.sandboxes.reconcile(
-    new Set(adopted.map(({ id }) => id)),
-    new Set(adopted.flatMap(({ endpoints }) => endpoints.map(({ id }) => id))),
-  );
+  await removeStrays(context, sandboxes.list());
   await removeStrayBridges(context);
 }
 
@@ -47,6 +43,12 @@ function setUpBridges(context: NetworkContext): void {
       context.log.error({ network: network.name, err: error }, "a network cannot be set up");
     }
   }
+}
+
+/** Namespaces and ports of ours that belong to none of these. */
+export async function removeStrays(context: NetworkContext, sandboxes: readonly ContainerSandbox[]): Promise<void> {
+  const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
+  await context.sandboxes.reconcile(new Set(sandboxes.map(({ id }) => id)), new Set(endpoints.map(({ id }) => id)));
 }
 
 async function removeStrayBridges({ bridges, networks }: NetworkContext): Promise<void> {

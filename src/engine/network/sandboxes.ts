@@ -5,7 +5,7 @@
 import { hostname } from "node:os";
 import { EngineError, messageOf } from "#base/errors";
 import { type Id, newId } from "#base/ids";
-import { type PortRequest, Resolver } from "#network";
+import { type PortOwner, type PublishedPort, Resolver } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
 import type { NetworkContext } from "./context.ts";
@@ -124,14 +124,16 @@ export class ContainerSandboxes {
     const { container } = sandbox;
     this.#byContainer.set(container.id, sandbox);
     sandbox.gateways = chooseGateways(sandbox.endpoints);
+    const warn = (err: unknown) =>
+      this.#context.log.warn({ id: container.id, err }, "ports or names of a running container cannot be served");
     try {
-      this.#publish(sandbox, recordedRequests(container.ports));
+      const owner = portOwner(sandbox.gateways);
+      if (owner !== undefined) {
+        sandbox.published = this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
+      }
       await this.#startResolver(sandbox);
     } catch (error) {
-      this.#context.log.warn(
-        { id: container.id, err: error },
-        "ports or names of a running container cannot be served",
-      );
+      warn(error);
     }
   }
 
@@ -194,22 +196,17 @@ export class ContainerSandboxes {
     this.#context.sandboxes.setDefaultRoutes(sandbox.key, defaultRoutes(gateways));
     this.#context.ports.unpublish(sandbox.published);
     sandbox.published = [];
-    this.#publish(sandbox, portRequests(sandbox.container.config, sandbox.container.hostConfig));
+    sandbox.published = this.#publish(sandbox);
     if (sandbox.resolver !== undefined) sandbox.resolver.canForward = hasWayOut(sandbox);
   }
 
-  #publish(sandbox: ContainerSandbox, requests: readonly PortRequest[]): void {
-    const { endpoint4, endpoint6 } = sandbox.gateways;
-    const endpoint = endpoint4 ?? endpoint6;
-    if (endpoint === undefined || requests.length === 0) return;
+  #publish({ gateways, container }: ContainerSandbox): readonly PublishedPort[] {
+    const owner = portOwner(gateways);
+    if (owner === undefined) return [];
     try {
-      sandbox.published = this.#context.ports.publish(requests, {
-        address4: endpoint4?.address4,
-        address6: endpoint6?.address6,
-        defaultHostAddress: endpoint.network.bridge.defaultHostAddress ?? { family: 4, value: 0n },
-      });
+      return this.#context.ports.publish(portRequests(container.config, container.hostConfig), owner);
     } catch (error) {
-      throw endpointError(endpoint, error);
+      throw endpointError(owner.endpoint, error);
     }
   }
 
@@ -348,6 +345,18 @@ const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
 
 const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
   endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
+
+/** Ports lead to the endpoints that carry what is for elsewhere. */
+function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly endpoint: Endpoint }) | undefined {
+  const endpoint = endpoint4 ?? endpoint6;
+  if (endpoint === undefined) return undefined;
+  return {
+    endpoint,
+    address4: endpoint4?.address4,
+    address6: endpoint6?.address6,
+    defaultHostAddress: endpoint.network.bridge.defaultHostAddress ?? { family: 4, value: 0n },
+  };
+}
 
 function portMapOf({ container, published, gateways }: ContainerSandbox): ReturnType<typeof portMap> {
   const isConnected = gateways.endpoint4 !== undefined || gateways.endpoint6 !== undefined;

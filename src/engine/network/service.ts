@@ -35,7 +35,7 @@ import { isUserNetwork } from "./modes.ts";
 import type { Network } from "./network.ts";
 import { NetworkIndex } from "./network-index.ts";
 import type { NetworkRecord } from "./record.ts";
-import { restoreNetworks } from "./restore.ts";
+import { removeStrays, restoreNetworks } from "./restore.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { ContainerSandboxes } from "./sandboxes.ts";
 
@@ -204,11 +204,13 @@ export class NetworkService {
     const { networks, firewall, sandboxes, bridges } = this.#context;
     const isInUse = this.#sandboxes.list().length > 0;
     for (const sandbox of this.#sandboxes.list()) sandbox.resolver?.close();
-    sandboxes[Symbol.dispose]();
+    sandboxes.drain();
+    await removeStrays(this.#context, this.#sandboxes.list());
     if (!isInUse) {
       for (const network of networks.list()) if (network.isBridge) await tearDownBridge(this.#context, network);
       firewall.uninstall();
     }
+    sandboxes[Symbol.dispose]();
     firewall[Symbol.dispose]();
     bridges[Symbol.dispose]();
   }
