@@ -1,5 +1,6 @@
-import { mkdir, readFile, realpath } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { errnoOf } from "#base/errors";
 import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, umount2 } from "#native";
 
 export interface ExecRoot extends AsyncDisposable {
@@ -21,6 +22,7 @@ export async function holdExecRoot(execRoot: string): Promise<ExecRoot> {
     mount({ source: "", target: path, type: "", flags: MS_PRIVATE, options: "" });
   }
   for (const folder of ["containers", "shims"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
+  await removeViews(join(path, "views"));
   const isOurs = before.isShared || before.mountPoint === path;
   const held: ExecRoot = {
     isNeeded: false,
@@ -29,6 +31,19 @@ export async function holdExecRoot(execRoot: string): Promise<ExecRoot> {
     },
   };
   return held;
+}
+
+/** What a crash in the middle of a `docker cp` left: mounts that nobody sees but this folder. */
+async function removeViews(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const view = join(folder, name);
+    try {
+      umount2(view, MNT_DETACH);
+    } catch (error) {
+      if (errnoOf(error) !== "EINVAL") throw error;
+    }
+    await rm(view, { recursive: true, force: true });
+  }
 }
 
 /** The mount that a path lies on, and whether it is shared: the longest mount point that is a prefix of it, the last of equals. */

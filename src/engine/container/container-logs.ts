@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { EngineError } from "#base/errors";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { readLogs } from "./logs.ts";
@@ -12,6 +13,9 @@ export function readContainerLogs(
   options: LogOptions,
   signal: AbortSignal,
 ): Readable {
+  if (container.isRemovalInProgress || container.status === "dead") {
+    throw new EngineError("conflict", "can not get logs from container which is dead or marked for removal");
+  }
   const { config, hostConfig } = container.record;
   const source = {
     driver: hostConfig.LogConfig.Type,

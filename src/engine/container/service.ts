@@ -159,15 +159,15 @@ export class ContainerService {
   }
 
   statPath(reference: string, path: string): Promise<PathStat> {
-    return statPath(this.#context, this.#get(reference), path);
+    return statPath(this.#context, this.#get(reference), path, reference);
   }
 
   getArchive(reference: string, path: string, signal: AbortSignal): Promise<{ stat: PathStat; stream: Readable }> {
-    return getArchive(this.#context, this.#get(reference), path, signal);
+    return getArchive(this.#context, this.#get(reference), path, signal, reference);
   }
 
   putArchive(reference: string, path: string, tar: Readable, options: PutArchiveOptions): Promise<void> {
-    return putArchive(this.#context, this.#get(reference), path, tar, options);
+    return putArchive(this.#context, this.#get(reference), path, tar, options, reference);
   }
 
   /** For `docker commit`: paused, if asked to, until disposed. */

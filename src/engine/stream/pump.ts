@@ -45,6 +45,8 @@ export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promis
 
     if (!options.stdin) client.resume();
     else joinInput(client, shim, options, finish);
+    // It may have left while the shim was being connected; then nothing above will ever fire.
+    if (client.destroyed) finish("gone");
   });
 }
 
