@@ -66,7 +66,7 @@ export class Registry {
   }
 
   async #firstOf<T>(endpoints: readonly Endpoint[], attempt: Attempt, work: (repository: Repository) => Promise<T>) {
-    const { ref, access, signal } = attempt;
+    const { ref, signal } = attempt;
     const speaksTls = new Set<string>();
     let last: unknown = new EngineError("system", `no endpoints found for ${familiarReference(ref)}`);
     for (const endpoint of endpoints) {
@@ -74,8 +74,7 @@ export class Registry {
       // A host that answered over TLS is not asked again in clear text.
       if (protocol === "http:" && speaksTls.has(host)) continue;
       try {
-        await using repository = await this.#open(endpoint, attempt, access);
-        return await work(repository);
+        return await this.#attempt(endpoint, attempt, work);
       } catch (error) {
         if (signal.aborted || !attempt.goesOn(error, endpoint.isMirror)) throw error;
         last = error;
@@ -89,10 +88,13 @@ export class Registry {
     throw last;
   }
 
-  #open(endpoint: Endpoint, { ref, actions, signal }: Attempt, access: Access): Promise<Repository> {
-    const headers = { ...access.headers, "user-agent": this.#parts.userAgent };
-    const { clock } = this.#parts;
-    return Repository.open(endpoint, ref, { credentials: access.credentials, actions, headers, clock }, signal);
+  async #attempt<T>(endpoint: Endpoint, attempt: Attempt, work: (repository: Repository) => Promise<T>): Promise<T> {
+    const { ref, access, actions, signal } = attempt;
+    const { userAgent, clock } = this.#parts;
+    const headers = { ...access.headers, "user-agent": userAgent };
+    const options = { credentials: access.credentials, actions, headers, clock };
+    await using repository = await Repository.open(endpoint, ref, options, signal);
+    return await work(repository);
   }
 
   /** Asks the registry whether it accepts the credentials. Mirrors never see them. */

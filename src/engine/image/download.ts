@@ -25,16 +25,31 @@ export async function downloadBlob(
   }
   using _slot = await transfer.takeSlot(() => update(transfer.output, id, "Waiting"));
   for (let attempt = 1; ; attempt++) {
-    await using ingest = await parts.storage.content.resume(blob.digest);
-    const offset = ingest.offset;
-    try {
-      return await attemptDownload(repository, blob, ingest, transfer);
-    } catch (error) {
-      transfer.signal.throwIfAborted();
-      if (attempt >= attemptLimit || isFinal(error, offset)) throw inWords(error, blob.digest);
-      parts.log.info({ err: error, digest: blob.digest, attempt }, "download failed, trying again");
-      await pause(parts, attempt * 5, id, transfer);
-    }
+    const outcome = await tryDownload(parts, repository, blob, transfer);
+    if ("done" in outcome) return outcome.done;
+    transfer.signal.throwIfAborted();
+    const { error, offset } = outcome;
+    if (attempt >= attemptLimit || isFinal(error, offset)) throw inWords(error, blob.digest);
+    parts.log.info({ err: error, digest: blob.digest, attempt }, "download failed, trying again");
+    await pause(parts, attempt * 5, id, transfer);
+  }
+}
+
+type Outcome = { readonly done: Blob } | { readonly error: unknown; readonly offset: number };
+
+/** One attempt, from where the last one ended. */
+async function tryDownload(
+  parts: ImageParts,
+  repository: Repository,
+  blob: Descriptor,
+  transfer: Transfer,
+): Promise<Outcome> {
+  await using ingest = await parts.storage.content.resume(blob.digest);
+  const { offset } = ingest;
+  try {
+    return { done: await attemptDownload(repository, blob, ingest, transfer) };
+  } catch (error) {
+    return { error, offset };
   }
 }
 
