@@ -48,7 +48,7 @@ export async function hostNetwork(): Promise<NetworkPlace> {
 }
 
 /** TCP ports that nobody listens on there, at this moment. */
-export async function freePort(place: NetworkPlace): Promise<number> {
+export async function freePort(place: Pick<NetworkPlace, "prefix">): Promise<number> {
   const { stdout } = await run([...place.prefix, "ss", "-Htln"]);
   const taken = new Set(stdout.match(/:(\d+)\s/g)?.map((text) => Number.parseInt(text.slice(1), 10)));
   for (;;) {

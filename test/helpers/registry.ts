@@ -25,7 +25,7 @@ export class Registry implements AsyncDisposable {
     this.caFile = join(folder, "ca.crt");
   }
 
-  async start(place: NetworkPlace): Promise<void> {
+  async start(place: Pick<NetworkPlace, "prefix">): Promise<void> {
     const [file = "", ...rest] = [...place.prefix, "docker-registry", "serve", join(this.folder, "config.yml")];
     this.#child = spawn(file, rest, {
       stdio: ["ignore", "pipe", "pipe"],
@@ -40,7 +40,10 @@ export class Registry implements AsyncDisposable {
   }
 }
 
-export async function startRegistry(place: NetworkPlace, options: RegistryOptions = {}): Promise<Registry> {
+export async function startRegistry(
+  place: Pick<NetworkPlace, "prefix">,
+  options: RegistryOptions = {},
+): Promise<Registry> {
   const folder = mkdtempSync("/var/tmp/mdt-registry-");
   const address = `127.0.0.1:${options.port ?? (await freePort(place))}`;
   await using undo = new AsyncDisposableStack();

@@ -1,0 +1,51 @@
+import { must } from "#test/command";
+import { HttpClient } from "#test/http";
+
+/** One engine under the stopwatch, ours or dockerd: the same work, through the same doors. */
+export class Engine {
+  readonly name: string;
+  readonly host: string;
+  /** Goes before a command that is to see the engine's network. */
+  readonly prefix: readonly string[];
+  readonly #http: HttpClient;
+  readonly #environment: Record<string, string>;
+
+  constructor(name: string, host: string, place: { readonly prefix: readonly string[]; readonly cliConfig: string }) {
+    this.name = name;
+    this.host = host;
+    this.prefix = place.prefix;
+    this.#http = new HttpClient(host.replace(/^unix:\/\//, ""));
+    this.#environment = { DOCKER_HOST: host, DOCKER_CONFIG: place.cliConfig };
+  }
+
+  docker(...argv: string[]): Promise<string> {
+    return must(["docker", ...argv], { env: this.#environment, timeoutMs: 300_000 });
+  }
+
+  /** Create, start, wait, remove: one container's life without the CLI's own weight. */
+  async lifeByApi(): Promise<void> {
+    const { Id } = (await this.#call("POST", "/containers/create", { Image: "busybox", Cmd: ["true"] })) as {
+      Id: string;
+    };
+    await this.#call("POST", `/containers/${Id}/start`);
+    await this.#call("POST", `/containers/${Id}/wait`);
+    await this.#call("DELETE", `/containers/${Id}`);
+  }
+
+  async execByApi(container: string): Promise<void> {
+    const created = await this.#call("POST", `/containers/${container}/exec`, { Cmd: ["true"], AttachStdout: true });
+    const { Id } = created as { Id: string };
+    await this.#call("POST", `/exec/${Id}/start`, { Detach: false });
+  }
+
+  async list(): Promise<void> {
+    await this.#call("GET", "/containers/json?all=1");
+  }
+
+  /** The answer as JSON where it is JSON. */
+  async #call(method: string, path: string, body?: object): Promise<unknown> {
+    const reply = await this.#http.send(method, path, body === undefined ? {} : { body });
+    if (reply.status >= 400) throw new Error(`${this.name}: ${method} ${path}: ${reply.status} ${reply.text}`);
+    return String(reply.headers["content-type"]).startsWith("application/json") ? reply.json() : undefined;
+  }
+}
