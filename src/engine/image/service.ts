@@ -95,21 +95,32 @@ export class ImageService {
   }
 
   delete(name: string, options: DeleteOptions): DeleteItem[] {
-    return this.#collecting(() => deleteImage(this.#parts, name, options));
+    try {
+      return deleteImage(this.#parts, name, options);
+    } finally {
+      this.#collectSoon();
+    }
   }
 
   prune(filters: Filters, signal: AbortSignal): ImagesPruneReport {
     if (this.#isPruning) throw new EngineError("conflict", "a prune operation is already running");
     this.#isPruning = true;
     try {
-      return this.#collecting(() => pruneImages(this.#parts, filters, signal));
+      return pruneImages(this.#parts, filters, signal);
     } finally {
       this.#isPruning = false;
+      this.#collectSoon();
     }
   }
 
   async pull(request: PullRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
-    await pullImage(this.#parts, this.#puller, request, output, signal);
+    try {
+      await pullImage(this.#parts, this.#puller, request, output, signal);
+    } catch (error) {
+      // Blobs that came before it failed; what is half here stays, to be continued.
+      this.#collectSoon();
+      throw error;
+    }
   }
 
   async push(request: PushRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
@@ -121,7 +132,11 @@ export class ImageService {
   }
 
   async load(request: LoadRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
-    await loadImages(this.#parts, request, output, signal);
+    try {
+      await loadImages(this.#parts, request, output, signal);
+    } finally {
+      this.#collectSoon();
+    }
   }
 
   /** The archive; fails before its first byte for what is not here. */
@@ -151,12 +166,8 @@ export class ImageService {
   }
 
   /** Blobs that lost their last user go after the answer, not before it. */
-  #collecting<T>(work: () => T): T {
-    try {
-      return work();
-    } finally {
-      this.#parts.storage.collect().catch((err: unknown) => this.#parts.log.warn({ err }, "blobs not collected"));
-    }
+  #collectSoon(): void {
+    this.#parts.storage.collect().catch((err: unknown) => this.#parts.log.warn({ err }, "blobs not collected"));
   }
 }
 
