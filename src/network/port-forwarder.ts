@@ -1,4 +1,5 @@
 import { createSocket, type Socket as DatagramSocket, type RemoteInfo } from "node:dgram";
+import { closeSync } from "node:fs";
 import { connect, createServer, isIPv6, type Server, type Socket } from "node:net";
 import { pipeline } from "node:stream";
 
@@ -13,12 +14,30 @@ export interface Forwarder {
   close(): void;
 }
 
+/** So much later than the start of a container, which must not wait for it; until then the kernel's queue keeps who comes. */
+const startDelayMs = 20;
+
+/** Takes over a bound socket (a listening one for TCP), in a moment. */
+export function forwardLater(fd: number, protocol: "tcp" | "udp", target: Target): Forwarder {
+  let forwarder: Forwarder | undefined;
+  const timer = setTimeout(() => {
+    forwarder = protocol === "tcp" ? forwardStreams(fd, target) : forwardDatagrams(fd, target);
+  }, startDelayMs).unref();
+  return {
+    close() {
+      clearTimeout(timer);
+      if (forwarder === undefined) closeSync(fd);
+      else forwarder.close();
+    },
+  };
+}
+
 /** How long a UDP exchange is remembered after its last datagram, as conntrack does. */
 const datagramIdleMs = 30_000;
 const flowLimit = 1024;
 
 /** Takes over a bound and listening TCP socket. */
-export function forwardStreams(fd: number, target: Target): Forwarder {
+function forwardStreams(fd: number, target: Target): Forwarder {
   const open = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => {
     const upstream = connect({ host: target.address, port: target.port, allowHalfOpen: true });
@@ -49,7 +68,7 @@ interface Flow {
 }
 
 /** Takes over a bound UDP socket. Each client has a socket of its own towards the container, so that answers find back. */
-export function forwardDatagrams(fd: number, target: Target): Forwarder {
+function forwardDatagrams(fd: number, target: Target): Forwarder {
   const front = createSocket("udp6");
   const flows = new Map<string, Flow>();
   const end = (key: string) => {

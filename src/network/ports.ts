@@ -19,7 +19,7 @@ import {
 import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
-import { type Forwarder, forwardDatagrams, forwardStreams } from "./port-forwarder.ts";
+import { type Forwarder, forwardLater } from "./port-forwarder.ts";
 
 /** One `-p`: a container's port, and where it is wanted on the host. */
 export interface PortRequest {
@@ -236,8 +236,7 @@ function startForwarder(port: PublishedPort): PublishedPort {
   const { fd, protocol, container, containerPort } = port;
   if (!needsForwarder(port) || fd === undefined || protocol === "sctp") return port;
   const target = { address: formatAddress(container), port: containerPort };
-  const forwarder = protocol === "tcp" ? forwardStreams(fd, target) : forwardDatagrams(fd, target);
-  return { ...port, fd: undefined, forwarder };
+  return { ...port, fd: undefined, forwarder: forwardLater(fd, protocol, target) };
 }
 
 const bracketed = (address: Address): string =>

@@ -34,6 +34,24 @@ export interface Sandbox {
 interface Ready {
   readonly sandbox: Sandbox;
   readonly endpointId: Id;
+  readonly portIndex: number;
+  readonly inside: Inside;
+}
+
+/** rtnetlink inside a sandbox, and the numbers of the interfaces there. */
+class Inside implements Disposable {
+  readonly route = new RouteSocket();
+  readonly #indexes = new Map<string, number>();
+
+  indexOf(name: string): number {
+    const index = this.#indexes.get(name) ?? this.route.getLink(name).index;
+    this.#indexes.set(name, index);
+    return index;
+  }
+
+  [Symbol.dispose](): void {
+    this.route[Symbol.dispose]();
+  }
 }
 
 const firstInterface = "eth0";
@@ -71,6 +89,9 @@ export class Sandboxes implements Disposable {
   readonly #route = new RouteSocket();
   readonly #options: SandboxesOptions;
   readonly #ready: Ready[] = [];
+  /** Of sandboxes between `take` and `settle`: what the pool has looked up and opened is not done again. */
+  readonly #fresh = new Map<string, Ready>();
+  readonly #bridgeIndexes = new Map<string, number>();
   #refill: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -79,11 +100,18 @@ export class Sandboxes implements Disposable {
     this.namespaces = new Namespaces(options.directory);
   }
 
-  /** A sandbox for a container with an interface. */
+  /** A sandbox for a container with an interface. `settle` or `remove` must follow. */
   take(): Sandbox {
     const ready = this.#ready.shift() ?? this.#prepare();
+    this.#fresh.set(ready.sandbox.key, ready);
     this.#scheduleRefill(20);
     return ready.sandbox;
+  }
+
+  /** Its interfaces are as they shall be: gives back what was kept at hand for that. */
+  settle(key: string): void {
+    this.#fresh.get(key)?.inside[Symbol.dispose]();
+    this.#fresh.delete(key);
   }
 
   /** A sandbox with nothing but its loopback. */
@@ -106,33 +134,26 @@ export class Sandboxes implements Disposable {
   plug(sandbox: Sandbox, plug: Plug): void {
     const isReady = sandbox.readyEndpointId === plug.endpointId && plug.name === firstInterface;
     if (!isReady) this.#addVeth(sandbox.key, plug.endpointId, plug.name);
-    const bridge = this.#route.getLink(plug.bridge);
-    const port = this.#route.getLink(portName(plug.endpointId));
-    const outer = new RouteBatch();
-    outer.setLink(port, { master: bridge.index, ...(plug.mtu === undefined ? {} : { mtu: plug.mtu }) });
-    // With br_netfilter a container that asks for itself by the host's address is sent back on its own port.
-    const isHairpin = isBridgeFiltered();
-    if (plug.isIsolated || isHairpin) outer.setPort(port.index, { isIsolated: plug.isIsolated, isHairpin });
-    this.#route.apply(outer.setLink(port, { isUp: true }), `plug ${port.name} into ${plug.bridge}`);
-    this.namespaces.enter(sandbox.key, () => bringUp(plug));
+    this.#plugIn(plug, isReady ? this.#fresh.get(sandbox.key)?.portIndex : undefined);
+    const hasIpv6 = plug.addresses.some(({ address }) => address.family === 6);
+    const sysctls = hasIpv6 ? [[`net/ipv6/conf/${plug.name}/disable_ipv6`, "0"] as const] : [];
+    this.#writeSysctls(sandbox.key, sysctls);
+    this.#inside(sandbox.key, (inside) => bringUp(inside, plug));
+    this.#writeSysctls(sandbox.key, plug.sysctls);
   }
 
-  /** The default routes of a sandbox, on a device each; families without one lose theirs. */
-  setDefaultRoutes(key: string, routes: readonly { readonly name: string; readonly gateway: Address }[]): void {
-    this.namespaces.enter(key, () => {
-      using inner = new RouteSocket();
-      inner.tryEach(new RouteBatch().deleteDefaultRoute(4).deleteDefaultRoute(6), "delete default routes");
+  /** Sets the default routes of a sandbox; with `isChange` those of before go first. */
+  setDefaultRoutes(
+    key: string,
+    routes: readonly { readonly name: string; readonly gateway: Address }[],
+    isChange: boolean,
+  ): void {
+    this.#inside(key, (inside) => {
+      const stale = new RouteBatch().deleteDefaultRoute(4).deleteDefaultRoute(6);
+      if (isChange) inside.route.tryEach(stale, "delete default routes");
       const batch = new RouteBatch();
-      for (const { name, gateway } of routes) batch.setDefaultRoute(inner.getLink(name).index, gateway);
-      inner.apply(batch, "set default routes");
-    });
-  }
-
-  /** Interface names in use inside. */
-  interfaceNames(key: string): string[] {
-    return this.namespaces.enter(key, () => {
-      using inner = new RouteSocket();
-      return inner.listLinks().map((link) => link.name);
+      for (const { name, gateway } of routes) batch.setDefaultRoute(inside.indexOf(name), gateway);
+      inside.route.apply(batch, "set default routes");
     });
   }
 
@@ -159,6 +180,7 @@ export class Sandboxes implements Disposable {
 
   /** Removes a sandbox and what is plugged into it. Idempotent. */
   remove(id: string, endpointIds: readonly string[]): void {
+    this.settle(this.keyOf(id));
     this.cutOff(endpointIds);
     this.namespaces.remove(shortId(id));
     // A process that joined it (`--network container:x`) keeps the namespace, and its devices with it.
@@ -180,7 +202,10 @@ export class Sandboxes implements Disposable {
   drain(): void {
     this.#isClosed = true;
     clearTimeout(this.#refill);
-    for (const { sandbox, endpointId } of this.#ready.splice(0)) this.remove(sandbox.id, [endpointId]);
+    for (const { sandbox, endpointId, inside } of this.#ready.splice(0)) {
+      inside[Symbol.dispose]();
+      this.remove(sandbox.id, [endpointId]);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -205,16 +230,19 @@ export class Sandboxes implements Disposable {
 
   #prepare(): Ready {
     const id = newId();
-    this.namespaces.create(shortId(id), setUpLoopback);
-    const endpointId = this.newEndpointId();
     const key = this.keyOf(id);
+    const inside = this.namespaces.create(shortId(id), openWithLoopback);
+    const endpointId = this.newEndpointId();
     try {
       this.#addVeth(key, endpointId, firstInterface);
+      inside.indexOf(firstInterface);
+      const portIndex = this.#route.getLink(portName(endpointId)).index;
+      return { sandbox: { id, key, readyEndpointId: endpointId }, endpointId, portIndex, inside };
     } catch (error) {
+      inside[Symbol.dispose]();
       this.namespaces.remove(shortId(id));
       throw error;
     }
-    return { sandbox: { id, key, readyEndpointId: endpointId }, endpointId };
   }
 
   /** One whose port name is free. */
@@ -223,6 +251,48 @@ export class Sandboxes implements Disposable {
       const id = newId();
       if (this.#route.findLink(portName(id)) === undefined) return id;
     }
+  }
+
+  #inside<T>(key: string, work: (inside: Inside) => T): T {
+    const fresh = this.#fresh.get(key);
+    if (fresh !== undefined) return work(fresh.inside);
+    return this.namespaces.enter(key, () => {
+      using inside = new Inside();
+      return work(inside);
+    });
+  }
+
+  #writeSysctls(key: string, sysctls: readonly (readonly [name: string, value: string])[]): void {
+    if (sysctls.length === 0) return;
+    this.namespaces.enter(key, () => {
+      for (const [name, value] of sysctls) writeSysctl(name, value);
+    });
+  }
+
+  /** The host's side: the port into its bridge, and up. */
+  #plugIn(plug: Plug, knownIndex: number | undefined): void {
+    const port = { index: knownIndex ?? this.#route.getLink(portName(plug.endpointId)).index };
+    // With br_netfilter a container that asks for itself by the host's address is sent back on its own port.
+    const isHairpin = isBridgeFiltered();
+    const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
+    const attempt = (master: number) => {
+      const batch = new RouteBatch().setLink(port, { master, ...mtu });
+      if (plug.isIsolated || isHairpin) batch.setPort(port.index, { isIsolated: plug.isIsolated, isHairpin });
+      this.#route.apply(batch.setLink(port, { isUp: true }), `plug ${plug.name} into ${plug.bridge}`);
+    };
+    const known = this.#bridgeIndexes.get(plug.bridge);
+    try {
+      if (known !== undefined) {
+        attempt(known);
+        return;
+      }
+    } catch {
+      // The bridge may have been made anew under another number: what is really wrong shows below.
+      this.#bridgeIndexes.delete(plug.bridge);
+    }
+    const { index } = this.#route.getLink(plug.bridge);
+    attempt(index);
+    this.#bridgeIndexes.set(plug.bridge, index);
   }
 
   #addVeth(key: string, endpointId: string, name: string): void {
@@ -256,8 +326,14 @@ export class Sandboxes implements Disposable {
 }
 
 function setUpLoopback(): void {
-  using inner = new RouteSocket();
-  inner.apply(new RouteBatch().setLink({ name: "lo" }, { isUp: true }), "loopback up");
+  openWithLoopback()[Symbol.dispose]();
+}
+
+/** Runs inside a new sandbox. */
+function openWithLoopback(): Inside {
+  const inside = new Inside();
+  inside.route.apply(new RouteBatch().setLink({ name: "lo" }, { isUp: true }), "loopback up");
+  return inside;
 }
 
 /** Whether bridged packets pass the host's IP firewall (br_netfilter). */
@@ -270,15 +346,10 @@ function isBridgeFiltered(): boolean {
   }
 }
 
-/** Runs inside the sandbox. */
-function bringUp(plug: Plug): void {
-  using inner = new RouteSocket();
-  if (plug.addresses.some(({ address }) => address.family === 6))
-    writeSysctl(`net/ipv6/conf/${plug.name}/disable_ipv6`, "0");
-  const { index } = inner.getLink(plug.name);
+function bringUp(inside: Inside, plug: Plug): void {
+  const index = inside.indexOf(plug.name);
   const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
   const batch = new RouteBatch().setLink({ index }, { mac: plug.mac, ...mtu });
   for (const { address, prefix } of plug.addresses) batch.addAddress(index, address, prefix);
-  inner.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
-  for (const [name, value] of plug.sysctls) writeSysctl(name, value);
+  inside.route.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
 }

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { isRoot, neighbour, sh, TestHost } from "./host.ts";
 
 const options = { skip: isRoot ? false : "needs root" };
-const page = "busybox mkdir -p /var/tmp/network-www; echo page > /var/tmp/network-www/index.html";
-const httpd = "busybox httpd -f -p 80 -h /var/tmp/network-www";
+const page = (host: TestHost) => `mkdir ${host.directory}/www; echo page > ${host.directory}/www/index.html`;
+const httpd = (host: TestHost) => `busybox httpd -f -p 80 -h ${host.directory}/www`;
 const get = (url: string) => `curl -gsf --max-time 2 ${url}`;
 
 /** Answers each datagram with the address that it came from. */
@@ -20,7 +20,7 @@ test(
   async () => {
     await using host = await TestHost.start();
     const container = await host.container();
-    const { IPAddress, Gateway, IPPrefixLen, MacAddress } = container.record.networks["bridge"] ?? {};
+    const { IPAddress, Gateway, IPPrefixLen, MacAddress } = container.record.networks.bridge ?? {};
     assert.deepEqual([IPAddress, Gateway, IPPrefixLen], ["172.17.0.2", "172.17.0.1", 16]);
     assert.equal(MacAddress, "02:42:ac:11:00:02");
     assert.match(await container.run("ip -4 -br addr show eth0"), /172\.17\.0\.2\/16/);
@@ -39,10 +39,10 @@ test(
   async () => {
     await using host = await TestHost.start();
     await using outside = await neighbour();
-    await sh(page);
+    await sh(page(host));
     const bindings = { "80/tcp": [{ HostIp: "", HostPort: "18080" }] };
     const server = await host.container({ hostConfig: { PortBindings: bindings } });
-    await server.serve(httpd, ":80 ");
+    await server.serve(httpd(host), ":80 ");
     assert.deepEqual(server.record.ports, {
       "80/tcp": [
         { HostIp: "0.0.0.0", HostPort: "18080" },
@@ -66,10 +66,10 @@ test(
   async () => {
     await using host = await TestHost.start();
     await using outside = await neighbour();
-    await sh(page);
+    await sh(page(host));
     const bindings = { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "18081" }] };
     const server = await host.container({ hostConfig: { PortBindings: bindings } });
-    await server.serve(httpd, ":80 ");
+    await server.serve(httpd(host), ":80 ");
     assert.equal(await sh(get("http://127.0.0.1:18081/")), "page");
     assert.notEqual((await outside.attempt(get("http://192.0.2.1:18081/"))).code, 0);
     await outside.run(

@@ -67,8 +67,8 @@ test(
     const [line] = await once(first.stdout.setEncoding("utf8"), "data");
     const { directory, records } = JSON.parse(String(line));
     const [web, lost] = records;
-    await sh("mkdir -p /var/tmp/network-www; echo page > /var/tmp/network-www/index.html");
-    const httpd = insideOf(web.sandboxKey, "exec busybox httpd -f -p 80 -h /var/tmp/network-www");
+    await sh(`mkdir ${directory}/www; echo page > ${directory}/www/index.html`);
+    const httpd = insideOf(web.sandboxKey, `exec busybox httpd -f -p 80 -h ${directory}/www`);
     const server = spawn("sh", ["-c", `exec ${httpd}`], { stdio: "ignore" });
     const fetchPage =
       "for i in $(seq 50); do curl -gsf --max-time 2 http://127.0.0.1:18083/ && exit 0; busybox usleep 20000; done; exit 1";

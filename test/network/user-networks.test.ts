@@ -99,8 +99,8 @@ test("create: what inspect shows, and the bridge interface comes and goes with t
   ]);
   assert.match(await sh("ip -4 -br addr show scnbr0"), /10\.88\.0\.254\/24/);
   const container = await host.container({ network: "n2" });
-  assert.equal(container.record.networks["n2"]?.IPAddress, "10.88.0.128");
-  assert.equal(container.record.networks["n2"]?.Gateway, "");
+  assert.equal(container.record.networks.n2?.IPAddress, "10.88.0.128");
+  assert.equal(container.record.networks.n2?.Gateway, "");
   const message = await refusal(host.service.remove(Id));
   assert.match(
     message,
@@ -121,7 +121,7 @@ test(
     const server = await host.container({ name: "srv", network: "n1", networks: { n1: { Aliases: ["Web"] } } });
     const client = await host.container({ name: "cli", network: "n1", networks: { n1: { Links: ["srv:lk"] } } });
     const stranger = await host.container({ name: "far", network: "n2" });
-    const address = server.record.networks["n1"]?.IPAddress ?? "";
+    const address = server.record.networks.n1?.IPAddress ?? "";
     const dig = (name: string, more = "") => `dig +time=2 +tries=1 ${more} +short @127.0.0.11 -q ${name}`;
     for (const name of ["srv", "web", "SRV", "lk", "srv.n1", server.record.id.slice(0, 12)]) {
       assert.equal(await client.run(dig(name)), address, name);
@@ -161,12 +161,12 @@ test(
     const onBridge = await host.container();
     const [i, j] = [await host.container({ network: "inner" }), await host.container({ network: "inner" })];
     const [p, q] = [await host.container({ network: "apart" }), await host.container({ network: "apart" })];
-    await a.run(ping(b.record.networks["n1"]?.IPAddress));
-    assert.notEqual((await onBridge.attempt(ping(a.record.networks["n1"]?.IPAddress))).code, 0);
-    await i.run(ping(j.record.networks["inner"]?.IPAddress));
+    await a.run(ping(b.record.networks.n1?.IPAddress));
+    assert.notEqual((await onBridge.attempt(ping(a.record.networks.n1?.IPAddress))).code, 0);
+    await i.run(ping(j.record.networks.inner?.IPAddress));
     assert.notEqual((await i.attempt(ping("192.0.2.2"))).code, 0);
     await p.run(ping("192.0.2.2"));
-    assert.notEqual((await p.attempt(ping(q.record.networks["apart"]?.IPAddress))).code, 0);
+    assert.notEqual((await p.attempt(ping(q.record.networks.apart?.IPAddress))).code, 0);
   },
 );
 
@@ -176,10 +176,10 @@ test("ipv6: addresses, NAT66 and published ports", options, async () => {
   await host.service.create(wish("six", { EnableIPv6: true }));
   const bindings = { "80/tcp": [{ HostIp: "", HostPort: "18082" }] };
   const server = await host.container({ network: "six", hostConfig: { PortBindings: bindings } });
-  assert.match(server.record.networks["six"]?.GlobalIPv6Address ?? "", /^fd.*::2$/);
+  assert.match(server.record.networks.six?.GlobalIPv6Address ?? "", /^fd.*::2$/);
   await server.run("busybox ping6 -c 1 -W 2 2001:db8::2");
-  await sh("mkdir -p /var/tmp/network-www; echo page > /var/tmp/network-www/index.html");
-  await server.serve("busybox httpd -f -p [::]:80 -h /var/tmp/network-www", ":80 ");
+  await sh(`mkdir ${host.directory}/www; echo page > ${host.directory}/www/index.html`);
+  await server.serve(`busybox httpd -f -p [::]:80 -h ${host.directory}/www`, ":80 ");
   assert.equal(await outside.run("curl -gsf --max-time 2 http://[2001:db8::1]:18082/"), "page");
   assert.equal(await sh("curl -gsf --max-time 2 http://[::1]:18082/"), "page");
 });

@@ -57,7 +57,8 @@ export class ContainerSandboxes {
     const sandbox = this.#open(container, filesIn(directory));
     this.#byContainer.set(container.id, sandbox);
     try {
-      const networks = await this.#connectAll(sandbox);
+      const networks = this.#connectAll(sandbox);
+      this.#context.sandboxes.settle(sandbox.key);
       const name = hostnameOf(container);
       await Promise.all([writeHostname(sandbox.files, name), this.#writeFiles(sandbox)]);
       const isHost = sandbox.network === undefined;
@@ -168,7 +169,7 @@ export class ContainerSandboxes {
     });
   }
 
-  async #connectAll(sandbox: ContainerSandbox): Promise<Record<string, Attachment>> {
+  #connectAll(sandbox: ContainerSandbox): Record<string, Attachment> {
     const { container } = sandbox;
     if (container.config.NetworkDisabled) return container.networks;
     const networks: Record<string, Attachment> = {};
@@ -193,7 +194,8 @@ export class ContainerSandboxes {
     const before = sandbox.gateways;
     if (gateways.endpoint4 === before.endpoint4 && gateways.endpoint6 === before.endpoint6) return;
     sandbox.gateways = gateways;
-    this.#context.sandboxes.setDefaultRoutes(sandbox.key, defaultRoutes(gateways));
+    const isChange = before.endpoint4 !== undefined || before.endpoint6 !== undefined;
+    this.#context.sandboxes.setDefaultRoutes(sandbox.key, defaultRoutes(gateways), isChange);
     this.#context.ports.unpublish(sandbox.published);
     sandbox.published = [];
     sandbox.published = this.#publish(sandbox);
