@@ -8,7 +8,7 @@ import { type Chain, concatenate, type Element, NftBatch, NftSocket, type SetDef
  * One nftables table of our own. Its rules never change while the daemon runs: networks and published ports are elements
  * of its sets and maps, so a container's start is one small transaction that costs the same whether three ports are
  * published or three thousand, and a packet is matched by hashing, not by walking.
- * What the rules say, in nft's language, is in docs/architecture.md and printed by `nft list table inet <name>`.
+ * `nft list table inet <name>` prints what the rules say.
  */
 export interface FirewallNetwork {
   readonly bridge: string;
