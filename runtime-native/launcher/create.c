@@ -1,0 +1,392 @@
+/* create and run: the parent's half of making a container. While the child builds its mounts, the parent makes the
+ * cgroups and writes the state; they meet at the messages of launch.h. A failure anywhere leaves nothing behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "console.h"
+#include "container.h"
+#include "foreground.h"
+#include "io.h"
+#include "launch.h"
+#include "listener.h"
+#include "log.h"
+#include "mounts.h"
+#include "namespaces.h"
+#include "options.h"
+#include "rlimits.h"
+
+struct create_options {
+    const char *bundle, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
+    bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
+};
+
+struct creation {
+    const struct globals *globals;
+    const struct create_options *options;
+    bool runs; /* run: nobody waits for start */
+    struct config config;
+    struct container container;
+    struct launch launch;
+    int sync, pidfd, signals, terminal, console; /* ours; console: our end, for a foreground terminal */
+};
+
+static int parse_options(int argc, char **argv, bool runs, struct create_options *options, const char **id, struct fault *f)
+{
+    const struct option_rule rules[] = {
+        {"bundle", "b", OPTION_TEXT, &options->bundle},
+        {"console-socket", NULL, OPTION_TEXT, &options->console_socket},
+        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket},
+        {"pid-file", NULL, OPTION_TEXT, &options->pid_file},
+        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds},
+        {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot},
+        {"no-new-keyring", NULL, OPTION_FLAG, &options->no_new_keyring},
+        {"no-subreaper", NULL, OPTION_FLAG, &options->no_subreaper},
+        {"detach", "d", OPTION_FLAG, &options->detach},
+        {"keep", NULL, OPTION_FLAG, &options->keep},
+        {NULL, NULL, OPTION_FLAG, NULL},
+    };
+    int words = options_parse(rules, argc, argv, true, f);
+    if (words < 0 || check_words(runs ? "run" : "create", words, 1, 1, f) < 0)
+        return -1;
+    *id = argv[0];
+    return 0;
+}
+
+static int open_console(struct creation *c, struct fault *f)
+{
+    const struct create_options *options = c->options;
+    bool is_detached = !c->runs || options->detach, has_terminal = c->config.process.has_terminal;
+    bool has_socket = options->console_socket && *options->console_socket;
+    if (is_detached && has_terminal && !has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
+    if ((!is_detached || !has_terminal) && has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot use console socket if runc will not detach or allocate tty");
+    if (has_socket) {
+        c->launch.console_socket = console_connect(options->console_socket, f);
+        return c->launch.console_socket < 0 ? -1 : 0;
+    }
+    if (!has_terminal)
+        return 0;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return fault_errno(f, STAGE_CONSOLE, "socketpair");
+    c->console = pair[0];
+    c->launch.console_socket = pair[1];
+    return 0;
+}
+
+/* What stands before the container's own descriptors: those passed by socket activation, and --preserve-fds. */
+static int count_preserved(struct creation *c, struct fault *f)
+{
+    const char *listen = getenv("LISTEN_FDS"), *listen_pid = getenv("LISTEN_PID"), *more = c->options->preserve_fds;
+    unsigned long count = 0, extra = 0;
+    char *end = NULL;
+    if (listen && listen_pid && strtol(listen_pid, NULL, 10) == getpid())
+        count = strtoul(listen, NULL, 10);
+    if (more && ((extra = strtoul(more, &end, 10)), *end || end == more))
+        return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -preserve-fds", more);
+    if (count > 1024 || extra > 65536)
+        return fault_text(f, STAGE_ARGUMENTS, "too many descriptors to preserve");
+    for (unsigned long i = count; i < count + extra; i++)
+        if (fcntl((int)(3 + i), F_GETFD) < 0)
+            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %lu (of %lu)", i - count, extra);
+    c->launch.preserved_fds = (unsigned)(count + extra);
+    if (!count)
+        return 0;
+    struct process_config *process = &c->config.process;
+    size_t variables = 0;
+    while (process->env[variables])
+        variables++;
+    char **env = arena_alloc(&c->config.arena, variables + 3, sizeof *env);
+    if (!env)
+        return fault_errno(f, STAGE_CONFIG, "prepare the environment");
+    memcpy(env, process->env, variables * sizeof *env);
+    env[variables] = arena_format(&c->config.arena, "LISTEN_FDS=%lu", count);
+    env[variables + 1] = arena_format(&c->config.arena, "LISTEN_PID=1");
+    process->env = env;
+    return 0;
+}
+
+/* The decisions: everything that can be refused or opened before anything exists. */
+static int prepare(struct creation *c, struct fault *f)
+{
+    struct config *config = &c->config;
+    struct launch *launch = &c->launch;
+    *launch = (struct launch){.config = config, .process = &config->process, .arena = &config->arena, .sync = -1,
+                              .exec_fifo = -1, .console_socket = -1, .keeps_keyring = c->options->no_new_keyring,
+                              .keeps_root = c->options->no_pivot};
+    for (int kind = 0; kind < NS_COUNT; kind++)
+        launch->namespace_fds[kind] = -1;
+    const char *bundle = c->options->bundle && *c->options->bundle ? c->options->bundle : ".";
+    if (config_load(config, bundle, f) < 0 || config_validate(config, f) < 0 || open_console(c, f) < 0 ||
+        count_preserved(c, f) < 0)
+        return -1;
+    launch->id = c->container.id;
+    launch->bundle = config->bundle;
+    launch->cgroup = &c->container.cgroup;
+    launch->is_new_user_namespace = config_has_new_namespace(config, NS_USER);
+    launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
+    if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
+        namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0)
+        return -1;
+    return cgroup_plan(&config->arena, config, c->container.id, &c->container.cgroup, f);
+}
+
+static int make_fifo(struct creation *c, struct fault *f)
+{
+    if (c->runs)
+        return 0;
+    if (mkfifoat(c->container.dir, "exec.fifo", 0600) < 0)
+        return fault_errno(f, STAGE_STATE, "mkfifo exec.fifo");
+    c->launch.exec_fifo = openat(c->container.dir, "exec.fifo", O_RDWR | O_CLOEXEC);
+    return c->launch.exec_fifo < 0 ? fault_errno(f, STAGE_STATE, "open exec.fifo") : 0;
+}
+
+static unsigned joined_namespaces(const struct config *config)
+{
+    static const unsigned flags[NS_COUNT] = {
+        [NS_USER] = CLONE_NEWUSER, [NS_MOUNT] = CLONE_NEWNS, [NS_PID] = CLONE_NEWPID,       [NS_NETWORK] = CLONE_NEWNET,
+        [NS_IPC] = CLONE_NEWIPC,   [NS_UTS] = CLONE_NEWUTS,  [NS_CGROUP] = CLONE_NEWCGROUP, [NS_TIME] = 0x80,
+    };
+    unsigned all = 0;
+    for (int kind = 0; kind < NS_COUNT; kind++)
+        all |= config->namespaces[kind].is_set ? flags[kind] : 0;
+    return all;
+}
+
+static int describe_container(struct creation *c, struct fault *f)
+{
+    struct container *container = &c->container;
+    const struct config *config = &c->config;
+    struct timespec now;
+    struct tm utc;
+    char stamp[32], state = 0;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (!gmtime_r(&now.tv_sec, &utc) || !strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc))
+        stamp[0] = '\0';
+    container->version = OCI_VERSION;
+    container->bundle = config->bundle;
+    container->rootfs = config->rootfs;
+    container->created = arena_format(&container->arena, "%s.%09ldZ", stamp, now.tv_nsec);
+    container->start_time = process_start_time(container->pid, &state);
+    container->namespaces = joined_namespaces(config);
+    container->has_own_pids = config_has_new_namespace(config, NS_PID);
+    container->keeps_keyring = c->launch.keeps_keyring;
+    container->hooks = config->hooks;
+    container->annotations = config->annotations;
+    container->personality = config->personality;
+    return container->created ? container_save(container, f) : fault_errno(f, STAGE_STATE, "describe the container");
+}
+
+/* Lowering the score below what we have ourselves needs CAP_SYS_RESOURCE. */
+static int set_oom_score(const struct creation *c, struct fault *f)
+{
+    char path[64], text[16];
+    if (!c->config.process.has_oom_score)
+        return 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)c->container.pid);
+    (void)snprintf(text, sizeof text, "%d", c->config.process.oom_score);
+    if (write_file_at(AT_FDCWD, path, text) == 0)
+        return 0;
+    if (errno != EACCES && errno != EPERM)
+        return fault_errno(f, STAGE_RUNTIME, "failed to update /proc/self/oom_score_adj");
+    log_warning("no CAP_SYS_RESOURCE to set oom_score_adj to %s: it stays as it is", text);
+    return 0;
+}
+
+static int set_up_cgroups(struct creation *c, struct fault *f)
+{
+    struct cgroup *cgroup = &c->container.cgroup;
+    if (cgroup_create(cgroup, f) < 0)
+        return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
+    if (cgroup_apply(cgroup, c->config.resources, false, f) < 0)
+        return fault_wrap(f, "unable to start container process: error during container init: error setting cgroup config "
+                             "for procHooks process: ");
+    if (cgroup_enter(cgroup, c->container.pid, f) < 0)
+        return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
+    return 0;
+}
+
+static int run_hooks(const struct creation *c, struct fault *f)
+{
+    struct hook_state state;
+    container_hook_state(&c->container, "creating", &state);
+    state.version = c->config.version;
+    if (hooks_run(c->config.hooks, "prestart", &state, f) < 0 || hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
+        return fault_wrap(f, "unable to start container process: error during container init: ");
+    return 0;
+}
+
+/* The child works through its half; this answers where it asks, until it executes (run) or waits for start (create). */
+static int accompany(struct creation *c, struct fault *f)
+{
+    bool is_ready = false;
+    for (;;) {
+        int argument = 0, message = sync_receive(c->sync, &argument, f);
+        switch (message) {
+        case SYNC_HOOKS:
+            if (run_hooks(c, f) < 0 || sync_send(c->sync, SYNC_HOOKS, 0, f) < 0)
+                return -1;
+            break;
+        case SYNC_READY:
+            is_ready = true;
+            if (c->launch.parent_sets_rlimits && rlimits_apply(c->container.pid, &c->config.process, f) < 0)
+                return fault_wrap(f, "unable to start container process: error during container init: error setting rlimits "
+                                     "for ready process: ");
+            if (sync_send(c->sync, SYNC_GO, 0, f) < 0)
+                return -1;
+            break;
+        case SYNC_LISTENER:
+            if (listener_forward(&c->launch.seccomp, &c->container, c->pidfd, argument, f) < 0 ||
+                sync_send(c->sync, SYNC_LISTENER, 0, f) < 0)
+                return -1;
+            break;
+        case SYNC_WAITING:
+            return 0;
+        case 0:
+            return is_ready && c->runs ? 0
+                                       : fault_text(f, STAGE_RUNTIME, "unable to start container process: the init process "
+                                                                      "has ended before it was ready");
+        default:
+            if (message >= 0)
+                (void)fault_text(f, STAGE_RUNTIME, "an unknown message %d", message);
+            return fault_wrap(f, "unable to start container process: error during container init: ");
+        }
+    }
+}
+
+static int launch_child(struct creation *c, struct fault *f)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return fault_errno(f, STAGE_RUNTIME, "socketpair");
+    c->sync = pair[0];
+    c->launch.sync = pair[1];
+    if (namespaces_clone(&c->launch, c->sync, &c->container.pid, &c->pidfd, f) < 0)
+        return fault_wrap(f, "unable to start container process: ");
+    close_fd(&c->launch.sync); /* so that the child's end is the last */
+    close_fd(&c->launch.console_socket);
+    if (c->launch.is_new_user_namespace && (namespaces_map_ids(c->container.pid, &c->config, f) < 0 ||
+                                            sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
+        return fault_wrap(f, "unable to start container process: ");
+    if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0 || sync_send(c->sync, SYNC_CGROUP, 0, f) < 0)
+        return -1;
+    if (describe_container(c, f) < 0 || seccomp_save(&c->launch.seccomp, c->container.dir, f) < 0)
+        return -1;
+    if (c->options->pidfd_socket) {
+        AUTO_CLOSE int socket = console_connect(c->options->pidfd_socket, f);
+        if (socket < 0 || send_descriptor(socket, c->pidfd, "standard", f) < 0)
+            return -1;
+    }
+    return accompany(c, f);
+}
+
+int write_pid_file(const char *path, int pid, struct fault *f)
+{
+    char text[16];
+    if (!path || !*path)
+        return 0;
+    (void)snprintf(text, sizeof text, "%d", pid);
+    return create_file_at(AT_FDCWD, path, text, 0644) < 0 ? fault_errno(f, STAGE_IO, "open %s", path) : 0;
+}
+
+/* After a failure: the child, its cgroups, its folder. The first fault is what the caller hears. */
+static void undo(struct creation *c)
+{
+    struct fault ignored = {0};
+    if (c->container.pid > 0) {
+        (void)kill(c->container.pid, SIGKILL);
+        while (waitpid(c->container.pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    (void)cgroup_remove(&c->container.cgroup, &ignored);
+    container_remove_folder(c->globals->root, c->container.id);
+}
+
+static int make_container(struct creation *c, struct fault *f)
+{
+    if (make_fifo(c, f) < 0 || launch_child(c, f) < 0)
+        return -1;
+    if (c->console >= 0) {
+        c->terminal = console_receive(c->console, f);
+        if (c->terminal < 0)
+            return -1;
+    }
+    return write_pid_file(c->options->pid_file, c->container.pid, f);
+}
+
+static int run_poststart(const struct creation *c, struct fault *f)
+{
+    struct hook_state state;
+    container_hook_state(&c->container, "running", &state);
+    return hooks_run(c->config.hooks, "poststart", &state, f);
+}
+
+static int run_to_end(struct creation *c, struct fault *f)
+{
+    int code = foreground_wait(c->container.pid, c->signals, c->terminal);
+    c->container.pid = 0;
+    if (!c->options->keep && container_destroy(c->globals->root, &c->container, f) < 0)
+        log_warning("%s: %s", f->message, error_text(f->error));
+    return code;
+}
+
+static int create(const struct globals *globals, const struct create_options *options, const char *id, bool runs,
+                  struct fault *f)
+{
+    struct creation c = {.globals = globals, .options = options, .runs = runs, .sync = -1, .pidfd = -1, .signals = -1,
+                         .terminal = -1, .console = -1, .container = {.dir = -1, .id = id}};
+    bool is_foreground = runs && !options->detach;
+    int result = prepare(&c, f);
+    struct cgroup planned = c.container.cgroup;
+    bool is_claimed = result == 0 && container_claim(globals->root, id, &c.container, f) == 0;
+    c.container.cgroup = planned;
+    if (is_claimed && is_foreground) {
+        if (!options->no_subreaper)
+            (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        c.signals = foreground_block_signals(f);
+    }
+    result = is_claimed && (!is_foreground || c.signals >= 0) ? make_container(&c, f) : -1;
+    if (result == 0 && runs)
+        result = run_poststart(&c, f);
+    if (result < 0 && is_claimed)
+        undo(&c);
+    if (result == 0 && is_foreground)
+        result = run_to_end(&c, f);
+    container_close(&c.container);
+    config_free(&c.config);
+    close_fd(&c.sync);
+    close_fd(&c.pidfd);
+    return result;
+}
+
+int command_create(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    struct create_options options = {0};
+    const char *id;
+    if (parse_options(argc, argv, false, &options, &id, f) < 0)
+        return FAILED;
+    return create(globals, &options, id, false, f) < 0 ? fault_wrap(f, "runc create failed: ") : 0;
+}
+
+int command_run(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    struct create_options options = {0};
+    const char *id;
+    if (parse_options(argc, argv, true, &options, &id, f) < 0)
+        return FAILED;
+    int code = create(globals, &options, id, true, f);
+    return code < 0 ? fault_wrap(f, "runc run failed: ") : code;
+}

@@ -1,0 +1,13 @@
+#ifndef MINIRUN_DEVICES_H
+#define MINIRUN_DEVICES_H
+
+#include "rootfs.h"
+
+/* The default nodes and those of the config, ptmx and the usual links, unless /dev is somebody else's (a bind mount). */
+int devices_create(const struct launch *launch, const struct rootfs *rootfs, struct fault *f);
+bool devices_are_ours(const struct config *config);
+/* Standard streams that are the host's /dev/null become the container's. After rootfs_enter. */
+int devices_reopen_null(struct fault *f);
+bool device_is_null(int fd);
+
+#endif

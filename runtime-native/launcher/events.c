@@ -1,0 +1,103 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "container.h"
+#include "io.h"
+#include "options.h"
+
+static int print_stats(const struct container *container, struct fault *f)
+{
+    struct json_writer w = {0};
+    int result = cgroup_stats(&container->cgroup, container->id, &w, f);
+    if (result == 0)
+        (void)printf("%.*s\n", (int)w.length, w.text);
+    (void)fflush(stdout);
+    json_writer_free(&w);
+    return result;
+}
+
+/* v1: an eventfd registered with the memory controller; v2: a watch on memory.events. -1 where there is neither. */
+static int watch_oom(const struct container *container)
+{
+    const struct cgroup_dir *memory = cgroup_find(&container->cgroup, "memory");
+    if (memory && memory->fd >= 0) {
+        AUTO_CLOSE int event = eventfd(0, EFD_CLOEXEC);
+        AUTO_CLOSE int control = openat(memory->fd, "memory.oom_control", O_RDONLY | O_CLOEXEC);
+        char text[32];
+        (void)snprintf(text, sizeof text, "%d %d", event, control);
+        return event < 0 || control < 0 || write_file_at(memory->fd, "cgroup.event_control", text) < 0 ? -1 : take_fd(&event);
+    }
+    const struct cgroup_dir *unified = cgroup_unified(&container->cgroup);
+    if (!unified || unified->fd < 0)
+        return -1;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d/memory.events", unified->fd);
+    AUTO_CLOSE int watch = inotify_init1(IN_CLOEXEC);
+    return watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0 ? -1 : take_fd(&watch);
+}
+
+static int follow(const struct container *container, int interval_s, struct fault *f)
+{
+    AUTO_CLOSE int init = container_pidfd(container, f);
+    if (init < 0)
+        return -1;
+    AUTO_CLOSE int oom = watch_oom(container);
+    struct pollfd fds[2] = {{.fd = init, .events = POLLIN}, {.fd = oom, .events = POLLIN}};
+    for (;;) {
+        int ready = poll(fds, 2, interval_s * 1000);
+        if (ready < 0 && errno != EINTR)
+            return fault_errno(f, STAGE_RUNTIME, "poll");
+        if (fds[0].revents)
+            return 0;
+        char bytes[4096];
+        if (fds[1].revents && read_some(oom, bytes, sizeof bytes) > 0) {
+            (void)printf("{\"type\":\"oom\",\"id\":\"%s\"}\n", container->id);
+            (void)fflush(stdout);
+        }
+        if (ready == 0 && print_stats(container, f) < 0)
+            return -1;
+    }
+}
+
+/* "5s", "1m30s" in Go's form reduced to whole seconds. */
+static int parse_interval(const char *text)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (strcmp(end, "m") == 0)
+        number *= 60;
+    else if (strcmp(end, "s") != 0)
+        return -1;
+    return number >= 1 && number <= 86400 ? (int)number : -1;
+}
+
+int command_events(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    bool only_stats = false;
+    const char *interval = "5s";
+    const struct option_rule rules[] = {{"stats", NULL, OPTION_FLAG, &only_stats},
+                                        {"interval", NULL, OPTION_TEXT, &interval},
+                                        {NULL, NULL, OPTION_FLAG, NULL}};
+    int words = options_parse(rules, argc, argv, true, f);
+    if (words < 0 || check_words("events", words, 1, 1, f) < 0)
+        return FAILED;
+    int seconds = parse_interval(interval);
+    if (seconds < 0)
+        return fault_text(f, STAGE_ARGUMENTS, "duration interval must be greater than 0");
+    struct container container;
+    int result = container_load(globals->root, argv[0], &container, f);
+    if (result == 0 && container_status(&container) == STATUS_STOPPED)
+        result = fault_text(f, STAGE_STATE, "container with id %s is not running", argv[0]);
+    if (result == 0)
+        result = only_stats ? print_stats(&container, f) : follow(&container, seconds, f);
+    container_close(&container);
+    return result;
+}

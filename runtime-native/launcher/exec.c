@@ -1,0 +1,411 @@
+/* A further process in a running container. The parent only enters the PID namespace (that takes effect for its children);
+ * the child enters the rest with one setns on the init's pidfd, so the parent keeps its view of the host for pid files
+ * and logs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "capabilities.h"
+#include "commands.h"
+#include "console.h"
+#include "container.h"
+#include "foreground.h"
+#include "io.h"
+#include "keyring.h"
+#include "launch.h"
+#include "listener.h"
+#include "log.h"
+#include "mounts.h"
+#include "namespaces.h"
+#include "options.h"
+#include "rlimits.h"
+#include "rootfs.h"
+#include "scheduler.h"
+
+struct exec_options {
+    const char *console_socket, *pidfd_socket, *cwd, *user, *process, *pid_file, *label, *apparmor, *preserve_fds;
+    bool tty, detach, no_new_privileges, ignore_paused;
+    struct option_values env, groups, capabilities, cgroups;
+};
+
+struct execution {
+    const struct exec_options *options;
+    struct container container;
+    struct config config; /* its arena, process and personality */
+    struct json_document *document;
+    struct cgroup cgroup; /* where the process goes: the container's, or below */
+    struct launch launch;
+    int init, sync, pidfd, signals, console, terminal;
+    pid_t pid;
+};
+
+static int parse_user(struct process_config *process, const char *text, struct fault *f)
+{
+    char *end;
+    errno = 0;
+    unsigned long uid = strtoul(text, &end, 10), gid = process->gid;
+    bool is_valid = *text >= '0' && *text <= '9' && (*end == '\0' || *end == ':');
+    if (is_valid && *end == ':') {
+        const char *group = end + 1;
+        gid = strtoul(group, &end, 10);
+        is_valid = *group >= '0' && *group <= '9' && *end == '\0';
+    }
+    if (!is_valid || errno || uid >= UINT32_MAX || gid >= UINT32_MAX)
+        return fault_text(f, STAGE_ARGUMENTS, "parsing %s as int for uid failed: invalid syntax", text);
+    process->uid = (uid_t)uid;
+    process->gid = (gid_t)gid;
+    return 0;
+}
+
+static int append_strings(struct arena *arena, char ***list, const struct option_values *more, struct fault *f)
+{
+    size_t count = 0;
+    while ((*list)[count])
+        count++;
+    char **grown = arena_alloc(arena, count + more->count + 1, sizeof *grown);
+    if (!grown)
+        return fault_errno(f, STAGE_CONFIG, "read arguments");
+    memcpy(grown, *list, count * sizeof *grown);
+    for (size_t i = 0; i < more->count; i++)
+        grown[count + i] = (char *)(uintptr_t)more->items[i];
+    *list = grown;
+    return 0;
+}
+
+static int add_groups(struct arena *arena, struct process_config *process, const struct option_values *more, struct fault *f)
+{
+    gid_t *groups = arena_alloc(arena, process->group_count + more->count + 1, sizeof *groups);
+    if (!groups)
+        return fault_errno(f, STAGE_CONFIG, "read groups");
+    memcpy(groups, process->groups, process->group_count * sizeof *groups);
+    for (size_t i = 0; i < more->count; i++) {
+        char *end;
+        unsigned long gid = strtoul(more->items[i], &end, 10);
+        if (*end || end == more->items[i] || gid >= UINT32_MAX)
+            return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -additional-gids", more->items[i]);
+        groups[process->group_count++] = (gid_t)gid;
+    }
+    process->groups = groups;
+    return 0;
+}
+
+/* The container's own process section with what the flags change. */
+static int process_from_flags(struct execution *e, int words, char **argv, struct fault *f)
+{
+    const struct exec_options *options = e->options;
+    struct process_config *process = &e->config.process;
+    struct option_values arguments = {0};
+    if (config_load(&e->config, e->container.bundle, f) < 0)
+        return -1;
+    if (words < 2)
+        return fault_text(f, STAGE_ARGUMENTS, "exec args cannot be empty");
+    if (words - 1 > MAX_OPTION_VALUES)
+        return fault_text(f, STAGE_ARGUMENTS, "too many arguments");
+    for (int i = 1; i < words; i++)
+        arguments.items[arguments.count++] = argv[i];
+    process->args[0] = NULL;
+    if (append_strings(&e->config.arena, &process->args, &arguments, f) < 0 ||
+        append_strings(&e->config.arena, &process->env, &options->env, f) < 0 ||
+        add_groups(&e->config.arena, process, &options->groups, f) < 0 ||
+        (options->user && parse_user(process, options->user, f) < 0))
+        return -1;
+    if (options->cwd && *options->cwd)
+        process->cwd = options->cwd;
+    if (options->apparmor && *options->apparmor)
+        process->apparmor_profile = options->apparmor;
+    if (options->label && *options->label)
+        process->selinux_label = options->label;
+    for (size_t i = 0; i < options->capabilities.count; i++) {
+        int number = capability_number(options->capabilities.items[i]);
+        uint64_t bit = number < 0 ? 0 : UINT64_C(1) << number;
+        process->capabilities.bounding |= bit;
+        process->capabilities.permitted |= bit;
+        process->capabilities.effective |= bit;
+        if (process->capabilities.inheritable)
+            process->capabilities.ambient |= bit;
+    }
+    process->no_new_privileges = process->no_new_privileges || options->no_new_privileges;
+    process->has_terminal = options->tty;
+    return 0;
+}
+
+static int process_from_file(struct execution *e, struct fault *f)
+{
+    size_t size = 0;
+    AUTO_FREE char *text = read_file_at(AT_FDCWD, e->options->process, 16 * 1024 * 1024, &size);
+    if (!text)
+        return fault_errno(f, STAGE_CONFIG, "open %s", e->options->process);
+    e->document = json_parse(text, size, f);
+    if (!e->document)
+        return -1;
+    return config_parse_process(&e->config.arena, &e->config.process, json_root(e->document), f);
+}
+
+static struct cgroup_dir *dir_of(struct cgroup *cgroup, const char *controller, size_t length)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%.*s", (int)length, controller);
+    return (struct cgroup_dir *)(uintptr_t)(length ? cgroup_find(cgroup, name) : cgroup_unified(cgroup));
+}
+
+/* --cgroup [<controller>[,…]:]<path>: an existing group below the container's. */
+static int choose_cgroup(struct execution *e, struct fault *f)
+{
+    e->cgroup = e->container.cgroup;
+    for (size_t i = 0; i < e->cgroup.count; i++)
+        e->cgroup.dirs[i].fd = -1;
+    const struct option_values *wanted = &e->options->cgroups;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const char *text = wanted->items[i], *colon = strchr(text, ':');
+        if (!colon && wanted->count != 1)
+            return fault_text(f, STAGE_ARGUMENTS, "invalid --cgroup argument: %s (missing <controller>: prefix)", text);
+        if (!colon && e->cgroup.mode != CGROUP_V2)
+            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s needs a <controller>: prefix on cgroup v1", text);
+        const char *path = colon ? colon + 1 : text;
+        if (strstr(path, ".."))
+            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s", path);
+        for (const char *at = text, *end = colon ? colon : text; at <= end;) {
+            size_t length = colon ? strcspn(at, ",:") : 0;
+            struct cgroup_dir *dir = dir_of(&e->cgroup, at, length);
+            if (!dir)
+                return fault_text(f, STAGE_CGROUP, "unknown controller %.*s in --cgroup", (int)length, at);
+            dir->path = arena_format(&e->config.arena, "%s/%s", dir->path, path);
+            if (!dir->path)
+                return fault_errno(f, STAGE_CGROUP, "read --cgroup");
+            at += length + 1;
+        }
+    }
+    return cgroup_open(&e->cgroup, f);
+}
+
+static int open_console(struct execution *e, struct fault *f)
+{
+    const struct exec_options *options = e->options;
+    bool has_terminal = e->config.process.has_terminal, has_socket = options->console_socket && *options->console_socket;
+    if (options->detach && has_terminal && !has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
+    if ((!options->detach || !has_terminal) && has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot use console socket if runc will not detach or allocate tty");
+    if (has_socket) {
+        e->launch.console_socket = console_connect(options->console_socket, f);
+        return e->launch.console_socket < 0 ? -1 : 0;
+    }
+    int pair[2];
+    if (!has_terminal)
+        return 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return fault_errno(f, STAGE_CONSOLE, "socketpair");
+    e->console = pair[0];
+    e->launch.console_socket = pair[1];
+    return 0;
+}
+
+static int prepare(struct execution *e, int words, char **argv, struct fault *f)
+{
+    enum container_status status = container_status(&e->container);
+    if (status == STATUS_STOPPED)
+        return fault_text(f, STAGE_STATE, "cannot exec in a stopped container");
+    if (status == STATUS_PAUSED && !e->options->ignore_paused)
+        return fault_text(f, STAGE_STATE, "cannot exec in a paused container (use --ignore-paused to override)");
+    e->init = container_pidfd(&e->container, f);
+    if (e->init < 0)
+        return -1;
+    bool has_file = e->options->process && *e->options->process;
+    if ((has_file ? process_from_file(e, f) : process_from_flags(e, words, argv, f)) < 0 ||
+        process_validate(&e->config.process, f) < 0 || choose_cgroup(e, f) < 0)
+        return -1;
+    e->config.personality = e->container.personality;
+    e->launch = (struct launch){.config = &e->config, .process = &e->config.process, .arena = &e->config.arena,
+                                .id = e->container.id, .bundle = e->container.bundle, .cgroup = &e->cgroup, .sync = -1,
+                                .exec_fifo = -1, .console_socket = -1, .keeps_keyring = e->container.keeps_keyring};
+    e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
+    e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
+    for (unsigned i = 0; i < e->launch.preserved_fds; i++)
+        if (fcntl((int)(3 + i), F_GETFD) < 0)
+            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %u (of %u)", i, e->launch.preserved_fds);
+    if (seccomp_load(&e->config.arena, e->container.dir, &e->launch.seccomp, f) < 0)
+        return -1;
+    return open_console(e, f);
+}
+
+/* In the container's namespaces, but not yet its process. */
+static int enter(struct execution *e, int *proc, struct fault *f)
+{
+    const struct process_config *process = &e->config.process;
+    /* Until execve the container's processes see a process that still holds the host's binary: they may not touch it. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (setsid() < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "setsid");
+    if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0 ||
+        affinity_apply(process, "final", f) < 0)
+        return -1;
+    if (e->container.namespaces && setns(e->init, (int)e->container.namespaces) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's namespaces");
+    if (e->container.namespaces & CLONE_NEWUSER && namespaces_become_root(f) < 0)
+        return -1;
+    if (chdir("/") < 0)
+        return fault_errno(f, STAGE_CWD, "chdir /");
+    if (!e->launch.keeps_keyring && keyring_join(e->launch.id, e->container.namespaces & CLONE_NEWUSER, f) < 0)
+        return -1;
+    if (process->has_terminal && console_setup(&e->launch, -1, -1, f) < 0)
+        return -1;
+    if ((process->apparmor_profile && *process->apparmor_profile) || (process->selinux_label && *process->selinux_label)) {
+        const struct rootfs none = {-1, -1, -1};
+        *proc = rootfs_open_proc(&none, f);
+        if (*proc < 0)
+            return -1;
+    }
+    if (sync_send(e->launch.sync, SYNC_READY, 0, f) < 0)
+        return -1;
+    return sync_expect(e->launch.sync, SYNC_GO, NULL, f);
+}
+
+static void run_child(struct execution *e) __attribute__((noreturn));
+static void run_child(struct execution *e)
+{
+    struct fault f = {0};
+    char *executable = NULL;
+    int proc = -1;
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (enter(e, &proc, &f) == 0 && process_prepare(&e->launch, proc, &executable, &f) == 0)
+        process_execute(&e->launch, executable);
+    (void)sync_send_fault(e->launch.sync, &f);
+    _exit(255);
+}
+
+static int accompany(struct execution *e, struct fault *f)
+{
+    for (bool is_ready = false;;) {
+        int argument = 0, message = sync_receive(e->sync, &argument, f);
+        if (message < 0)
+            return fault_wrap(f, "unable to start container process: ");
+        if (message == 0)
+            return is_ready ? 0 : fault_text(f, STAGE_RUNTIME, "unable to start container process: the process is gone");
+        if (message == SYNC_LISTENER) {
+            if (listener_forward(&e->launch.seccomp, &e->container, e->pidfd, argument, f) < 0 ||
+                sync_send(e->sync, SYNC_LISTENER, 0, f) < 0)
+                return -1;
+            continue;
+        }
+        is_ready = true;
+        if (e->launch.parent_sets_rlimits && rlimits_apply(e->pid, &e->config.process, f) < 0)
+            return -1;
+        if (sync_send(e->sync, SYNC_GO, 0, f) < 0)
+            return -1;
+    }
+}
+
+static int launch_child(struct execution *e, struct fault *f)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return fault_errno(f, STAGE_RUNTIME, "socketpair");
+    e->sync = pair[0];
+    e->launch.sync = pair[1];
+    if (e->container.namespaces & CLONE_NEWPID && setns(e->init, CLONE_NEWPID) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into pid namespace");
+    e->pid = clone_process(0, &e->pidfd);
+    if (e->pid == 0)
+        run_child(e);
+    if (e->pid < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "clone");
+    close_fd(&e->launch.sync);
+    close_fd(&e->launch.console_socket);
+    if (cgroup_enter(&e->cgroup, e->pid, f) < 0)
+        return fault_wrap(f, "unable to start container process: error adding pid %d to cgroups: ", (int)e->pid);
+    if (sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
+        return -1;
+    if (e->options->pidfd_socket) {
+        AUTO_CLOSE int socket = console_connect(e->options->pidfd_socket, f);
+        if (socket < 0 || send_descriptor(socket, e->pidfd, "setns", f) < 0)
+            return -1;
+    }
+    return accompany(e, f);
+}
+
+static int execute(struct execution *e, struct fault *f)
+{
+    bool is_foreground = !e->options->detach;
+    e->signals = is_foreground ? foreground_block_signals(f) : -1;
+    if (is_foreground && e->signals < 0)
+        return -1;
+    int result = launch_child(e, f);
+    if (result == 0 && e->console >= 0) {
+        e->terminal = console_receive(e->console, f);
+        result = e->terminal < 0 ? -1 : 0;
+    }
+    if (result == 0)
+        result = write_pid_file(e->options->pid_file, e->pid, f);
+    if (result == 0)
+        return is_foreground ? foreground_wait(e->pid, e->signals, e->terminal) : 0;
+    if (e->pid > 0) {
+        (void)kill(e->pid, SIGKILL);
+        while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    return -1;
+}
+
+static int parse_options(int argc, char **argv, struct exec_options *options, struct fault *f)
+{
+    const struct option_rule rules[] = {
+        {"console-socket", NULL, OPTION_TEXT, &options->console_socket},
+        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket},
+        {"cwd", NULL, OPTION_TEXT, &options->cwd},
+        {"env", "e", OPTION_LIST, &options->env},
+        {"tty", "t", OPTION_FLAG, &options->tty},
+        {"user", "u", OPTION_TEXT, &options->user},
+        {"additional-gids", "g", OPTION_LIST, &options->groups},
+        {"process", "p", OPTION_TEXT, &options->process},
+        {"detach", "d", OPTION_FLAG, &options->detach},
+        {"pid-file", NULL, OPTION_TEXT, &options->pid_file},
+        {"process-label", NULL, OPTION_TEXT, &options->label},
+        {"apparmor", NULL, OPTION_TEXT, &options->apparmor},
+        {"no-new-privs", NULL, OPTION_FLAG, &options->no_new_privileges},
+        {"cap", "c", OPTION_LIST, &options->capabilities},
+        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds},
+        {"cgroup", NULL, OPTION_LIST, &options->cgroups},
+        {"ignore-paused", NULL, OPTION_FLAG, &options->ignore_paused},
+        {NULL, NULL, OPTION_FLAG, NULL},
+    };
+    int words = options_parse(rules, argc, argv, false, f); /* after the id everything is the command's */
+    return words < 0 || check_words("exec", words, 1, -1, f) < 0 ? -1 : words;
+}
+
+int command_exec(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    struct exec_options options = {0};
+    struct execution e = {.options = &options, .init = -1, .sync = -1, .pidfd = -1, .signals = -1, .console = -1,
+                          .terminal = -1, .container = {.dir = -1}};
+    int words = parse_options(argc, argv, &options, f);
+    if (words < 0)
+        return FAILED;
+    int result = container_load(globals->root, argv[0], &e.container, f);
+    if (result == 0)
+        result = prepare(&e, words, argv, f);
+    if (result == 0)
+        result = execute(&e, f);
+    cgroup_close(&e.cgroup);
+    container_close(&e.container);
+    json_free(e.document);
+    config_free(&e.config);
+    close_fd(&e.init);
+    close_fd(&e.sync);
+    close_fd(&e.pidfd);
+    if (result >= 0)
+        return result;
+    (void)fault_wrap(f, "exec failed: ");
+    log_fault(f);
+    return 255;
+}

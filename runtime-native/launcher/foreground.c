@@ -1,0 +1,110 @@
+/* `run` and `exec` without --detach: stand before the container's process. */
+#include "foreground.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "io.h"
+
+int foreground_block_signals(struct fault *f)
+{
+    sigset_t all;
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
+        return fault_errno(f, STAGE_RUNTIME, "block signals");
+    int fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? fault_errno(f, STAGE_RUNTIME, "signalfd") : fd;
+}
+
+static void copy_size(int master)
+{
+    struct winsize size;
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+        (void)ioctl(master, TIOCSWINSZ, &size);
+}
+
+/* True when `pid` has ended; other children (we may be a subreaper) are only collected. */
+static bool reap(pid_t pid, int *code)
+{
+    int status;
+    bool has_ended = false;
+    for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+        if (child != pid)
+            continue;
+        *code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        has_ended = true;
+    }
+    return has_ended;
+}
+
+static bool handle_signals(pid_t pid, int signals, int master, int *code)
+{
+    struct signalfd_siginfo one;
+    bool has_ended = false;
+    while (read_some(signals, &one, sizeof one) == (ssize_t)sizeof one) {
+        if (one.ssi_signo == SIGCHLD)
+            has_ended = reap(pid, code) || has_ended;
+        else if (one.ssi_signo == SIGWINCH && master >= 0)
+            copy_size(master);
+        else
+            (void)kill(pid, (int)one.ssi_signo);
+    }
+    return has_ended;
+}
+
+/* False at the end of `from`. */
+static bool pump(int from, int to)
+{
+    char bytes[32768];
+    ssize_t count = read_some(from, bytes, sizeof bytes);
+    return count > 0 && write_all(to, bytes, (size_t)count) == 0;
+}
+
+static void pump_rest(int master)
+{
+    struct pollfd rest = {.fd = master, .events = POLLIN};
+    while (poll(&rest, 1, 0) > 0 && rest.revents & POLLIN && pump(master, STDOUT_FILENO))
+        ;
+}
+
+static int wait_loop(pid_t pid, int signals, int master)
+{
+    int code = 255;
+    struct pollfd fds[3] = {{.fd = signals, .events = POLLIN},
+                            {.fd = master, .events = POLLIN},
+                            {.fd = master >= 0 ? STDIN_FILENO : -1, .events = POLLIN}};
+    for (;;) {
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
+            return code;
+        if (fds[1].revents && !pump(master, STDOUT_FILENO))
+            fds[1].fd = -1;
+        if (fds[2].revents && !pump(STDIN_FILENO, master))
+            fds[2].fd = -1;
+        if (fds[0].revents && handle_signals(pid, signals, master, &code))
+            return code;
+    }
+}
+
+int foreground_wait(pid_t pid, int signals, int master)
+{
+    struct termios saved, raw;
+    bool is_terminal = master >= 0 && tcgetattr(STDIN_FILENO, &saved) == 0;
+    if (is_terminal) {
+        raw = saved;
+        cfmakeraw(&raw);
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+        copy_size(master);
+    }
+    int code = wait_loop(pid, signals, master);
+    if (master >= 0)
+        pump_rest(master);
+    if (is_terminal)
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &saved);
+    return code;
+}

@@ -1,0 +1,133 @@
+#include "hooks.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "namespaces.h"
+
+bool hooks_exist(const struct json *hooks, const char *name)
+{
+    const struct json *list = json_get(hooks, name);
+    return list && list->count > 0;
+}
+
+/* A file in memory with the state: written before the hook starts, so nobody has to feed a pipe. */
+static int state_file(const struct hook_state *state, struct fault *f)
+{
+    struct json_writer w = {0};
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "ociVersion", state->version ? state->version : "1.2.1");
+    json_put_string(&w, "id", state->id);
+    json_put_string(&w, "status", state->status);
+    json_put_int(&w, "pid", state->pid);
+    json_put_string(&w, "bundle", state->bundle);
+    if (state->annotations && state->annotations->count)
+        json_put_json(&w, "annotations", state->annotations);
+    json_end_object(&w);
+    AUTO_CLOSE int fd = memfd_create("state", MFD_CLOEXEC);
+    bool failed = w.failed || fd < 0 || write_all(fd, w.text, w.length) < 0 || lseek(fd, 0, SEEK_SET) < 0;
+    json_writer_free(&w);
+    return failed ? fault_errno(f, STAGE_HOOK, "write the hook's state") : take_fd(&fd);
+}
+
+static void run_child(const char *path, char **arguments, char **environment, int in, int out, int err)
+    __attribute__((noreturn));
+static void run_child(const char *path, char **arguments, char **environment, int in, int out, int err)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup3(in, 0, 0) >= 0 && dup3(out, 1, 0) >= 0 && dup3(err, 2, 0) >= 0)
+        (void)execve(path, arguments, environment);
+    (void)dprintf(err, "exec %s: %s", path, strerror(errno));
+    _exit(127);
+}
+
+static void read_text(int fd, char *text, size_t size)
+{
+    ssize_t length = pread(fd, text, size - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+}
+
+/* 0 when it ended with 0 in time. */
+static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, size_t index, int out, int err, struct fault *f)
+{
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&end, 1, timeout_s > 0 ? (int)(timeout_s * 1000) : -1);
+    while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        (void)kill(pid, SIGKILL);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (ready == 0)
+        return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: hook ran past specified timeout of %lld.0s", name, index,
+                          (long long)timeout_s);
+    if (status == 0)
+        return 0;
+    char output[256], errors[256], how[48];
+    read_text(out, output, sizeof output);
+    read_text(err, errors, sizeof errors);
+    if (WIFSIGNALED(status))
+        (void)snprintf(how, sizeof how, "signal: %s", strsignal(WTERMSIG(status)));
+    else
+        (void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
+    return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: %s, stdout: %s, stderr: %s", name, index, how, output, errors);
+}
+
+static int run_one(struct arena *arena, const struct json *hook, const char *name, size_t index, const struct hook_state *state,
+                   struct fault *f)
+{
+    static char *nothing[] = {NULL};
+    char **arguments, **environment;
+    int64_t timeout = 0;
+    const char *path = json_string(hook, "path");
+    if (!path || *path != '/')
+        return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: path must be absolute", name, index);
+    if (json_int64(hook, "timeout", &timeout) < 0 || timeout > 1000000)
+        return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: bad timeout", name, index);
+    if (config_strings(arena, json_get(hook, "args"), &arguments, f) < 0 ||
+        config_strings(arena, json_get(hook, "env"), &environment, f) < 0)
+        return -1;
+    char *only_path[] = {(char *)(uintptr_t)path, NULL};
+    if (!arguments[0])
+        arguments = only_path;
+    if (!json_get(hook, "env"))
+        environment = state->environment ? state->environment : nothing;
+    AUTO_CLOSE int in = state_file(state, f);
+    AUTO_CLOSE int out = memfd_create("stdout", MFD_CLOEXEC);
+    AUTO_CLOSE int err = memfd_create("stderr", MFD_CLOEXEC);
+    AUTO_CLOSE int pidfd = -1;
+    if (in < 0)
+        return -1;
+    pid_t pid = out < 0 || err < 0 ? -1 : clone_process(0, &pidfd);
+    if (pid == 0)
+        run_child(path, arguments, environment, in, out, err);
+    if (pid < 0)
+        return fault_errno(f, STAGE_HOOK, "error running %s hook #%zu", name, index);
+    return wait_for(pid, pidfd, timeout, name, index, out, err, f);
+}
+
+int hooks_run(const struct json *hooks, const char *name, const struct hook_state *state, struct fault *f)
+{
+    size_t index = 0;
+    json_each(hook, json_get(hooks, name))
+    {
+        struct arena arena = {0};
+        int result = run_one(&arena, hook, name, index++, state, f);
+        arena_free(&arena);
+        if (result < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,17 @@
+#ifndef MINIRUN_HOOKS_H
+#define MINIRUN_HOOKS_H
+
+#include "config.h"
+
+struct hook_state {
+    const char *version, *id, *status, *bundle;
+    pid_t pid;
+    const struct json *annotations;
+    char **environment; /* for hooks that bring none of their own; NULL: empty */
+};
+
+/* Runs config.hooks[name] one after the other, the state on standard input. The first failure is the fault. */
+int hooks_run(const struct json *hooks, const char *name, const struct hook_state *state, struct fault *f);
+bool hooks_exist(const struct json *hooks, const char *name);
+
+#endif

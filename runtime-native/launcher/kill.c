@@ -1,0 +1,85 @@
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "container.h"
+#include "io.h"
+#include "options.h"
+
+/* "9", "KILL", "SIGKILL", "sigkill", "RTMIN+3"; -1 when it is none. */
+static int parse_signal(const char *text)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+    if (end != text && *end == '\0')
+        return number >= 0 && number < _NSIG ? (int)number : -1;
+    const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    if (strncasecmp(name, "RTMIN", 5) == 0 && (name[5] == '+' || !name[5]))
+        number = SIGRTMIN + (name[5] ? strtol(name + 6, NULL, 10) : 0);
+    else if (strncasecmp(name, "RTMAX", 5) == 0 && (name[5] == '-' || !name[5]))
+        number = SIGRTMAX - (name[5] ? strtol(name + 6, NULL, 10) : 0);
+    else
+        for (number = 1; number < SIGRTMIN; number++) {
+            const char *known = sigabbrev_np((int)number);
+            if (known && strcasecmp(known, name) == 0)
+                break;
+        }
+    if (strcasecmp(name, "IOT") == 0)
+        return SIGABRT;
+    return number >= 1 && number <= SIGRTMAX && number != SIGRTMIN - 1 && number != SIGRTMIN - 2 ? (int)number : -1;
+}
+
+static int signal_init(const struct container *container, int signal, struct fault *f)
+{
+    AUTO_CLOSE int pidfd = container_pidfd(container, f);
+    if (pidfd < 0)
+        return -1;
+    if (syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0)
+        return errno == ESRCH ? fault_told(f, STAGE_STATE, ESRCH, "container not running")
+                              : fault_errno(f, STAGE_STATE, "unable to signal init");
+    /* v1: what is frozen does not die before it thaws. */
+    struct fault ignored = {0};
+    if (signal == SIGKILL && cgroup_is_frozen(&container->cgroup))
+        (void)cgroup_freeze(&container->cgroup, false, &ignored);
+    return 0;
+}
+
+static int send_signal(const struct container *container, int signal, bool everyone, struct fault *f)
+{
+    /* Without PIDs of its own the container's other processes outlive its init, so SIGKILL means all of them: runc. */
+    if (!everyone && (signal != SIGKILL || container->has_own_pids))
+        return signal_init(container, signal, f);
+    pid_t *pids = NULL;
+    size_t count = 0;
+    int result = cgroup_processes(&container->cgroup, &pids, &count, f);
+    free(pids);
+    if (result < 0)
+        return -1;
+    if (count == 0 && !everyone)
+        return fault_told(f, STAGE_STATE, ESRCH, "container not running");
+    return count == 0 ? 0 : cgroup_signal(&container->cgroup, signal, f);
+}
+
+int command_kill(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    bool everyone = false;
+    const struct option_rule rules[] = {{"all", "a", OPTION_FLAG, &everyone}, {NULL, NULL, OPTION_FLAG, NULL}};
+    int words = options_parse(rules, argc, argv, true, f);
+    if (words < 0 || check_words("kill", words, 1, 2, f) < 0)
+        return FAILED;
+    struct container container;
+    int result = container_load(globals->root, argv[0], &container, f);
+    int signal = parse_signal(words > 1 ? argv[1] : "TERM");
+    if (result == 0 && signal < 0)
+        result = fault_text(f, STAGE_ARGUMENTS, "unknown signal \"%s\"", argv[1]);
+    if (result == 0)
+        result = send_signal(&container, signal, everyone, f);
+    container_close(&container);
+    return result;
+}

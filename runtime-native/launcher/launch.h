@@ -1,0 +1,50 @@
+/* What parent and child of one clone share: everything is decided and opened before, so that the child only acts. */
+#ifndef MINIRUN_LAUNCH_H
+#define MINIRUN_LAUNCH_H
+
+#include "cgroup.h"
+#include "config.h"
+#include "seccomp.h"
+
+struct launch {
+    const struct config *config;
+    struct process_config *process;
+    struct arena *arena;
+    const char *id, *bundle;
+    struct cgroup *cgroup;
+    struct seccomp_filter seccomp;
+    int namespace_fds[NS_COUNT]; /* to join, -1 */
+    int *source_fds;             /* of mounts whose source only the parent may open, by index; -1: the child does */
+    int sync;                    /* the child's end of the socket pair */
+    int exec_fifo;               /* create: read before execve; -1: none */
+    int console_socket;          /* gets the terminal's master, -1 */
+    unsigned preserved_fds;      /* beside 0, 1, 2 */
+    bool is_new_user_namespace, keeps_keyring, keeps_root /* --no-pivot */;
+    bool parent_sets_rlimits;
+};
+
+/* Messages of one byte; anything larger is a struct fault and the end. */
+enum sync_message {
+    SYNC_MAPPED = 'm', /* to the child: user ids are mapped */
+    SYNC_CGROUP = 'c', /* to the child: it is in its cgroups */
+    SYNC_HOOKS = 'h',  /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
+    SYNC_READY = 'r',  /* the child only has to become the container's process; answered by SYNC_GO */
+    SYNC_GO = 'g',
+    SYNC_LISTENER = 'l', /* with the number of the seccomp listener in the child; answered by the same */
+    SYNC_WAITING = 'w', /* create: done, waiting for start */
+};
+
+int sync_send(int fd, enum sync_message message, int argument, struct fault *f);
+int sync_send_fault(int fd, const struct fault *f);
+/* 0: that message came. -1: the peer's fault, or its end, is in f. */
+int sync_expect(int fd, enum sync_message message, int *argument, struct fault *f);
+/* The next message, 0 at the end of the connection, -1 and the peer's fault. */
+int sync_receive(int fd, int *argument, struct fault *f);
+
+/* init.c: the container's first process from clone to execve. */
+void container_init(struct launch *launch) __attribute__((noreturn));
+/* process.c: the last steps, the same for init and exec: user, capabilities, seccomp, execve. */
+int process_prepare(struct launch *launch, int proc, char **executable, struct fault *f);
+void process_execute(struct launch *launch, const char *executable) __attribute__((noreturn));
+
+#endif

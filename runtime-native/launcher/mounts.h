@@ -1,0 +1,26 @@
+/* Mounts by descriptors: a file system is made or cloned detached, given its attributes, and moved to a target that was
+ * resolved inside the root. No path below the root is used twice. Needs Linux 5.12 (mount_setattr). */
+#ifndef MINIRUN_MOUNTS_H
+#define MINIRUN_MOUNTS_H
+
+#include "rootfs.h"
+
+int mounts_apply(const struct launch *launch, struct rootfs *rootfs, struct fault *f);
+/* Sources that the child cannot reach or map, opened by the parent: launch->source_fds. */
+int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault *f);
+/* Mounts that were to become read-only only after they were filled. */
+int mounts_seal(const struct launch *launch, struct fault *f);
+
+/* Building blocks, for the root file system, masks, devices and cgroups. */
+uint64_t mount_attributes(unsigned long flags);
+int mount_clone(int dir, const char *path, bool recursive);
+int mount_set(int mount, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive);
+int mount_move(int mount, int target);
+/* A detached file system: type, source, comma separated data, MS_ flags. */
+int mount_make(const char *type, const char *source, const char *data, unsigned long flags);
+
+int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const struct mount_entry *entry, int target,
+                  struct fault *f);
+int copy_up(int from, int to, struct fault *f); /* copy-up.c: tmpcopyup */
+
+#endif

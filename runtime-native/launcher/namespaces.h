@@ -1,0 +1,23 @@
+#ifndef MINIRUN_NAMESPACES_H
+#define MINIRUN_NAMESPACES_H
+
+#include <sys/types.h>
+
+#include "launch.h"
+
+/* Opens what is to be joined, so that a path is resolved once, in the caller's world. */
+int namespaces_open(const struct config *config, int fds[NS_COUNT], struct fault *f);
+void namespaces_close(int fds[NS_COUNT]);
+
+/* Clones the container's first process into its new namespaces and runs container_init there. */
+int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f);
+/* In the parent: the child's id mappings. */
+int namespaces_map_ids(pid_t pid, const struct config *config, struct fault *f);
+/* In the child: joins the rest, the mount namespace last. */
+int namespaces_join(const struct launch *launch, struct fault *f);
+/* In the child: root of the new user namespace. */
+int namespaces_become_root(struct fault *f);
+
+pid_t clone_process(unsigned long long flags, int *pidfd);
+
+#endif

@@ -1,0 +1,191 @@
+#include "rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "devices.h"
+#include "io.h"
+#include "mounts.h"
+#include "path.h"
+
+/* Both need to be declared here: <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37. */
+#define MNT_DETACH 2
+extern int umount2(const char *target, int flags);
+
+static int set_path_propagation(const char *path, unsigned long propagation, bool recursive)
+{
+    struct mount_attr attributes = {.propagation = propagation};
+    return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, recursive ? (unsigned)AT_RECURSIVE : 0U, &attributes,
+                        sizeof attributes);
+}
+
+/* pivot_root refuses a root whose parent mount is shared, and what is attached under a shared one would show up outside. */
+static int detach_parent(const char *rootfs, unsigned long propagation, struct fault *f)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s", rootfs);
+    for (;;) {
+        if (set_path_propagation(path, propagation & MS_SLAVE ? MS_SLAVE : MS_PRIVATE, false) == 0)
+            return 0;
+        char *slash = strrchr(path, '/');
+        if (errno != EINVAL || !slash || strcmp(path, "/") == 0)
+            return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: make the parent mount of %s private", rootfs);
+        slash[slash == path] = '\0'; /* EINVAL: no mount point; its parent folder may be */
+    }
+}
+
+int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fault *f)
+{
+    const struct config *config = launch->config;
+    unsigned long propagation = config->rootfs_propagation ? config->rootfs_propagation : MS_SLAVE | MS_REC;
+    *rootfs = (struct rootfs){.fd = -1, .proc = -1, .devpts = -1};
+    if (config->namespaces[NS_MOUNT].is_set &&
+        set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: set the propagation of /");
+    if (config->namespaces[NS_MOUNT].is_set && detach_parent(config->rootfs, propagation, f) < 0)
+        return -1;
+    AUTO_CLOSE int tree = mount_clone(AT_FDCWD, config->rootfs, true);
+    AUTO_CLOSE int place = open(config->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (tree < 0 || place < 0 || mount_move(tree, place) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: mount %s", config->rootfs);
+    rootfs->fd = take_fd(&tree);
+    return 0;
+}
+
+/* pivot_root(".", ".") stacks the old root on the new one, so no folder for it is needed: pivot_root(2). */
+static int pivot(const struct rootfs *rootfs, struct fault *f)
+{
+    AUTO_CLOSE int old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (old < 0 || fchdir(rootfs->fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: pivot_root .");
+    if (fchdir(old) < 0 || set_path_propagation(".", MS_SLAVE, true) < 0 || umount2(".", MNT_DETACH) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: detach the old root");
+    return chdir("/") < 0 ? fault_errno(f, STAGE_ROOTFS, "chdir /") : 0;
+}
+
+/* For a root that cannot be pivoted (the initial ramdisk): the tree is moved over "/". */
+static int move_over(const struct rootfs *rootfs, struct fault *f)
+{
+    AUTO_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 || fchdir(rootfs->fd) < 0 || mount_move(rootfs->fd, root) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: move the root mount");
+    if (chroot(".") < 0 || chdir("/") < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: chroot .");
+    return 0;
+}
+
+int rootfs_enter(const struct launch *launch, const struct rootfs *rootfs, struct fault *f)
+{
+    const struct config *config = launch->config;
+    int result;
+    if (!config->namespaces[NS_MOUNT].is_set)
+        result = fchdir(rootfs->fd) < 0 || chroot(".") < 0 || chdir("/") < 0
+                     ? fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: chroot .")
+                     : 0;
+    else
+        result = launch->keeps_root ? move_over(rootfs, f) : pivot(rootfs, f);
+    unsigned long propagation = config->rootfs_propagation;
+    if (result == 0 && propagation & (MS_SHARED | MS_UNBINDABLE) &&
+        set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "unable to apply root propagation flags");
+    return result;
+}
+
+static int make_readonly(const char *path, struct fault *f)
+{
+    AUTO_CLOSE int target = path_open(AT_FDCWD, path, O_PATH);
+    if (target < 0)
+        return errno == ENOENT ? 0 : fault_errno(f, STAGE_MOUNT, "can't make \"%s\" read-only", path);
+    AUTO_CLOSE int mount = mount_clone(target, "", true);
+    if (mount < 0 || mount_set(mount, MOUNT_ATTR_RDONLY, 0, 0, false) < 0 || mount_move(mount, target) < 0)
+        return fault_errno(f, STAGE_MOUNT, "can't make \"%s\" read-only", path);
+    return 0;
+}
+
+/* What covers masked paths: /dev/null for files (checked to be that: CVE-2025-31133), one empty tmpfs for folders. */
+struct masks {
+    int null, tmpfs;
+};
+
+/* The tmpfs itself covers the first folder, and its clones the others: before Linux 6.15 only an attached mount can be
+ * cloned. */
+static int mask_folder(struct masks *masks, int target, const char *label)
+{
+    if (masks->tmpfs >= 0) {
+        AUTO_CLOSE int cover = mount_clone(masks->tmpfs, "", false);
+        return cover < 0 ? -1 : mount_move(cover, target);
+    }
+    char data[512];
+    (void)snprintf(data, sizeof data, "nr_blocks=1,nr_inodes=1%s%s", label && *label ? ",context=" : "", label ? label : "");
+    masks->tmpfs = mount_make("tmpfs", "tmpfs", data, MS_RDONLY);
+    return masks->tmpfs < 0 ? -1 : mount_move(masks->tmpfs, target);
+}
+
+static int mask_file(struct masks *masks, int target)
+{
+    if (masks->null < 0)
+        masks->null = open("/dev/null", O_PATH | O_CLOEXEC);
+    if (masks->null >= 0 && !device_is_null(masks->null)) {
+        errno = EINVAL;
+        return -1;
+    }
+    AUTO_CLOSE int cover = mount_clone(masks->null, "", false);
+    return cover < 0 ? -1 : mount_move(cover, target);
+}
+
+static int mask(struct masks *masks, const char *path, const char *label, struct fault *f)
+{
+    AUTO_CLOSE int target = path_open(AT_FDCWD, path, O_PATH);
+    struct stat status;
+    if (target < 0 || fstat(target, &status) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : fault_errno(f, STAGE_MOUNT, "can't mask path \"%s\"", path);
+    bool is_dir = S_ISDIR(status.st_mode);
+    if ((is_dir ? mask_folder(masks, target, label) : mask_file(masks, target)) < 0)
+        return fault_errno(f, STAGE_MOUNT, "can't mask %s \"%s\"", is_dir ? "dir" : "path", path);
+    return 0;
+}
+
+int rootfs_protect(const struct config *config, struct fault *f)
+{
+    for (char **path = config->readonly_paths; *path; path++)
+        if (make_readonly(*path, f) < 0)
+            return -1;
+    struct masks masks = {-1, -1};
+    int result = 0;
+    for (char **path = config->masked_paths; result == 0 && *path; path++)
+        result = mask(&masks, *path, config->mount_label, f);
+    close_fd(&masks.null);
+    close_fd(&masks.tmpfs);
+    return result;
+}
+
+int rootfs_open_proc(const struct rootfs *rootfs, struct fault *f)
+{
+    if (rootfs->proc >= 0)
+        return fcntl(rootfs->proc, F_DUPFD_CLOEXEC, 3);
+    int proc = mount_make("proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+    if (proc >= 0)
+        return proc;
+    struct statfs status;
+    proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc >= 0 && fstatfs(proc, &status) == 0 && status.f_type == PROC_SUPER_MAGIC)
+        return proc;
+    close_fd(&proc);
+    return fault_errno(f, STAGE_SYSCTL, "unsafe procfs detected");
+}
+
+void rootfs_close(struct rootfs *rootfs)
+{
+    close_fd(&rootfs->fd);
+    close_fd(&rootfs->proc);
+    close_fd(&rootfs->devpts);
+}

@@ -1,0 +1,23 @@
+#include <stddef.h>
+
+#include "commands.h"
+#include "container.h"
+#include "options.h"
+
+int command_state(const struct globals *globals, int argc, char **argv, struct fault *f)
+{
+    const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
+    struct container container;
+    int words = options_parse(rules, argc, argv, true, f);
+    if (words < 0 || check_words("state", words, 1, 1, f) < 0)
+        return FAILED;
+    int result = container_load(globals->root, argv[0], &container, f);
+    if (result == 0) {
+        struct json_writer w = {0};
+        container_describe(&container, &w, "");
+        print_json(&w, "  ");
+        json_writer_free(&w);
+    }
+    container_close(&container);
+    return result;
+}
