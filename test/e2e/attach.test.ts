@@ -13,7 +13,16 @@ before(async () => {
 after(() => daemon[Symbol.asyncDispose]());
 
 test("attach: two clients see the same output, and one's input is the container's", async () => {
-  await daemon.ok("run", "-di", "--name", "a1", "busybox", "sh", "-c", "read x; echo got $x; sleep 100");
+  await daemon.ok(
+    "run",
+    "-di",
+    "--name",
+    "a1",
+    "busybox",
+    "sh",
+    "-c",
+    "read x; while :; do echo got $x; sleep 0.1; done",
+  );
   const watcher = daemon.spawnDocker(["attach", "--no-stdin", "a1"]);
   const seen = lineOf(watcher, /got hello/);
   const writer = daemon.spawnDocker(["attach", "a1"]);
