@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import WebSocket from "ws";
-import { lineOf, run, stop } from "#test/command";
+import { lineOf, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 
 let daemon: Daemon;
@@ -35,11 +36,16 @@ test("attach: two clients see the same output, and one's input is the container'
 
 test("attach: the detach keys leave the container running", async () => {
   await daemon.ok("run", "-dit", "--name", "keys", "busybox");
-  const { stdout } = await run(["script", "-qec", "docker attach keys", "/dev/null"], {
-    env: daemon.environment,
-    stdin: "echo $((40+2))\n\x10\x11",
+  const client = spawn("script", ["-qec", "docker attach keys", "/dev/null"], {
+    env: { ...process.env, ...daemon.environment },
   });
-  assert.match(stdout, /read escape sequence/);
+  // Once the container has answered, the CLI has the terminal in raw mode: before that, the line discipline would eat the keys.
+  const answered = lineOf(client, /^42/);
+  client.stdin.write("echo $((40+2))\n");
+  await answered;
+  const detached = lineOf(client, /read escape sequence/);
+  client.stdin.write("\x10\x11");
+  await detached;
   assert.equal(await daemon.ok("inspect", "-f", "{{.State.Status}}", "keys"), "running");
   await daemon.ok("rm", "-f", "keys");
 });

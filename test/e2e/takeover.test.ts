@@ -63,12 +63,7 @@ test("takeover: a container with --rm that ended meanwhile is removed", async ()
 test("takeover: published ports stay reachable, without a daemon too", async () => {
   const server = "while :; do echo hello | nc -l -p 80; done";
   await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", server);
-  const ask = () =>
-    daemon.inNetwork(
-      "sh",
-      "-c",
-      "exec 3<>/dev/tcp/127.0.0.1/8123 2>/dev/null; timeout 5 busybox nc 127.0.0.1 8123 </dev/null",
-    );
+  const ask = () => daemon.inNetwork("timeout", "5", "busybox", "nc", "127.0.0.1", "8123");
   assert.equal(await ask(), "hello");
   await daemon.kill();
   assert.equal(await ask(), "hello");

@@ -18,6 +18,12 @@ export interface DaemonOptions {
   readonly hasBusybox?: boolean;
 }
 
+/** The sources, unless test/run has just bundled them. */
+const launchEnvironment = {
+  NODE_COMPILE_CACHE: join(packageRoot, ".cache", "compile"),
+  MINIDOCK_SOURCES: process.env.MINIDOCK_BUNDLE === undefined ? "1" : "",
+};
+
 /** A daemon of a test's own: folders, socket, bridge, subnet and cgroup are nobody else's. */
 export class Daemon implements AsyncDisposable {
   readonly folder: string;
@@ -69,7 +75,7 @@ export class Daemon implements AsyncDisposable {
     const [file = "", ...rest] = argv;
     const child = spawn(file, rest, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...this.#options.env, NODE_COMPILE_CACHE: join(packageRoot, ".cache", "compile") },
+      env: { ...process.env, ...launchEnvironment, ...this.#options.env },
     });
     const log = createWriteStream(this.logFile, { flags: "a" });
     child.stdout.pipe(log, { end: false });
@@ -135,7 +141,7 @@ export class Daemon implements AsyncDisposable {
       await this.#removeAll(["network", "ls", "-q", "-f", "type=custom"], ["network", "rm"]);
       await this.stop();
     }
-    const left = await new Residue(this).find();
+    const left = await new Residue(this).remaining();
     if (left.length > 0)
       throw new Error(`left behind by the daemon in ${this.folder}:\n${left.join("\n")}\n${this.log}`);
     rmSync(this.folder, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { basename, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { must } from "./command.ts";
 import type { Daemon } from "./daemon.ts";
 
@@ -8,6 +9,16 @@ export class Residue {
   readonly #daemon: Daemon;
   constructor(daemon: Daemon) {
     this.#daemon = daemon;
+  }
+
+  /** The kernel takes a namespace and its interfaces down in its own time: what is on its way out gets two seconds. */
+  async remaining(): Promise<string[]> {
+    const deadline = performance.now() + 2000;
+    for (;;) {
+      const left = await this.find();
+      if (left.length === 0 || performance.now() > deadline) return left;
+      await delay(50);
+    }
   }
 
   async find(): Promise<string[]> {
