@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ static void run(const struct shim *s, const struct job_options *o, const char *c
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     for (int number = 1; number < NSIG; number++)
         (void)signal(number, SIG_DFL);
+    (void)umask(022); /* what a container begins with, unless its config says otherwise */
     (void)setrlimit(RLIMIT_NOFILE, &s->file_limit);
     for (int i = 0; i < 3; i++) {
         int fd = o->stdio[i];

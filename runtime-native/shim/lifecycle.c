@@ -106,7 +106,7 @@ static int begin_create(struct shim *s, struct asker a, struct fault *f)
     p->closes_stdin = c->stdin_mode == STDIN_ONCE;
     p->height = p->height ? p->height : c->height;
     p->width = p->width ? p->width : c->width;
-    if (log_open(&s->log, &c->log, f) < 0 || process_prepare(p, f) < 0)
+    if (log_open(&s->log, &c->log, &s->loop, f) < 0 || process_prepare(p, f) < 0)
         return -1;
     if (p->terminal) {
         console_name(p, console, sizeof console);

@@ -24,11 +24,11 @@ int log_file_open(struct log_file *f, const struct log_options *o, size_t entry_
 {
     struct stat status;
     *f = (struct log_file){.path = o->path, .max_size = o->max_size, .max_files = o->max_files ? o->max_files : 1};
-    f->capacity = GATHER_BYTES + entry_max;
     f->fd = open_log(o->path, 0);
     if (f->fd < 0 || fstat(f->fd, &status) < 0)
         return fault_errno(fault, STAGE_IO, "open %s", o->path);
     f->size = (uint64_t)status.st_size;
+    f->capacity = GATHER_BYTES + entry_max;
     f->buffer = malloc(f->capacity);
     return f->buffer ? 0 : fault_errno(fault, STAGE_IO, "open %s", o->path);
 }

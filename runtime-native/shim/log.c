@@ -6,23 +6,29 @@
 
 #include "note.h"
 
-int log_open(struct log *l, const struct log_options *o, struct fault *f)
+int log_open(struct log *l, const struct log_options *o, struct loop *loop, struct fault *f)
 {
-    *l = (struct log){.driver = o->driver, .file.fd = -1};
+    *l = (struct log){.driver = o->driver, .file.fd = -1, .writer.source.fd = -1};
     if (o->driver == LOG_NONE)
         return 0;
     l->attrs = log_json_attrs(o->attrs);
     if (!l->attrs)
         return fault_errno(f, STAGE_IO, "open %s", o->path);
     l->entry_max = o->driver == LOG_JSON_FILE ? log_json_max(l->attrs) : log_local_max();
-    return log_file_open(&l->file, o, l->entry_max, f);
+    if (log_file_open(&l->file, o, l->entry_max, f) < 0)
+        return -1;
+    return o->is_non_blocking ? log_writer_start(&l->writer, o, &l->file, loop, f) : 0;
 }
 
 static void write_entry(struct log *l, const struct log_entry *e)
 {
-    char *out = log_file_reserve(&l->file, l->entry_max);
-    out = l->driver == LOG_JSON_FILE ? log_json_encode(out, e, l->attrs) : log_local_encode(out, e);
-    log_file_commit(&l->file, out);
+    bool has_writer = l->writer.source.fd >= 0;
+    char *start = has_writer ? l->file.buffer : log_file_reserve(&l->file, l->entry_max);
+    char *end = l->driver == LOG_JSON_FILE ? log_json_encode(start, e, l->attrs) : log_local_encode(start, e);
+    if (has_writer)
+        log_writer_take(&l->writer, start, (size_t)(end - start));
+    else
+        log_file_commit(&l->file, end);
 }
 
 static void new_part_id(char id[65])
@@ -96,7 +102,10 @@ void log_write(struct log *l, int stream, const char *bytes, size_t size)
         bytes += part + (newline ? 1 : 0);
         size -= part + (newline ? 1 : 0);
     }
-    log_file_flush(&l->file);
+    if (l->writer.source.fd >= 0)
+        log_writer_send(&l->writer);
+    else
+        log_file_flush(&l->file);
 }
 
 void log_close(struct log *l)
@@ -109,7 +118,8 @@ void log_close(struct log *l)
             end_line(l, stream, s->carry, s->length, true);
         free(s->carry);
     }
+    log_writer_close(&l->writer);
     log_file_close(&l->file);
     free(l->attrs);
-    *l = (struct log){.driver = LOG_NONE, .file.fd = -1};
+    *l = (struct log){.driver = LOG_NONE, .file.fd = -1, .writer.source.fd = -1};
 }

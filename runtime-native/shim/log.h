@@ -8,8 +8,10 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "buffer.h"
 #include "fault.h"
 #include "json.h"
+#include "loop.h"
 
 enum log_driver { LOG_NONE, LOG_JSON_FILE, LOG_LOCAL };
 
@@ -27,7 +29,7 @@ struct log_options {
 /* ---- log-file.c: entries into a file that rotates */
 
 struct log_file {
-    int fd;
+    int fd; /* -1 where a writer has it */
     const char *path;
     uint64_t size, max_size;
     unsigned max_files;
@@ -43,6 +45,24 @@ char *log_file_reserve(struct log_file *f,
 void log_file_commit(struct log_file *f, const char *end);
 void log_file_flush(struct log_file *f); /* what cannot be written is dropped, and noted */
 void log_file_close(struct log_file *f);
+
+/* ---- log-writer.c: mode=non-blocking. A process of its own waits for the disk; what it does not take in time is
+ * dropped */
+
+struct log_writer {
+    struct source source; /* our end of its socket; -1: none */
+    struct loop *loop;
+    pid_t pid;
+    struct buffer waiting;
+    size_t max_waiting;
+    uint64_t dropped_entries;
+};
+
+int log_writer_start(struct log_writer *w, const struct log_options *o, struct log_file *f, struct loop *l,
+                     struct fault *fault);
+void log_writer_take(struct log_writer *w, const char *entry, size_t size);
+void log_writer_send(struct log_writer *w); /* what the child takes now */
+void log_writer_close(struct log_writer *w); /* waits until all is written */
 
 /* ---- log-json.c, log-local.c: formats */
 
@@ -77,12 +97,13 @@ struct log_stream {
 struct log {
     enum log_driver driver;
     struct log_file file;
+    struct log_writer writer;
     char *attrs;
     size_t entry_max;
     struct log_stream streams[2];
 };
 
-int log_open(struct log *l, const struct log_options *o, struct fault *f);
+int log_open(struct log *l, const struct log_options *o, struct loop *loop, struct fault *f);
 void log_write(struct log *l, int stream, const char *bytes, size_t size);
 void log_close(struct log *l); /* writes what has no end of line */
 

@@ -71,7 +71,7 @@ static void become_shim(const struct request *r, int listener, int log, int erro
     char *const environment[] = {path_variable(), NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     reset_signals();
-    (void)umask(077);
+    (void)umask(027); /* the log is 0640, as dockerd has it */
     /* Copies above everything first: a target number may be one of the sources. */
     int socket_copy = listener < 0 ? -1 : fcntl(listener, F_DUPFD_CLOEXEC, 10);
     int log_copy = fcntl(log, F_DUPFD_CLOEXEC, 10);

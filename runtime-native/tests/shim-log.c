@@ -26,7 +26,7 @@ static char *log_of(const char *input, size_t size, size_t step)
     struct log log;
     int fd = mkstemp(path);
     struct log_options o = {.driver = LOG_JSON_FILE, .path = path};
-    if (fd < 0 || log_open(&log, &o, &f) < 0)
+    if (fd < 0 || log_open(&log, &o, NULL, &f) < 0)
         abort();
     for (size_t at = 0; at < size; at += step)
         log_write(&log, 1, input + at, size - at < step ? size - at : step);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ShimConfig } from "#runtime";
-import { Rig } from "./shim-rig.ts";
+import { Rig, waitFor } from "./shim-rig.ts";
 
 /** Runs `command` to its end and returns the rig's container with its log. */
 async function logOf(rig: Rig, command: string, log: Partial<ShimConfig["log"]> = {}): Promise<string> {
@@ -90,7 +90,7 @@ test("log: it rotates like dockerd's, losing the oldest", async () => {
   );
   assert.deepEqual(files, [["line 5\n", "line 6\n"], ["line 7\n", "line 8\n"], ["line 9\n"]]);
   await assert.rejects(stat(`${container.logPath}.3`), { code: "ENOENT" });
-  assert.equal((await stat(container.logPath)).mode & 0o777, 0o640 & ~0o077);
+  assert.equal((await stat(container.logPath)).mode & 0o777, 0o640);
 });
 
 test("log: one file of limited size begins anew", async () => {
@@ -159,6 +159,53 @@ test("log: the local driver's entries stand between their lengths", async () => 
   assert.equal(bytes.subarray(4, 12).toString("latin1"), "\n\u0006stdout");
   assert.equal(bytes.subarray(-11, -4).toString("latin1"), "\u001a\u0005hello");
 });
+
+test("log: a non-blocking one has everything that fits, and keeps its order", async () => {
+  await using rig = await Rig.start();
+  const log = { mode: "non-blocking", maxBufferBytes: 16 << 20, maxSizeBytes: 1_000_000, maxFiles: 100 } as const;
+  const container = await rig.prepare({ args: ["seq", "1", "50000"], log });
+  const task = await container.create();
+  await task.start();
+  await task.exited;
+  let text = "";
+  for (const name of (await readdir(rig.directory)).filter((file) => file.includes(".log")).sort(byAge))
+    text += await readFile(join(rig.directory, name), "utf8");
+  const lines = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => String(JSON.parse(line).log));
+  assert.deepEqual(
+    lines,
+    Array.from({ length: 50000 }, (_, i) => `${i + 1}\n`),
+  );
+});
+
+/** The file without a number is the newest, the highest number the oldest. */
+const byAge = (a: string, b: string): number => Number(/\d+$/.exec(b)?.[0] ?? 0) - Number(/\d+$/.exec(a)?.[0] ?? 0);
+
+test("log: a non-blocking one never makes the container wait", async () => {
+  await using rig = await Rig.start();
+  const container = await rig.prepare({
+    args: ["sh", "-c", "seq 1 300000; echo done >&2; exec sleep 1000"],
+    log: { mode: "non-blocking", maxBufferBytes: 1000 },
+  });
+  const task = await container.create();
+  const socket = await task.attach({ stdin: false, stdout: false, stderr: true });
+  await task.start();
+  const children = await readFile(
+    `/proc/${await parentOf(task.pid)}/task/${await parentOf(task.pid)}/children`,
+    "utf8",
+  );
+  const writer = Number(children.split(" ").find((pid) => Number(pid) !== task.pid));
+  process.kill(writer, "SIGSTOP"); // a disk that hangs
+  await waitFor(socket, "done");
+  process.kill(writer, "SIGCONT");
+  socket.destroy();
+});
+
+async function parentOf(pid: number): Promise<number> {
+  return Number(/^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
 
 test("log: none writes none", async () => {
   await using rig = await Rig.start();
