@@ -176,3 +176,14 @@ bool cgroup_is_frozen(const struct cgroup *cgroup)
     AUTO_FREE char *frozen = unified && unified->fd >= 0 ? read_file_at(unified->fd, "cgroup.freeze", 64, NULL) : NULL;
     return frozen && frozen[0] == '1';
 }
+
+/* "oom_kill 1" in memory.oom_control (v1) or memory.events (v2). */
+bool cgroup_was_oom_killed(const struct cgroup *cgroup)
+{
+    bool is_v2 = cgroup->mode == CGROUP_V2;
+    const struct cgroup_dir *dir = is_v2 ? cgroup_unified(cgroup) : cgroup_find(cgroup, "memory");
+    AUTO_FREE char *text =
+        dir && dir->fd >= 0 ? read_file_at(dir->fd, is_v2 ? "memory.events" : "memory.oom_control", 4096, NULL) : NULL;
+    const char *kills = text ? strstr(text, "oom_kill ") : NULL;
+    return kills && strtoul(kills + sizeof "oom_kill " - 1, NULL, 10) > 0;
+}

@@ -206,13 +206,20 @@ static int create_dir(struct cgroup_dir *dir, struct fault *f)
     return 0;
 }
 
+int cgroup_create_unified(struct cgroup *cgroup, struct fault *f)
+{
+    struct cgroup_dir *unified = (struct cgroup_dir *)(uintptr_t)cgroup_unified(cgroup);
+    if (!unified)
+        return 0;
+    if (cgroup->mode == CGROUP_V2 && cgroup_v2_enable_controllers(unified->mountpoint, unified->path, f) < 0)
+        return cgroup->is_rootless ? 0 : -1;
+    return create_dir(unified, f) < 0 && !cgroup->is_rootless ? -1 : 0;
+}
+
 int cgroup_create(struct cgroup *cgroup, struct fault *f)
 {
-    if (cgroup->mode == CGROUP_V2 &&
-        cgroup_v2_enable_controllers(cgroup->dirs[0].mountpoint, cgroup->dirs[0].path, f) < 0 && !cgroup->is_rootless)
-        return -1;
     for (size_t i = 0; i < cgroup->count; i++) {
-        if (create_dir(&cgroup->dirs[i], f) == 0)
+        if (cgroup->dirs[i].fd >= 0 || create_dir(&cgroup->dirs[i], f) == 0)
             continue;
         if (!cgroup->is_rootless)
             return -1;
@@ -253,6 +260,20 @@ int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct fault *f)
     for (size_t i = 0; i < cgroup->count; i++)
         if (cgroup->dirs[i].fd >= 0 && cgroup_write_number(&cgroup->dirs[i], "cgroup.procs", pid, f) < 0)
             return -1;
+    return 0;
+}
+
+int cgroup_enter_self(const struct cgroup *cgroup, struct fault *f)
+{
+    for (size_t i = 0; i < cgroup->count; i++) {
+        const struct cgroup_dir *dir = &cgroup->dirs[i];
+        if (!*dir->controllers)
+            continue;
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/tasks", dir->path);
+        if (write_file_at(AT_FDCWD, path, "0") < 0)
+            return fault_errno(f, STAGE_CGROUP, "failed to write \"0\": write %s", path);
+    }
     return 0;
 }
 

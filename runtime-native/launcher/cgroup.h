@@ -30,9 +30,14 @@ struct cgroup {
 /* Where the container's groups are to be: from linux.cgroupsPath, or the id below our own group. */
 int cgroup_plan(struct arena *arena, const struct config *config, const char *id, struct cgroup *cgroup, struct fault *f);
 int cgroup_create(struct cgroup *cgroup, struct fault *f);
+int cgroup_create_unified(struct cgroup *cgroup, struct fault *f); /* only what clone_into_cgroup needs */
 int cgroup_open(struct cgroup *cgroup, struct fault *f); /* those that exist */
 int cgroup_apply(const struct cgroup *cgroup, const struct json *resources, bool is_update, struct fault *f);
+/* Moving another process waits for an RCU grace period, some milliseconds: it locks out all forks of the machine
+ * (cgroup_threadgroup_rwsem). Where it can be avoided it is: a process is cloned into its v2 group (CLONE_INTO_CGROUP), and
+ * a single thread may move itself in v1 without that lock. */
 int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct fault *f);
+int cgroup_enter_self(const struct cgroup *cgroup, struct fault *f); /* all but v2 */
 /* Waits until every process is gone (they are killed already), then removes the folders with those below. */
 int cgroup_remove(struct cgroup *cgroup, struct fault *f);
 void cgroup_close(struct cgroup *cgroup);
@@ -44,6 +49,7 @@ const struct cgroup_dir *cgroup_unified(const struct cgroup *cgroup);
 int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, struct fault *f); /* malloc */
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct fault *f);
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct fault *f);
+bool cgroup_was_oom_killed(const struct cgroup *cgroup);
 bool cgroup_is_frozen(const struct cgroup *cgroup);
 
 /* One file of a group; a fault in runc's words. */

@@ -214,7 +214,7 @@ static int set_up_cgroups(struct creation *c, struct fault *f)
     if (cgroup_apply(cgroup, c->config.resources, false, f) < 0)
         return fault_wrap(f, "unable to start container process: error during container init: error setting cgroup config "
                              "for procHooks process: ");
-    if (cgroup_enter(cgroup, c->container.pid, f) < 0)
+    if (!c->launch.enters_cgroup && cgroup_enter(cgroup, c->container.pid, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     return 0;
 }
@@ -227,6 +227,14 @@ static int run_hooks(const struct creation *c, struct fault *f)
     if (hooks_run(c->config.hooks, "prestart", &state, f) < 0 || hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
         return fault_wrap(f, "unable to start container process: error during container init: ");
     return 0;
+}
+
+static int explain_death(const struct creation *c, struct fault *f)
+{
+    if (cgroup_was_oom_killed(&c->container.cgroup))
+        return fault_text(f, STAGE_CGROUP, "unable to start container process: container init was OOM-killed (memory limit "
+                                           "too low?)");
+    return fault_text(f, STAGE_RUNTIME, "unable to start container process: the init process has ended before it was ready");
 }
 
 /* The child works through its half; this answers where it asks, until it executes (run) or waits for start (create). */
@@ -256,9 +264,7 @@ static int accompany(struct creation *c, struct fault *f)
         case SYNC_WAITING:
             return 0;
         case 0:
-            return is_ready && c->runs ? 0
-                                       : fault_text(f, STAGE_RUNTIME, "unable to start container process: the init process "
-                                                                      "has ended before it was ready");
+            return is_ready && c->runs ? 0 : explain_death(c, f);
         default:
             if (message >= 0)
                 (void)fault_text(f, STAGE_RUNTIME, "an unknown message %d", message);
@@ -274,6 +280,8 @@ static int launch_child(struct creation *c, struct fault *f)
         return fault_errno(f, STAGE_RUNTIME, "socketpair");
     c->sync = pair[0];
     c->launch.sync = pair[1];
+    if (cgroup_create_unified(&c->container.cgroup, f) < 0)
+        return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     if (namespaces_clone(&c->launch, c->sync, &c->container.pid, &c->pidfd, f) < 0)
         return fault_wrap(f, "unable to start container process: ");
     close_fd(&c->launch.sync); /* so that the child's end is the last */

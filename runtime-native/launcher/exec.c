@@ -245,8 +245,11 @@ static int enter(struct execution *e, int *proc, struct fault *f)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setsid() < 0)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
-    if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0 ||
-        affinity_apply(process, "final", f) < 0)
+    if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
+        return -1;
+    if (e->launch.enters_cgroup && cgroup_enter_self(&e->cgroup, f) < 0)
+        return fault_wrap(f, "error adding process to cgroups: ");
+    if (affinity_apply(process, "final", f) < 0)
         return -1;
     if (e->container.namespaces && setns(e->init, (int)e->container.namespaces) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's namespaces");
@@ -315,14 +318,14 @@ static int launch_child(struct execution *e, struct fault *f)
     e->launch.sync = pair[1];
     if (e->container.namespaces & CLONE_NEWPID && setns(e->init, CLONE_NEWPID) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to setns into pid namespace");
-    e->pid = clone_process(0, &e->pidfd);
+    e->pid = clone_into_cgroup(0, &e->pidfd, &e->cgroup, &e->launch.enters_cgroup);
     if (e->pid == 0)
         run_child(e);
     if (e->pid < 0)
         return fault_errno(f, STAGE_NAMESPACE, "clone");
     close_fd(&e->launch.sync);
     close_fd(&e->launch.console_socket);
-    if (cgroup_enter(&e->cgroup, e->pid, f) < 0)
+    if (!e->launch.enters_cgroup && cgroup_enter(&e->cgroup, e->pid, f) < 0)
         return fault_wrap(f, "unable to start container process: error adding pid %d to cgroups: ", (int)e->pid);
     if (sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;

@@ -44,18 +44,20 @@ static int enter_namespaces(struct launch *launch, struct fault *f)
     if (launch->is_new_user_namespace &&
         (sync_expect(launch->sync, SYNC_MAPPED, NULL, f) < 0 || namespaces_become_root(f) < 0))
         return -1;
-    if (namespaces_join(launch, f) < 0)
+    if (namespaces_enter(launch, f) < 0)
         return -1;
     if (!launch->keeps_keyring && keyring_join(launch->id, launch->is_new_user_namespace, f) < 0)
         return -1;
     return config_has_new_namespace(config, NS_NETWORK) ? raise_loopback(f) : 0;
 }
 
-/* The cgroup namespace is rooted where we are when it is made, so the parent moves us first. */
+/* The cgroup namespace is rooted where we are when it is made: that must be the container's group. */
 static int enter_cgroup(const struct launch *launch, struct fault *f)
 {
     if (sync_expect(launch->sync, SYNC_CGROUP, NULL, f) < 0)
         return -1;
+    if (launch->enters_cgroup && cgroup_enter_self(launch->cgroup, f) < 0)
+        return fault_wrap(f, "unable to apply cgroup configuration: ");
     if (config_has_new_namespace(launch->config, NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to unshare cgroup namespace");
     return 0;

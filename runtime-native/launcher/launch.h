@@ -20,13 +20,13 @@ struct launch {
     int console_socket;          /* gets the terminal's master, -1 */
     unsigned preserved_fds;      /* beside 0, 1, 2 */
     bool is_new_user_namespace, keeps_keyring, keeps_root /* --no-pivot */;
-    bool parent_sets_rlimits;
+    bool parent_sets_rlimits, enters_cgroup; /* the child moves itself: cgroup_enter_self */
 };
 
 /* Messages of one byte; anything larger is a struct fault and the end. */
 enum sync_message {
     SYNC_MAPPED = 'm', /* to the child: user ids are mapped */
-    SYNC_CGROUP = 'c', /* to the child: it is in its cgroups */
+    SYNC_CGROUP = 'c', /* to the child: its cgroups are ready, and unless enters_cgroup it is in them */
     SYNC_HOOKS = 'h',  /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
     SYNC_READY = 'r',  /* the child only has to become the container's process; answered by SYNC_GO */
     SYNC_GO = 'g',

@@ -224,6 +224,17 @@ static int propagate(const struct mount_entry *entry, int mount)
     return entry->propagation ? mount_set(mount, 0, 0, entry->propagation, entry->propagation & MS_REC) : 0;
 }
 
+static bool fits(int source, int target)
+{
+    struct stat one, other;
+    if (fstat(source, &one) < 0 || fstat(target, &other) < 0)
+        return false;
+    if (S_ISDIR(one.st_mode) == S_ISDIR(other.st_mode))
+        return true;
+    errno = ENOTDIR; /* mount(2) says so; move_mount(2) has only EINVAL for it */
+    return false;
+}
+
 static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, int given, struct fault *f)
 {
     AUTO_CLOSE int source = given >= 0 ? given : mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
@@ -238,7 +249,7 @@ static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, in
     if (strcmp(where, "/") == 0)
         (void)fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs", entry->destination);
     else if (check_proc_target(entry, source, where, f) == 0) {
-        if (set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 && mount_move(source, target) == 0)
+        if (fits(source, target) && set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 && mount_move(source, target) == 0)
             return 0;
         (void)mount_fault(entry, target, NULL, f);
     }

@@ -1,6 +1,7 @@
-/* One clone3 makes all new namespaces. Those to join are joined around it: the PID namespace by the parent (it only takes
- * effect for children), the others by the child. A user namespace to join must come before anything that is made in it,
- * so then, and only then, there is a process between. */
+/* The PID and user namespaces are made by clone3, the others by the child itself: a network namespace alone takes half a
+ * millisecond, and meanwhile the parent makes the cgroups. Those to join are joined around that: the PID namespace by the
+ * parent (it only takes effect for children), the others by the child. A user namespace to join must come before anything
+ * that is made in it, so then, and only then, there is a process between. */
 #include "namespaces.h"
 
 #include <errno.h>
@@ -56,25 +57,45 @@ void namespaces_close(int fds[NS_COUNT])
         close_fd(&fds[kind]);
 }
 
-pid_t clone_process(unsigned long long flags, int *pidfd)
+static pid_t clone_with(unsigned long long flags, int *pidfd, int cgroup)
 {
     struct clone_args arguments = {
-        .flags = flags | CLONE_CLEAR_SIGHAND | (pidfd ? CLONE_PIDFD : 0),
+        .flags = flags | CLONE_CLEAR_SIGHAND | (pidfd ? CLONE_PIDFD : 0) | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uintptr_t)pidfd,
         .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+        .cgroup = cgroup >= 0 ? (unsigned)cgroup : 0,
     };
     return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
 }
 
+pid_t clone_process(unsigned long long flags, int *pidfd)
+{
+    return clone_with(flags, pidfd, -1);
+}
+
+pid_t clone_into_cgroup(unsigned long long flags, int *pidfd, const struct cgroup *cgroup, bool *is_inside)
+{
+    const struct cgroup_dir *unified = cgroup_unified(cgroup);
+    *is_inside = true; /* set before: the child sees it too */
+    if (!unified || unified->fd < 0)
+        return clone_with(flags, pidfd, -1);
+    pid_t pid = clone_with(flags, pidfd, unified->fd);
+    if (pid >= 0)
+        return pid;
+    *is_inside = false; /* an unusual hierarchy, or a filter around us: the parent moves it */
+    return clone_with(flags, pidfd, -1);
+}
+
+#define IN_CLONE (CLONE_NEWUSER | CLONE_NEWPID)
+
+/* cgroup: its root is where the process is when it is made, so the child unshares it after it was moved.
+ * time: offsets can only be set while nobody is in it, so the parent unshares it for its children. */
 static unsigned long long new_flags(const struct config *config)
 {
     unsigned long long flags = 0;
-    for (int kind = 0; kind < NS_COUNT; kind++) {
-        /* cgroup: its root is where the process is when it is made, so the child unshares it after it was moved.
-         * time: offsets can only be set while nobody is in it, so the parent unshares it for its children. */
+    for (int kind = 0; kind < NS_COUNT; kind++)
         if (kind != NS_CGROUP && kind != NS_TIME && config_has_new_namespace(config, (enum namespace_kind)kind))
             flags |= kinds[kind].flag;
-    }
     return flags;
 }
 
@@ -137,7 +158,7 @@ static void between(struct launch *launch, struct child_namespaces *saved)
         (void)fault_errno(&f, STAGE_NAMESPACE, "failed to setns into user namespace");
     else if (namespaces_become_root(&f) == 0 && prepare_children(launch, saved, &f) == 0) {
         close_fd(&launch->namespace_fds[NS_USER]);
-        pid = clone_process(new_flags(launch->config) | CLONE_PARENT, NULL);
+        pid = clone_process((new_flags(launch->config) & IN_CLONE) | CLONE_PARENT, NULL);
         if (pid == 0)
             container_init(launch);
         if (pid < 0)
@@ -174,7 +195,10 @@ int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pi
     struct child_namespaces saved = {-1, -1};
     int result = prepare_children(launch, &saved, f);
     if (result == 0) {
-        *pid = clone_process(new_flags(launch->config), pidfd);
+        unsigned long long flags = new_flags(launch->config) & IN_CLONE;
+        /* A child in another user or mount namespace cannot reach the host's cgroups. */
+        bool can_enter = !launch->is_new_user_namespace && launch->namespace_fds[NS_MOUNT] < 0;
+        *pid = can_enter ? clone_into_cgroup(flags, pidfd, launch->cgroup, &launch->enters_cgroup) : clone_process(flags, pidfd);
         if (*pid == 0)
             container_init(launch);
         if (*pid < 0)
@@ -250,8 +274,11 @@ int namespaces_become_root(struct fault *f)
     return 0;
 }
 
-int namespaces_join(const struct launch *launch, struct fault *f)
+int namespaces_enter(const struct launch *launch, struct fault *f)
 {
+    int new = (int)(new_flags(launch->config) & ~(unsigned long long)IN_CLONE);
+    if (new && unshare(new) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to unshare namespaces");
     static const enum namespace_kind order[] = {NS_IPC, NS_UTS, NS_NETWORK, NS_CGROUP, NS_TIME, NS_MOUNT};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         int fd = launch->namespace_fds[order[i]];

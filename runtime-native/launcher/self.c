@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "mounts.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U /* Linux 6.3: executable where vm.memfd_noexec asks for a decision */
@@ -31,20 +34,46 @@ static int copy_all(int from, int to, size_t size)
     return 0;
 }
 
-int self_seal(char **argv, struct fault *f)
+/* The same file on a read-only mount that is in no namespace: 20 us, where a copy takes 400. Whoever opens it through
+ * /proc gets this mount, and only a namespace that has a mount can remount it. */
+static int open_readonly(int self)
 {
-    AUTO_CLOSE int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (self < 0 || fstat(self, &status) < 0)
-        return fault_errno(f, STAGE_RUNTIME, "open /proc/self/exe");
+    AUTO_CLOSE int mount = mount_clone(self, "", false);
+    return mount < 0 || mount_set(mount, MOUNT_ATTR_RDONLY, 0, 0, false) < 0 ? -1 : take_fd(&mount);
+}
+
+static bool is_protected(int self)
+{
+    struct statvfs fs;
     int seals = fcntl(self, F_GET_SEALS);
-    if (seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS)
-        return 0;
+    return (seals >= 0 && (seals & ALL_SEALS) == ALL_SEALS) || (fstatvfs(self, &fs) == 0 && fs.f_flag & ST_RDONLY);
+}
+
+static int open_copy(int self, struct fault *f)
+{
+    struct stat status;
+    if (fstat(self, &status) < 0)
+        return fault_errno(f, STAGE_RUNTIME, "stat /proc/self/exe");
     AUTO_CLOSE int copy = memfd_create("minirun", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (copy < 0 && errno == EINVAL)
         copy = memfd_create("minirun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (copy < 0 || copy_all(self, copy, (size_t)status.st_size) < 0 || fcntl(copy, F_ADD_SEALS, ALL_SEALS) < 0)
         return fault_errno(f, STAGE_RUNTIME, "make a sealed copy of minirun");
-    (void)execveat(copy, "", argv, environ, AT_EMPTY_PATH);
-    return fault_errno(f, STAGE_RUNTIME, "execute the sealed copy of minirun");
+    return take_fd(&copy);
+}
+
+int self_seal(char **argv, struct fault *f)
+{
+    AUTO_CLOSE int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (self < 0)
+        return fault_errno(f, STAGE_RUNTIME, "open /proc/self/exe");
+    if (is_protected(self))
+        return 0;
+    AUTO_CLOSE int guarded = open_readonly(self);
+    if (guarded < 0)
+        guarded = open_copy(self, f);
+    if (guarded < 0)
+        return -1;
+    (void)execveat(guarded, "", argv, environ, AT_EMPTY_PATH);
+    return fault_errno(f, STAGE_RUNTIME, "execute the sealed minirun");
 }

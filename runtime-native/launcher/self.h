@@ -3,8 +3,9 @@
 
 #include "fault.h"
 
-/* Goes on from a sealed copy in memory, so that no container can write to this binary through /proc/<pid>/exe
- * (CVE-2019-5736). Returns 0 when we already are that copy; it does not return when it makes one. */
+/* Goes on from this binary on a read-only mount, or, where that may not be made, from a sealed copy in memory: no
+ * container can write to it through /proc/<pid>/exe (CVE-2019-5736). Returns 0 when that is so already (a caller may start
+ * us from such a file); it does not return when it had to be done. */
 int self_seal(char **argv, struct fault *f);
 
 #endif

@@ -75,19 +75,27 @@ int sysctl_validate(const struct config *config, struct fault *f)
         to_dots(item->key, key, sizeof key);
         if (item->type != JSON_STRING || strlen(item->key) >= sizeof key)
             return fault_text(f, STAGE_SYSCTL, "sysctl \"%s\": the value must be a string", item->key);
+        /* "net.//.kernel.core_pattern" would climb out of "net" again. */
+        if (strstr(key, "//") || strstr(key, ".."))
+            return fault_text(f, STAGE_SYSCTL, "sysctl \"%s\" is not in a separate kernel namespace", key);
         if (validate_key(config, key, f) < 0)
             return -1;
     }
     return 0;
 }
 
+static void to_path(const char *key, char *path, size_t size)
+{
+    (void)snprintf(path, size, "sys/%s", key);
+    for (char *at = path + 4; *at; at++)
+        *at = (char)(*at == '.' ? '/' : *at == '/' ? '.' : *at);
+}
+
 /* No links, no "..", no other mount: what is opened is that file of this procfs (CVE-2025-52881). */
 static int open_sysctl(int proc, const char *key)
 {
     char path[300];
-    (void)snprintf(path, sizeof path, "sys/%s", key);
-    for (char *at = path + 4; *at; at++)
-        *at = (char)(*at == '.' ? '/' : *at == '/' ? '.' : *at);
+    to_path(key, path, sizeof path);
     struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
     return (int)syscall(SYS_openat2, proc, path, &how, sizeof how);
@@ -100,8 +108,12 @@ int sysctl_apply(const struct json *sysctl, int proc, struct fault *f)
         char key[256];
         to_dots(item->key, key, sizeof key);
         AUTO_CLOSE int fd = open_sysctl(proc, key);
-        if (fd < 0)
-            return fault_errno(f, STAGE_SYSCTL, "open sysctl %s file", key);
+        if (fd < 0) {
+            char path[300];
+            to_path(key, path, sizeof path);
+            return fault_errno(f, STAGE_SYSCTL, "open sysctl %s file: unsafe procfs detected: openat2 "
+                               "fsmount:fscontext:proc/./%s", key, path);
+        }
         if (write_all(fd, item->text, item->length) < 0)
             return fault_errno(f, STAGE_SYSCTL, "write sysctl %s = %s", key, item->text);
     }
