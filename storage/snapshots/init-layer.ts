@@ -3,8 +3,17 @@
  * `docker diff` nor a commit may show (moby daemon/initlayer). It depends on the image only, so containers share it: it lies
  * beside the files of the image's top layer, and goes with them.
  */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync, utimesSync } from "node:fs";
-import { chmod, chown } from "node:fs/promises";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import { type FileStat, isDirectory, statx } from "#native";
@@ -14,8 +23,11 @@ const files = [".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/re
 /** Every folder that one of them lies in, parents first. */
 const parents = ["dev", "etc"];
 
-/** `root` is the image's merged tree, undefined for none. Built aside and renamed: whole or not there. */
-export async function makeInitLayer(directory: string, root: number | undefined): Promise<void> {
+/**
+ * `root` is the image's merged tree, undefined for none. Built aside and renamed: whole or not there. In one go, a dozen calls
+ * once for an image: containers that are created at the same time find it finished.
+ */
+export function makeInitLayer(directory: string, root: number | undefined): void {
   const draft = `${directory}.${process.pid}`;
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(draft, { mode: 0o755 });
@@ -27,8 +39,8 @@ export async function makeInitLayer(directory: string, root: number | undefined)
   }
   symlinkSync("/proc/mounts", join(draft, "etc/mtab"));
   // What is on top decides about a merged folder's owner, mode and times: the image's must show.
-  for (const folder of ["", ...parents]) await copyAttributes(join(draft, folder), statOf(root, folder || "."));
-  publish(draft, directory);
+  for (const folder of ["", ...parents]) copyAttributes(join(draft, folder), statOf(root, folder || "."));
+  renameSync(draft, directory);
 }
 
 const isInImage = (root: number | undefined, path: string): boolean =>
@@ -46,20 +58,10 @@ function statOf(root: number | undefined, path: string): FileStat | undefined {
   }
 }
 
-async function copyAttributes(path: string, stat: FileStat | undefined): Promise<void> {
+function copyAttributes(path: string, stat: FileStat | undefined): void {
   if (stat === undefined) return;
-  await chown(path, stat.uid, stat.gid);
-  await chmod(path, stat.mode & 0o7777);
+  chownSync(path, stat.uid, stat.gid);
+  chmodSync(path, stat.mode & 0o7777);
   const seconds = stat.mtime.seconds + stat.mtime.nanoseconds / 1e9;
   utimesSync(path, seconds, seconds);
-}
-
-/** Another container of the same image may have been faster: its layer is as good. */
-function publish(draft: string, directory: string): void {
-  try {
-    renameSync(draft, directory);
-  } catch (error) {
-    rmSync(draft, { recursive: true, force: true });
-    if (errnoOf(error) !== "ENOTEMPTY" && errnoOf(error) !== "EEXIST") throw error;
-  }
 }

@@ -72,7 +72,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
       layers.retain(parent);
       undo.defer(() => void layers.release(parent));
     }
-    await this.#ensureInitLayer(parent);
+    this.#ensureInitLayer(parent);
     const number = numbers.next();
     const folder = layout.snapshot(number);
     await mkdir(folder, { mode: 0o700 });
@@ -148,7 +148,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
     return mountDetached(parts, this.#parts.layout.snapshots, this.#parts.execRoot);
   }
 
-  async #ensureInitLayer(parent: ChainId | undefined): Promise<void> {
+  #ensureInitLayer(parent: ChainId | undefined): void {
     const [init = ""] = this.#lower(parent);
     const directory = join(this.#parts.layout.snapshots, init);
     if (existsSync(directory)) return;
@@ -156,7 +156,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
     const lower = [...this.#stack(parent), `${emptyLower}/fs`];
     const root = parent === undefined ? undefined : this.#mount({ lower, upper: undefined });
     try {
-      await makeInitLayer(directory, root);
+      makeInitLayer(directory, root);
     } finally {
       if (root !== undefined) closeSync(root);
     }
