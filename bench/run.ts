@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { busyboxTar } from "#test/busybox";
 import { must } from "#test/command";
-import { type Daemon, startDaemon } from "#test/daemon";
+import { startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
 import { Engine } from "./engine.ts";
 import { type Figures, measure, round } from "./measure.ts";
@@ -131,7 +131,9 @@ async function findPeer(): Promise<Peer | undefined> {
   return new Peer(await must([script, "dockerd", name]), name);
 }
 
-function residentMb(daemon: Daemon): number {
+/** Of a daemon that has just started and done nothing. */
+async function idleResidentMb(): Promise<number> {
+  await using daemon = await startDaemon({ hasBusybox: false });
   const status = readFileSync(`/proc/${daemon.pid}/status`, "utf8");
   return round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
 }
@@ -146,8 +148,8 @@ function table(rows: readonly Row[]): string {
   return [head, ...lines].join("\n");
 }
 
+const idleMb = await idleResidentMb();
 await using daemon = await startDaemon();
-const idleMb = residentMb(daemon);
 await using peer = await findPeer();
 const cliConfig = daemon.environment.DOCKER_CONFIG ?? "";
 const engines = [new Engine("minidock", daemon.host, { prefix: daemon.network.prefix, cliConfig })];
