@@ -33,6 +33,7 @@ static const struct device_rule default_rules[] = {
     {true, 'c', 1, 9, 7},   /* urandom */
     {true, 'c', 136, ANY, 7}, /* pts */
     {true, 'c', 5, 2, 7},   /* ptmx */
+    {true, 'c', 10, 200, 7}, /* net/tun */
 };
 #define DEFAULT_RULES (sizeof default_rules / sizeof default_rules[0])
 

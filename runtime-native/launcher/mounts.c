@@ -165,15 +165,18 @@ static int open_plain_directory(const struct rootfs *rootfs, const struct mount_
     return fd < 0 ? fault_errno(f, STAGE_MOUNT, "mkdir %s", entry->destination) : fd;
 }
 
-static int open_target(const struct rootfs *rootfs, const struct mount_entry *entry, int source, struct fault *f)
+/* What is there, or a folder or an empty file (whichever the source is) made in its place. */
+static int open_target(const struct rootfs *rootfs, const struct mount_entry *entry, int source, bool *is_made, struct fault *f)
 {
+    *is_made = false;
     if (strcmp(entry->type, "proc") == 0 || strcmp(entry->type, "sysfs") == 0)
         return open_plain_directory(rootfs, entry, f);
     struct stat status;
     bool is_file = source >= 0 && fstat(source, &status) == 0 && !S_ISDIR(status.st_mode);
-    int fd = is_file ? path_make_file(rootfs->fd, entry->destination) : path_make_directory(rootfs->fd, entry->destination);
-    if (fd < 0 && errno == ENOTDIR && !is_file)
-        fd = path_open(rootfs->fd, entry->destination, O_PATH); /* let the mount itself say what does not fit */
+    int fd = path_open(rootfs->fd, entry->destination, O_PATH);
+    *is_made = fd < 0 && errno == ENOENT;
+    if (*is_made)
+        fd = is_file ? path_make_file(rootfs->fd, entry->destination) : path_make_directory(rootfs->fd, entry->destination);
     if (fd < 0)
         return fault_errno(f, STAGE_MOUNT, "create mountpoint for %s mount: make mountpoint \"%s\"", entry->destination,
                            entry->destination);
@@ -240,7 +243,8 @@ static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, in
     AUTO_CLOSE int source = given >= 0 ? given : mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
     if (source < 0)
         return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
-    AUTO_CLOSE int target = open_target(rootfs, entry, source, f);
+    bool is_made;
+    AUTO_CLOSE int target = open_target(rootfs, entry, source, &is_made, f);
     char where[PATH_MAX];
     if (target < 0)
         return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);
@@ -273,10 +277,10 @@ static bool is_sealed_later(const struct mount_entry *entry)
     return !entry->is_bind && (strcmp(entry->type, "tmpfs") == 0 || strcmp(entry->destination, "/dev") == 0);
 }
 
-static int mount_new(struct rootfs *rootfs, const struct mount_entry *entry, int target, struct fault *f)
+static int mount_new(struct rootfs *rootfs, const struct mount_entry *entry, int target, bool is_made, struct fault *f)
 {
     char buffer[4200];
-    const char *data = tmpfs_data(entry, target, buffer, sizeof buffer);
+    const char *data = is_made ? entry->data : tmpfs_data(entry, target, buffer, sizeof buffer);
     unsigned long flags = is_sealed_later(entry) ? entry->flags & ~(unsigned long)MS_RDONLY : entry->flags;
     AUTO_CLOSE int mount = mount_make(entry->type, entry->source, data, flags);
     if (mount < 0)
@@ -300,7 +304,8 @@ static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs,
     const struct mount_entry *entry = &launch->config->mounts[index];
     if (entry->is_bind)
         return mount_bind(rootfs, entry, launch->source_fds ? launch->source_fds[index] : -1, f);
-    AUTO_CLOSE int target = open_target(rootfs, entry, -1, f);
+    bool is_made;
+    AUTO_CLOSE int target = open_target(rootfs, entry, -1, &is_made, f);
     char where[PATH_MAX];
     if (target < 0)
         return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);
@@ -309,7 +314,7 @@ static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs,
         return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
     if (check_proc_target(entry, -1, where, f) == 0) {
         result = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, rootfs, entry, target, f)
-                                                    : mount_new(rootfs, entry, target, f);
+                                                    : mount_new(rootfs, entry, target, is_made, f);
         if (result == 0)
             return 0;
     }
