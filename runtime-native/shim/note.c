@@ -8,8 +8,10 @@
 size_t time_text(char text[TIME_TEXT_SIZE], const struct timespec *time)
 {
     struct tm parts;
-    gmtime_r(&time->tv_sec, &parts);
-    size_t length = strftime(text, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+    gmtime_r(&time->tv_sec, &parts); /* and no strftime(3), which reads /etc/localtime */
+    int written = snprintf(text, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", (parts.tm_year + 1900) % 10000,
+                           parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    size_t length = written > 0 ? (size_t)written : 0;
     if (time->tv_nsec > 0) {
         text[length++] = '.';
         for (long rest = time->tv_nsec, unit = 100000000; rest > 0; rest %= unit, unit /= 10)

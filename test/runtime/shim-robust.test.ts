@@ -224,7 +224,9 @@ test("a hundred at once: all end with their own code, and no process, mount, cgr
     codes,
     Array.from({ length: 100 }, (_, code) => code),
   );
-  assert.deepEqual(await ownProcesses(rig.directory), []);
+  // The last thing that a shim does after it has closed its connections is to exit.
+  const deadline = Date.now() + 5000;
+  while ((await ownProcesses(rig.directory)).length > 0) assert.ok(Date.now() < deadline);
   assert.ok(!(await readFile("/proc/self/mountinfo", "utf8")).includes(rig.directory) && mounts !== "");
   for (const hierarchy of await readdir("/sys/fs/cgroup")) {
     const folders = await readdir(join("/sys/fs/cgroup", hierarchy, rig.cgroupParent), { withFileTypes: true }).catch(
