@@ -7,6 +7,7 @@ import { createLog } from "#base/log";
 import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
 import { buildEngine } from "./build-engine.ts";
+import { removeCgroupParent } from "./cgroup-parent.ts";
 import type { DaemonConfig } from "./config.ts";
 import { engineVersion } from "./defaults.ts";
 import { holdExecRoot } from "./exec-root.ts";
@@ -27,6 +28,7 @@ export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable
   const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
 
   const { engine, context } = await buildEngine(config, { spawner, storage, log });
+  parts.defer(() => removeCgroupParent(config.cgroupParent));
   parts.defer(() => engine.networks.shutdown());
   parts.defer(async () => {
     await stopContainers(context, config.isLiveRestoreEnabled);

@@ -109,7 +109,9 @@ async function removeUnknownBundles(context: ContainerContext): Promise<void> {
 /** A bundle may still have a shim: of a container whose row went, or was never written, before the daemon died. */
 async function removeUnknown(context: ContainerContext, directory: string, isBundle: boolean): Promise<void> {
   if (isBundle) await context.spawner.clean(directory).catch(logged(context.log, "cannot clean up an unknown bundle"));
-  await rm(directory, { recursive: true, force: true }).catch(logged(context.log, "cannot remove a leftover"));
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 }).catch(
+    logged(context.log, "cannot remove a leftover"),
+  );
 }
 
 const logged = (log: Log, message: string) => (err: unknown) => log.warn({ err }, message);

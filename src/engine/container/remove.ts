@@ -77,7 +77,7 @@ function removeFilesLater(context: ContainerContext, container: Container): void
     bundleDirectory(context.defaults, container.id),
   ];
   const work = container.shimClosed.then(() =>
-    Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true }))),
+    Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true, maxRetries: 5 }))),
   );
   work.catch((error: unknown) =>
     context.log.warn({ id: container.id, err: error }, "cannot remove a container's files"),

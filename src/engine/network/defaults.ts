@@ -112,8 +112,9 @@ function freePool(context: NetworkContext, family: Family, existing: Network | u
 }
 
 /** A bridge that is there keeps its address. */
+/** Of a bridge that an administrator made: its address decides. Ours has the one that we gave it before. */
 function addressOnBridge(context: NetworkContext, family: Family, name: string) {
-  if (family === 6) return undefined;
+  if (family === 6 || !context.bridges.isForeign(name)) return undefined;
   const found = context.bridges.findAddress4(name);
   return found === undefined ? undefined : { address: found.address, prefix: prefixOf(found.address, found.length) };
 }

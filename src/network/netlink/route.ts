@@ -137,16 +137,16 @@ export class RouteBatch {
     return this;
   }
 
+  /** The alias goes in a message of its own: the kernel ignores it in the one that makes the link (rtnl_create_link). */
   addBridge(name: string, mac: Uint8Array, alias: string): this {
     this.writer
       .begin(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, linkHeader(0, undefined))
       .text(IFLA_IFNAME, name)
-      .text(IFLA_IFALIAS, alias)
       .bytes(IFLA_ADDRESS, mac)
       .nest(IFLA_LINKINFO, (info) =>
         info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, (data) => data.u8(IFLA_BR_MCAST_SNOOPING, 1)),
       );
-    return this;
+    return this.setLink({ name }, { alias });
   }
 
   /** The peer is born in the other namespace: nothing is moved, and it never shows on the host. */
@@ -154,8 +154,7 @@ export class RouteBatch {
     const mtu = (writer: MessageWriter) => (veth.mtu === undefined ? writer : writer.u32(IFLA_MTU, veth.mtu));
     const writer = this.writer
       .begin(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, linkHeader(0, undefined))
-      .text(IFLA_IFNAME, veth.name)
-      .text(IFLA_IFALIAS, veth.alias);
+      .text(IFLA_IFNAME, veth.name);
     mtu(writer).nest(IFLA_LINKINFO, (info) =>
       info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, (data) =>
         data.nestAfter(VETH_INFO_PEER, linkHeader(0, undefined), (peer) => {
@@ -163,7 +162,7 @@ export class RouteBatch {
         }),
       ),
     );
-    return this;
+    return this.setLink({ name: veth.name }, { alias: veth.alias });
   }
 
   deleteLink(link: LinkRef): this {
