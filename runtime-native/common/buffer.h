@@ -1,6 +1,6 @@
 /* Bytes that wait: appended at the end, taken from the start. Empty, it owns no memory. */
-#ifndef MINISHIM_BUFFER_H
-#define MINISHIM_BUFFER_H
+#ifndef MINIDOCK_BUFFER_H
+#define MINIDOCK_BUFFER_H
 
 #include <stdbool.h>
 #include <stddef.h>

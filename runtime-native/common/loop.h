@@ -1,6 +1,6 @@
 /* The event loop: file descriptors, deadlines, and objects that die while their events are still in the batch. */
-#ifndef MINISHIM_LOOP_H
-#define MINISHIM_LOOP_H
+#ifndef MINIDOCK_LOOP_H
+#define MINIDOCK_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>
