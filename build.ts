@@ -26,8 +26,6 @@ const result = await build({
   target: "node24",
   // Node 24 has `using`; what esbuild 0.28 makes of one in a loop throws an earlier round's error again.
   supported: { using: true },
-  // esbuild 0.28 lowers `using` wrongly inside loops: an error of an earlier round is thrown again by a later one.
-  supported: { using: true },
   format: "esm",
   // What only one command needs is loaded when it is needed; what programs and workers share is there once. All in one
   // folder: code that asks for its neighbours by import.meta.url finds them from anywhere.
