@@ -6,6 +6,7 @@ import { buildInfo } from "#daemon/build-info";
 import { packageRoot } from "#daemon/paths";
 import { checkHost } from "./check.ts";
 import { describeFlags, type FlagSpec, parseFlags } from "./flags.ts";
+import { runStore, storeCommands, storeFlags } from "./store.ts";
 
 interface Command {
   readonly help: string;
@@ -22,6 +23,7 @@ const dataRootFlag: FlagSpec = {
 const commands: Readonly<Record<string, Command>> = {
   start: { help: "Start the engine in the foreground; options as minidockd --help tells", run: start },
   check: { help: "Tell what this machine has of what the engine needs", run: check },
+  store: { help: "Look after the store of images: store verify, store repair", run: store },
   version: { help: "Print version information", run: version },
 };
 
@@ -36,6 +38,10 @@ async function check(argv: readonly string[]): Promise<number> {
   return canRun ? 0 : 1;
 }
 
+function store(argv: readonly string[]): Promise<number> {
+  return runStore(argv, (line) => console.log(line));
+}
+
 function version(): number {
   console.log(`minidock version ${buildInfo.version}, build ${buildInfo.commit}`);
   return 0;
@@ -43,7 +49,9 @@ function version(): number {
 
 function usage(): string {
   const list = Object.entries(commands).map(([name, { help }]) => `  ${name.padEnd(10)}${help}\n`);
-  return `\nUsage:  minidock COMMAND\n\nCommands:\n${list.join("")}\nOptions of check:\n${describeFlags([dataRootFlag])}`;
+  const ofStore = Object.entries(storeCommands).map(([name, help]) => `  store ${name.padEnd(8)}${help}\n`);
+  const options = `Options of check:\n${describeFlags([dataRootFlag])}\nOptions of store:\n${describeFlags(storeFlags)}`;
+  return `\nUsage:  minidock COMMAND\n\nCommands:\n${list.join("")}\n${ofStore.join("")}\n${options}`;
 }
 
 async function main(): Promise<number> {

@@ -20,8 +20,8 @@ export function openDatabase(dataRoot: string): OpenDatabase {
   using undo = new DisposableStack();
   const lock = openSync(join(dataRoot, "minidockd.lock"), "a", 0o600);
   undo.defer(() => closeSync(lock));
-  takeLock(lock, dataRoot);
-  const database = new Sqlite(join(dataRoot, "engine.db"));
+  if (!tryLock(lock)) throw new Error(`data root ${dataRoot} is in use by another minidockd`);
+  const database = new Sqlite(databaseFile(dataRoot));
   undo.defer(() => database.close());
   configure(database);
   migrate(database);
@@ -29,12 +29,16 @@ export function openDatabase(dataRoot: string): OpenDatabase {
   return { database, [Symbol.dispose]: () => owned.dispose() };
 }
 
-function takeLock(fd: number, dataRoot: string): void {
+export const databaseFile = (dataRoot: string): string => join(dataRoot, "engine.db");
+
+/** False when another process has it: its daemon runs. The lock ends with the descriptor. */
+export function tryLock(fd: number): boolean {
   try {
     flock(fd, LOCK_EX | LOCK_NB);
+    return true;
   } catch (error) {
     if (errnoOf(error) !== "EAGAIN") throw error;
-    throw new Error(`data root ${dataRoot} is in use by another minidockd`, { cause: error });
+    return false;
   }
 }
 

@@ -5,6 +5,7 @@ import type { FileContentStore } from "./content/store.ts";
 import type { Database } from "./database.ts";
 import type { OverlayLayerStore } from "./layers/store.ts";
 import type { Layout } from "./layout.ts";
+import { takenNumbers } from "./numbers.ts";
 import { emptyLower, type OverlaySnapshotStore } from "./snapshots/store.ts";
 import type { Trash } from "./trash.ts";
 import type { Collected } from "./types.ts";
@@ -32,12 +33,7 @@ export async function sweep(parts: SweepParts): Promise<void> {
 }
 
 async function sweepSnapshots({ database, layout, trash }: SweepParts): Promise<void> {
-  const rows = database
-    .prepare<[], { number: number }>(
-      "SELECT snapshot_number AS number FROM layers UNION ALL SELECT snapshot_number FROM snapshots",
-    )
-    .all();
-  const known = new Set([emptyLower, ...rows.map((row) => `${row.number}`)]);
+  const known = new Set([emptyLower, ...takenNumbers(database).map(String)]);
   for (const name of await readdir(layout.snapshots)) {
     if (!known.has(name)) trash.discard(join(layout.snapshots, name));
   }

@@ -17,3 +17,6 @@ export type { ImageReference, ReferenceTable } from "./records/references.ts";
 export type { VolumeRecord } from "./records/volume-record.ts";
 export { openStorage, type Records, type Storage, type StorageOptions } from "./storage.ts";
 export * from "./types.ts";
+export { type Fault, subjectOf } from "./verify/fault.ts";
+export { type BlobSource, type Repaired, repairStore } from "./verify/repair.ts";
+export { verifyStore } from "./verify/verify.ts";

@@ -68,4 +68,6 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (kind, id)
   ) STRICT, WITHOUT ROWID;
   `,
+  // What the unpacked files hash to (archive/fingerprint.ts), for layers whose blob has been dropped.
+  "ALTER TABLE layers ADD COLUMN fingerprint TEXT",
 ];

@@ -49,11 +49,40 @@ export interface Storage extends AsyncDisposable {
 /** Clients may be slow: their archives must not take the threads that pulls need. */
 const maxStreams = 32;
 
+/** What the store is made of, for the code of this module. */
+export interface StorageParts extends AsyncDisposable {
+  readonly database: Database;
+  readonly layout: Layout;
+  readonly pool: WorkerPool;
+  readonly trash: Trash;
+  readonly numbers: SnapshotNumbers;
+  readonly table: LayerTable;
+  readonly content: FileContentStore;
+  readonly layers: OverlayLayerStore;
+  readonly archive: TreeArchive;
+  readonly snapshots: OverlaySnapshotStore;
+}
+
 /**
  * Opens the store of one data root, makes it where there is none, and removes what a crash left. Throws when another daemon
  * has it open. Disposing of it waits until the background work has ended.
  */
-export async function openStorage({ dataRoot, execRoot, log }: StorageOptions): Promise<Storage> {
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const parts = await openParts(options);
+  const { database, content, layers, snapshots, archive } = parts;
+  return {
+    content,
+    layers,
+    snapshots,
+    archive,
+    records: openRecords(database),
+    transaction: (work) => database.transaction(work)(),
+    collect: () => collect({ database, content, layers }),
+    [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
+  };
+}
+
+export async function openParts({ dataRoot, execRoot, log }: StorageOptions): Promise<StorageParts> {
   await using undo = new AsyncDisposableStack();
   const layout = new Layout(dataRoot);
   await layout.create();
@@ -65,22 +94,14 @@ export async function openStorage({ dataRoot, execRoot, log }: StorageOptions): 
   undo.defer(() => trash.settled());
   const content = await FileContentStore.open(layout.content, database);
   const numbers = new SnapshotNumbers(database, layout);
-  const layers = new OverlayLayerStore({ table: new LayerTable(database), content, layout, numbers, pool, trash, log });
+  const table = new LayerTable(database);
+  const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, log });
   const archive = new TreeArchive(streams);
   const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot };
   const snapshots = await OverlaySnapshotStore.open(parts);
   await sweep({ database, content, layers, snapshots, layout, trash });
   const owned = undo.move();
-  return {
-    content,
-    layers,
-    snapshots,
-    archive,
-    records: openRecords(database),
-    transaction: (work) => database.transaction(work)(),
-    collect: () => collect({ database, content, layers }),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
+  return { ...parts, table, content, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function openRecords(database: Database): Records {

@@ -65,6 +65,8 @@ export interface Layer {
   readonly snapshotNumber: number;
   /** What it was unpacked from. The blob may have been dropped since. */
   readonly blob: Digest | undefined;
+  /** Of its files, taken before the blob was dropped. */
+  readonly fingerprint: Digest | undefined;
 }
 
 export interface ApplyOptions {
@@ -170,8 +172,8 @@ export interface PackOptions {
   readonly whiteouts?: "overlay";
   /** Which extended attributes go in: file capabilities only (default, as moby), or user.* and ACLs too. */
   readonly xattrs?: "capability" | "all";
-  /** Whole seconds (default, as moby), or as they are. */
-  readonly times?: "seconds" | "nanoseconds";
+  /** Whole seconds (default, as moby), as they are, or all the epoch: folders that no entry names have the time of unpacking. */
+  readonly times?: "seconds" | "nanoseconds" | "none";
   readonly owner?: Owner;
   /** Mount points below the top are empty: what another mount shows is left out. */
   readonly isOneFileSystem?: boolean;

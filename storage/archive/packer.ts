@@ -165,7 +165,8 @@ class Packer {
 
   #marker(stat: FileStat, name: Buffer, mode: number): TarEntry {
     const owner = this.#ownerOf(stat);
-    return { ...plain, ...owner, name, type: "file", mode, mtime: { ...stat.mtime, nanoseconds: 0 } };
+    const mtime = this.#options.times === "none" ? plain.mtime : { ...stat.mtime, nanoseconds: 0 };
+    return { ...plain, ...owner, name, type: "file", mode, mtime };
   }
 
   #entry(fd: number, stat: FileStat, type: EntryType, name: Buffer): TarEntry {
@@ -176,11 +177,22 @@ class Packer {
       type,
       linkname: type === "symlink" ? readlinkat(fd, "") : nothing,
       mode: stat.mode & 0o7777,
-      mtime: this.#options.times === "nanoseconds" ? stat.mtime : { ...stat.mtime, nanoseconds: 0 },
+      mtime: this.#timeOf(stat),
       deviceMajor: type === "char" || type === "block" ? stat.rdevMajor : 0,
       deviceMinor: type === "char" || type === "block" ? stat.rdevMinor : 0,
       xattrs: type === "file" || type === "directory" ? this.#xattrs(fd) : plain.xattrs,
     };
+  }
+
+  #timeOf({ mtime }: FileStat): TarEntry["mtime"] {
+    switch (this.#options.times) {
+      case "nanoseconds":
+        return mtime;
+      case "none":
+        return plain.mtime;
+      default:
+        return { ...mtime, nanoseconds: 0 };
+    }
   }
 
   #ownerOf(stat: FileStat): Owner {
@@ -190,7 +202,9 @@ class Packer {
 
   #xattrs(fd: number): ReadonlyMap<string, Uint8Array> {
     const path = fdPath(fd);
-    const names = listxattr(path).map((name) => name.toString("utf8"));
+    const names = listxattr(path)
+      .map((name) => name.toString("utf8"))
+      .sort();
     const isWanted = this.#options.xattrs === "all" ? isAllowedXattr : (name: string) => name === "security.capability";
     const found = new Map<string, Uint8Array>();
     for (const name of names.filter(isWanted)) {

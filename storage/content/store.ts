@@ -34,7 +34,8 @@ export class FileContentStore implements ContentStore {
   readonly #insert;
   readonly #delete;
 
-  private constructor(root: string, database: Database) {
+  /** For looking only; `open` makes the folders that the rest needs. */
+  constructor(root: string, database: Database) {
     this.#root = root;
     this.#blobs = join(root, "blobs", "sha256");
     this.#ingest = join(root, "ingest");
@@ -99,6 +100,23 @@ export class FileContentStore implements ContentStore {
     }
   }
 
+  /** A known blob's bytes anew, in place of its file or where it is missing. What readers have open stays as it was. */
+  async restore(stream: Readable, expected: Blob, signal?: AbortSignal): Promise<void> {
+    const path = join(this.#ingest, randomUUID());
+    try {
+      const check = new ContentCheck(expected);
+      await receive(path, stream, check, signal);
+      check.finish();
+      await rename(path, this.path(expected.digest));
+      await syncFolder(this.#blobs);
+      this.#insert.run(expected.digest, expected.sizeBytes, expected.mediaType);
+    } catch (error) {
+      stream.destroy();
+      await rm(path, { force: true });
+      throw error;
+    }
+  }
+
   async resume(digest: Digest): Promise<ResumableIngest> {
     if (this.#partials.has(digest)) throw Object.assign(new Error(`${digest} is being fetched`), { code: "EBUSY" });
     this.#partials.add(digest);
@@ -126,7 +144,12 @@ export class FileContentStore implements ContentStore {
     if (changes === 0) return false;
     // Out of the way in the same breath: a removal that came later could hit a new file of the same name.
     const doomed = join(this.#ingest, randomUUID());
-    renameSync(this.path(digest), doomed);
+    try {
+      renameSync(this.path(digest), doomed);
+    } catch (error) {
+      // Gone already, by whatever damaged this store: the row was the last of it.
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
     await rm(doomed, { force: true });
     return true;
   }

@@ -190,7 +190,7 @@ export class OverlayLayerStore implements LayerStore {
     // Without an expected diffID it may turn out only now that the layer has been here all along.
     const known = this.find(chainId);
     if (known !== undefined) return this.#held(known);
-    const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob };
+    const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob, fingerprint: undefined };
     this.#parts.table.insert(layer);
     undo.move();
     return this.#held(layer);

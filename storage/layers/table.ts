@@ -10,6 +10,7 @@ interface Row {
   readonly size_bytes: number;
   readonly snapshot_number: number;
   readonly blob: string | null;
+  readonly fingerprint: string | null;
 }
 
 const toLayer = (row: Row): Layer => ({
@@ -19,6 +20,7 @@ const toLayer = (row: Row): Layer => ({
   sizeBytes: row.size_bytes,
   snapshotNumber: row.snapshot_number,
   blob: row.blob === null ? undefined : parseDigest(row.blob),
+  fingerprint: row.fingerprint === null ? undefined : parseDigest(row.fingerprint),
 });
 
 const references = `
@@ -31,6 +33,9 @@ export class LayerTable {
   readonly #find;
   readonly #list;
   readonly #insert;
+  readonly #setSnapshot;
+  readonly #setFingerprint;
+  readonly #byBlob;
   readonly #delete;
   readonly #isReferenced;
   readonly #unreferenced;
@@ -39,7 +44,10 @@ export class LayerTable {
   constructor(database: Database) {
     this.#find = database.prepare<[string], Row>("SELECT * FROM layers WHERE chain_id = ?");
     this.#list = database.prepare<[], Row>("SELECT * FROM layers ORDER BY snapshot_number");
-    this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?)");
+    this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, NULL)");
+    this.#setSnapshot = database.prepare("UPDATE layers SET snapshot_number = ? WHERE chain_id = ?");
+    this.#setFingerprint = database.prepare("UPDATE layers SET fingerprint = ? WHERE chain_id = ?");
+    this.#byBlob = database.prepare<[string], Row>("SELECT * FROM layers WHERE blob = ?");
     this.#delete = database.prepare("DELETE FROM layers WHERE chain_id = ?");
     this.#isReferenced = database.prepare<[string]>(`SELECT 1 FROM layers WHERE chain_id = ? AND (${references})`);
     this.#unreferenced = database.prepare<[], Row>(`SELECT * FROM layers WHERE NOT (${references})`);
@@ -58,6 +66,19 @@ export class LayerTable {
   insert(layer: Layer): void {
     const { chainId, diffId, parent, sizeBytes, snapshotNumber, blob } = layer;
     this.#insert.run(chainId, diffId, parent ?? null, sizeBytes, snapshotNumber, blob ?? null);
+  }
+
+  /** The files are in another folder from now on. */
+  setSnapshot(chainId: ChainId, snapshotNumber: number): void {
+    this.#setSnapshot.run(snapshotNumber, chainId);
+  }
+
+  setFingerprint(chainId: ChainId, fingerprint: Digest): void {
+    this.#setFingerprint.run(fingerprint, chainId);
+  }
+
+  byBlob(digest: Digest): Layer[] {
+    return this.#byBlob.all(digest).map(toLayer);
   }
 
   delete(chainId: ChainId): void {

@@ -1,5 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { errnoOf, messageOf } from "#base/errors";
+import { fingerprintTree, hashFile } from "../archive/fingerprint.ts";
 import { measureTree } from "../archive/measure.ts";
 import { copyTree, packToFd, unpackFromFd } from "../archive/streams.ts";
 import { removeDirectory } from "../archive/tree.ts";
@@ -30,6 +31,10 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
       return findChanges(job.upper, job.lowerFd);
     case "measure":
       return measureTree(job.directory);
+    case "fingerprint":
+      return fingerprintTree(job.directory);
+    case "hash":
+      return hashFile(job.path);
     case "remove":
       removeDirectory(job.directory);
       return null;

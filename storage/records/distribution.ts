@@ -15,6 +15,7 @@ export class DistributionTable {
   readonly #add;
   readonly #byDiffId;
   readonly #diffIdOf;
+  readonly #repositoriesOf;
   readonly #remove;
 
   constructor(database: Database) {
@@ -25,6 +26,9 @@ export class DistributionTable {
     );
     this.#diffIdOf = database.prepare<[string], { diff_id: string }>(
       "SELECT diff_id FROM distribution WHERE digest = ? ORDER BY id DESC LIMIT 1",
+    );
+    this.#repositoriesOf = database.prepare<[string], { repository: string }>(
+      "SELECT repository FROM distribution WHERE digest = ? GROUP BY repository ORDER BY max(id) DESC",
     );
     this.#remove = database.prepare("DELETE FROM distribution WHERE diff_id = ? AND digest = ? AND repository = ?");
   }
@@ -41,6 +45,11 @@ export class DistributionTable {
   diffIdOf(blob: Digest): Digest | undefined {
     const row = this.#diffIdOf.get(blob);
     return row === undefined ? undefined : parseDigest(row.diff_id);
+  }
+
+  /** Where this blob can be had, newest first. */
+  repositoriesOf(blob: Digest): string[] {
+    return this.#repositoriesOf.all(blob).map(({ repository }) => repository);
   }
 
   remove(diffId: Digest, digest: Digest, repository: string): void {

@@ -47,6 +47,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
   readonly #insert;
   readonly #delete;
   readonly #find;
+  readonly #all;
   readonly #orphans;
 
   private constructor(parts: SnapshotStoreParts) {
@@ -55,6 +56,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
     this.#insert = database.prepare("INSERT INTO snapshots (container_id, parent, snapshot_number) VALUES (?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM snapshots WHERE container_id = ?");
     this.#find = database.prepare<[string], Row>("SELECT * FROM snapshots WHERE container_id = ?");
+    this.#all = database.prepare<[], Row>("SELECT * FROM snapshots");
     this.#orphans = database.prepare<[], Row>(
       "SELECT * FROM snapshots WHERE NOT EXISTS (SELECT 1 FROM containers WHERE containers.id = snapshots.container_id)",
     );
@@ -137,6 +139,12 @@ export class OverlaySnapshotStore implements SnapshotStore {
       path: fdPath(rootFd),
       [Symbol.asyncDispose]: async () => closeSync(rootFd),
     };
+  }
+
+  /** What containers stand on, where a layer was unpacked anew. */
+  async ensureInitLayers(): Promise<void> {
+    for (const { parent } of this.#all.all())
+      await this.#ensureInitLayer(parent === null ? undefined : parseChainId(parent));
   }
 
   /** Snapshots whose container was never recorded: a crash in the middle of `docker create`. */

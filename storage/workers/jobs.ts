@@ -35,6 +35,8 @@ export type Job =
     }
   | { readonly kind: "changes"; readonly upper: string; readonly lowerFd: number | undefined }
   | { readonly kind: "measure"; readonly directory: string }
+  | { readonly kind: "fingerprint"; readonly directory: string }
+  | { readonly kind: "hash"; readonly path: string }
   | { readonly kind: "remove"; readonly directory: string };
 
 export interface JobResults {
@@ -44,6 +46,8 @@ export interface JobResults {
   readonly copy: null;
   readonly changes: Change[];
   readonly measure: number;
+  readonly fingerprint: Digest;
+  readonly hash: Digest;
   readonly remove: null;
 }
 
