@@ -28,8 +28,6 @@ int command_events(const struct globals *globals, int argc, char **argv, struct 
 int command_spec(const struct globals *globals, int argc, char **argv, struct fault *f);
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f);
 
-/* Refuses any other number of words, in runc's words. */
-int check_words(const char *command, int count, int least, int most, struct fault *f);
 int write_pid_file(const char *path, int pid, struct fault *f);
 
 #endif

@@ -35,19 +35,6 @@ static const struct command {
     {"update", "<container-id>  change resource limits", command_update, false},
 };
 
-int check_words(const char *command, int count, int least, int most, struct fault *f)
-{
-    const char *words = "exactly";
-    int wanted = least;
-    if (count >= least && (most < 0 || count <= most))
-        return 0;
-    if (least != most)
-        words = count < least ? "a minimum of" : "a maximum of";
-    if (most >= 0 && count > most)
-        wanted = most;
-    return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires %s %d argument(s)", command, words, wanted);
-}
-
 static void print_help(void)
 {
     (void)puts("minirun - Open Container Initiative runtime\n\nUsage: minirun [global flags] command [flags] [words]\n");

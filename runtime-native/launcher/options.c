@@ -73,3 +73,14 @@ int options_parse(const struct option_rule *rules, int argc, char **argv, bool i
     }
     return words;
 }
+
+int check_words(const char *command, int count, int least, int most, struct fault *f)
+{
+    if (count >= least && (most < 0 || count <= most))
+        return 0;
+    if (least == most)
+        return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires exactly %d argument(s)", command, least);
+    if (count < least)
+        return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires a minimum of %d argument(s)", command, least);
+    return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires a maximum of %d argument(s)", command, most);
+}

@@ -25,4 +25,7 @@ struct option_rule {
 /* Positional words are moved to the front of argv; their number is returned, or -1. */
 int options_parse(const struct option_rule *rules, int argc, char **argv, bool interspersed, struct fault *f);
 
+/* Refuses any other number of words, in runc's words; most < 0: no limit. */
+int check_words(const char *command, int count, int least, int most, struct fault *f);
+
 #endif
