@@ -7,6 +7,21 @@ import type { NetworkService } from "./network/service.ts";
 import type { SystemService } from "./system/service.ts";
 import type { VolumeService } from "./volume/service.ts";
 
+/** How the Engine API writes references, platforms and credentials; routes read them before any service sees them. */
+export {
+  type Access,
+  checkDigest,
+  credentialsOf,
+  type Platform,
+  parseCredentials,
+  parsePlatform,
+  parseReference,
+  parseRepoTag,
+  type Reference,
+  trimReference,
+  withDigest,
+  withTag,
+} from "#registry";
 export { Container } from "./container/container.ts";
 export { ContainerIndex, containersUsing } from "./container/container-index.ts";
 export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";

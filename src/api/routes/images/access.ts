@@ -1,7 +1,7 @@
 import type { FastifyRequest } from "fastify";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
-import { type Access, type Platform, parseCredentials } from "#registry";
+import { type Access, type Platform, parseCredentials } from "#engine";
 
 /** What the client brings along for the registry. Unreadable credentials count as none, as in moby. */
 export function accessOf({ headers }: Pick<FastifyRequest, "headers">): Access {

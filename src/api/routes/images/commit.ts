@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { CreateRequest } from "#api-schema/container-config";
 import { CommitReply } from "#api-schema/image";
 import type { Engine } from "#engine";
-import { parseRepoTag } from "#registry";
+import { parseRepoTag } from "#engine";
 import { readJson } from "../../body.ts";
 import { sendJson } from "../../reply.ts";
 import { hasBody } from "../../wire.ts";

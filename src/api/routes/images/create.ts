@@ -11,7 +11,7 @@ import {
   trimReference,
   withDigest,
   withTag,
-} from "#registry";
+} from "#engine";
 import { sendProgress } from "../../progress.ts";
 import { accessOf } from "./access.ts";
 

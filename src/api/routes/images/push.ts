@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Engine } from "#engine";
-import { parseReference, parseRepoTag } from "#registry";
+import { parseReference, parseRepoTag } from "#engine";
 import { sendProgress } from "../../progress.ts";
 import type { Named } from "../../urls.ts";
 import { accessOf, platformOf } from "./access.ts";

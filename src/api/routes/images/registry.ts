@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { AuthConfig, AuthReply, DistributionInspect } from "#api-schema/image";
 import { EngineError } from "#base/errors";
 import type { Engine } from "#engine";
-import { credentialsOf } from "#registry";
+import { credentialsOf } from "#engine";
 import { decode, JsonTypeError } from "../../decode.ts";
 import { JsonEmptyError, JsonSyntaxError, parseJson } from "../../json.ts";
 import { sendJson } from "../../reply.ts";

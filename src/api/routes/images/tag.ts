@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { Engine } from "#engine";
-import { parseRepoTag } from "#registry";
+import { parseRepoTag } from "#engine";
 import type { Named } from "../../urls.ts";
 
 export function tagRoute(app: FastifyInstance, { images }: Engine): void {
