@@ -16,7 +16,9 @@ async function startFromDaemon(container: TestContainer): Promise<ChildProcess> 
   const daemon = spawn(process.execPath, [script, spawnBinary, container.bundle, container.socketPath], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await once(daemon.stdout, "data");
+  const ended = once(daemon, "exit").then(() => Promise.reject(new Error("the daemon could not start its container")));
+  await Promise.race([once(daemon.stdout, "data"), ended]);
+  ended.catch(() => undefined); // it is killed later
   return daemon;
 }
 
