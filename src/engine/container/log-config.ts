@@ -2,22 +2,12 @@ import { EngineError } from "#base/errors";
 import { shortId } from "#base/ids";
 import type { LogConfig } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import { parseBytes } from "./size-units.ts";
 
-const units: Readonly<Record<string, number>> = {
-  "": 1,
-  k: 1024,
-  m: 1024 ** 2,
-  g: 1024 ** 3,
-  t: 1024 ** 4,
-  p: 1024 ** 5,
-};
-
-/** "10m", "1.5GB": a size in bytes as go-units' FromHumanSize (powers of 1024 for RAM sizes) reads it. */
-export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgtp]?)i?b?$/i.exec(text);
-  const unit = units[(match?.[2] ?? "").toLowerCase()];
-  if (match === null || unit === undefined) throw new EngineError("invalidParameter", `invalid size: '${text}'`);
-  return Math.floor(Number(match[1]) * unit);
+function sizeOf(text: string, base: 1000 | 1024): number {
+  const bytes = parseBytes(text, base);
+  if (bytes === undefined) throw new EngineError("invalidParameter", `invalid size: '${text}'`);
+  return bytes;
 }
 
 /** What the shim has to know of `HostConfig.LogConfig`. */
@@ -37,11 +27,11 @@ export function shimLogConfig(record: ContainerRecord, path: string): LogConfig 
   return {
     driver,
     path,
-    maxSizeBytes: size === undefined || size === "-1" ? 0 : parseSize(size),
+    maxSizeBytes: size === undefined || size === "-1" ? 0 : sizeOf(size, 1000),
     maxFiles: Number(options["max-file"] ?? "1"),
     compress: options.compress === "true",
     mode: options.mode === "non-blocking" ? "non-blocking" : "blocking",
-    ...(buffer === undefined ? {} : { maxBufferBytes: parseSize(buffer) }),
+    ...(buffer === undefined ? {} : { maxBufferBytes: sizeOf(buffer, 1024) }),
     ...(Object.keys(attrs).length === 0 ? {} : { attrs }),
   };
 }
