@@ -1,4 +1,4 @@
-import { statfsSync } from "node:fs";
+import { checkSpace } from "../space.ts";
 import { LimitError } from "./failure.ts";
 
 export interface Limits {
@@ -42,13 +42,6 @@ export class Budget {
     if (this.#bytes > this.#limits.maxBytes) throw new LimitError("archive is larger than its compressed size allows");
     if (this.#bytes < this.#nextCheck) return;
     this.#nextCheck = this.#bytes + checkEveryBytes;
-    this.#checkSpace();
-  }
-
-  #checkSpace(): void {
-    const { bavail, blocks, bsize } = statfsSync(this.#directory);
-    // Of a small file system a small part.
-    const reserve = Math.min(reserveBytes, (blocks * bsize) / 50);
-    if (bavail * bsize < reserve) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    checkSpace(this.#directory, reserveBytes);
   }
 }

@@ -1,8 +1,10 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { errnoOf } from "#base/errors";
 import type { Digest } from "#base/ids";
+import { checkSpace } from "../space.ts";
 import type { Blob, ResumableIngest } from "../types.ts";
 import { ContentCheck } from "./check.ts";
 
@@ -79,8 +81,10 @@ export class PartialBlob implements ResumableIngest {
   }
 
   async #receive(stream: Readable, check: ContentCheck, signal: AbortSignal | undefined): Promise<void> {
+    const room = new Room(this.#path);
     for await (const chunk of abortable(stream, signal)) {
       check.update(chunk);
+      room.take(chunk.length);
       await writeAll(this.#file, chunk, this.#offset);
       this.#offset += chunk.length;
     }
@@ -89,6 +93,26 @@ export class PartialBlob implements ResumableIngest {
   async #truncate(): Promise<void> {
     await this.#file.truncate(0);
     this.#offset = 0;
+  }
+}
+
+const reserveBytes = 8 << 20;
+const checkEveryBytes = 4 << 20;
+
+/** What one blob may take of the disk. */
+export class Room {
+  readonly #path: string;
+  #left = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  take(bytes: number): void {
+    this.#left -= bytes;
+    if (this.#left >= 0) return;
+    checkSpace(dirname(this.#path), reserveBytes);
+    this.#left = checkEveryBytes;
   }
 }
 

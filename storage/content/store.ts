@@ -12,7 +12,7 @@ import { type Digest, isDigest, parseDigest } from "#base/ids";
 import type { Database } from "../database.ts";
 import type { Blob, ContentStore, IngestOptions, ResumableIngest } from "../types.ts";
 import { ContentCheck } from "./check.ts";
-import { abortable, PartialBlob, writeAll } from "./resume.ts";
+import { abortable, PartialBlob, Room, writeAll } from "./resume.ts";
 
 type Row = { readonly digest: string; readonly size_bytes: number; readonly media_type: string };
 
@@ -212,9 +212,11 @@ async function receive(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   await using file = await open(path, "wx", 0o600);
+  const room = new Room(path);
   for await (const chunk of abortable(stream, signal)) {
     const position = check.sizeBytes;
     check.update(chunk);
+    room.take(chunk.length);
     await writeAll(file, chunk, position);
   }
   await file.sync();

@@ -86,7 +86,13 @@ export class OverlayLayerStore implements LayerStore {
     const left = (this.#holds.get(chainId) ?? 0) - 1;
     if (left > 0) this.#holds.set(chainId, left);
     else this.#holds.delete(chainId);
-    return this.removeIfUnreferenced(chainId);
+    try {
+      return this.removeIfUnreferenced(chainId);
+    } catch (error) {
+      // Not even the row of something gone could be written: the disk is full. It is no longer held, so a later collection gets it.
+      this.#parts.log.warn({ err: error, chainId }, "could not remove a layer");
+      return [];
+    }
   }
 
   tar(chainId: ChainId): Readable {

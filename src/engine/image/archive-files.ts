@@ -8,6 +8,9 @@ import { type Blob, type ContentStore, decompress } from "#storage";
 const fileCountLimit = 100_000;
 const linkDepthLimit = 40;
 
+/** How a stream ends whose other side has failed. */
+const consequences = new Set<string | undefined>(["ERR_STREAM_PREMATURE_CLOSE", "ABORT_ERR", "ERR_STREAM_DESTROYED"]);
+
 /**
  * The files of a `docker save` archive. They go straight into the content store, under their own digests, and only their
  * names are kept: no path of the archive ever names a file of the host.
@@ -30,7 +33,10 @@ export class ArchiveFiles implements Disposable {
       const filled = pipeline(Readable.from(decompress(stream), { objectMode: false }), extract, { signal });
       const [first, second] = await Promise.allSettled([files.#fill(extract, signal), filled]);
       signal.throwIfAborted();
-      for (const result of [second, first]) if (result.status === "rejected") throw inWords(result.reason);
+      const failures = [second, first].filter((result) => result.status === "rejected");
+      // Who ends early closes the other's stream on it; the reason is the one to tell.
+      const failure = failures.find(({ reason }) => !consequences.has(errnoOf(reason))) ?? failures[0];
+      if (failure !== undefined) throw inWords(failure.reason);
       return files;
     } catch (error) {
       files[Symbol.dispose]();
