@@ -23,7 +23,9 @@ export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable
   const log = createLog(config.isDebug ? "debug" : config.logLevel);
   const addresses = await listenAddresses(config);
   parts.use(await holdPidfile(config.pidfile));
-  const spawner = parts.use(await Spawner.start({ binary: nativeBinary("minispawn"), log }));
+  const spawner = parts.use(
+    await Spawner.start({ binary: nativeBinary("minispawn"), log, softFileLimit: startedWithFileLimit() }),
+  );
   const execRoot = parts.use(await holdExecRoot(config.execRoot));
   const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
 
@@ -43,4 +45,11 @@ export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable
   await finish();
   const running = parts.move();
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** What bin/minidockd found before Node raised it. */
+function startedWithFileLimit(): number | undefined {
+  const limit = Number(process.env.MINIDOCK_NOFILE);
+  delete process.env.MINIDOCK_NOFILE;
+  return Number.isSafeInteger(limit) && limit > 0 ? limit : undefined;
 }

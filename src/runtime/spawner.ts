@@ -10,6 +10,13 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+export interface SpawnerOptions {
+  readonly binary: string;
+  readonly log: Log;
+  /** RLIMIT_NOFILE, soft, for containers; undefined leaves this process's own. */
+  readonly softFileLimit?: number | undefined;
+}
+
 /**
  * The resident native helper that starts shims, so that this process, whose heap grows, never forks again. Call `start`
  * before anything else of the daemon takes memory.
@@ -17,18 +24,20 @@ interface Waiting {
 export class Spawner implements AsyncDisposable {
   readonly #binary: string;
   readonly #log: Log;
+  readonly #softFileLimit: number | undefined;
   readonly #waiting: Waiting[] = [];
   #child: ChildProcess;
   #isDisposed = false;
 
-  private constructor(binary: string, log: Log) {
+  private constructor({ binary, log, softFileLimit }: SpawnerOptions) {
     this.#binary = binary;
     this.#log = log;
+    this.#softFileLimit = softFileLimit;
     this.#child = this.#launch();
   }
 
-  static async start(options: { binary: string; log: Log }): Promise<Spawner> {
-    const spawner = new Spawner(options.binary, options.log);
+  static async start(options: SpawnerOptions): Promise<Spawner> {
+    const spawner = new Spawner(options);
     if (spawner.#child.pid === undefined) await once(spawner.#child, "spawn"); // rejects with the reason
     return spawner;
   }
@@ -66,7 +75,7 @@ export class Spawner implements AsyncDisposable {
   /** A session of its own: an interrupt at the daemon's terminal is not for the containers. */
   #launch(): ChildProcess {
     const lines = new LineReader();
-    const child = spawn(this.#binary, [], { stdio: ["pipe", "pipe", "inherit"], detached: true });
+    const child = spawn(...this.#command(), { stdio: ["pipe", "pipe", "inherit"], detached: true });
     child.stdin.on("error", () => undefined); // "exit" tells
     child.stdout.on("data", (chunk: Buffer) => {
       for (const line of lines.push(chunk)) this.#settle(line);
@@ -74,6 +83,12 @@ export class Spawner implements AsyncDisposable {
     child.on("error", (err) => this.#lose({ err }));
     child.on("exit", (exitCode, signal) => this.#lose({ exitCode, signal }));
     return child;
+  }
+
+  /** Node raises its own limit of open files, and containers inherit what minispawn has: the shell puts it back. */
+  #command(): [file: string, args: string[]] {
+    if (this.#softFileLimit === undefined) return [this.#binary, []];
+    return ["/bin/sh", ["-c", 'ulimit -Sn "$1" && exec "$0"', this.#binary, `${this.#softFileLimit}`]];
   }
 
   #lose(reason: object): void {
