@@ -109,14 +109,20 @@ export class Bundle {
     return this.place.runtime(["run", "--bundle", this.directory, ...flags, this.id]);
   }
 
-  /** A created or running container keeps its streams, so they must not be pipes that we wait for. */
   detached(action: "create" | "run", ...flags: string[]): Promise<Result> {
     const how = action === "run" ? ["run", "--detach"] : ["create"];
-    const words = [...how, "--bundle", this.directory, ...flags, this.id].map((word) => `'${word}'`).join(" ");
-    return command("sh", [
-      "-c",
-      `${runtime} --root ${this.place.root} --log ${this.directory}/log --log-format json ${words} </dev/null >${this.directory}/out 2>&1`,
-    ]);
+    return this.#apart([...how, "--bundle", this.directory, ...flags, this.id]);
+  }
+
+  execDetached(...flags: string[]): Promise<Result> {
+    return this.#apart(["exec", "--detach", ...flags, this.id]);
+  }
+
+  /** What goes on running keeps its streams, so they must not be pipes whose end we wait for. */
+  #apart(words: readonly string[]): Promise<Result> {
+    const log = ["--log", `${this.directory}/log`, "--log-format", "json"];
+    const line = [runtime, "--root", this.place.root, ...log, ...words].map((word) => `'${word}'`).join(" ");
+    return command("sh", ["-c", `${line} </dev/null >${this.directory}/out 2>&1`]);
   }
 
   call(...args: string[]): Promise<Result> {
