@@ -9,7 +9,7 @@ void close_fd(int *fd);      /* for AUTO_CLOSE: closes when >= 0, keeps errno */
 void free_memory(void *ptr); /* for AUTO_FREE: takes the address of the pointer, keeps errno */
 
 #define AUTO_CLOSE __attribute__((cleanup(close_fd)))
-#define AUTO_FREE __attribute__((cleanup(free_memory)))
+#define AUTO_FREE  __attribute__((cleanup(free_memory)))
 
 /* Gives up ownership of an AUTO_CLOSE fd. */
 static inline int take_fd(int *fd)
@@ -19,12 +19,13 @@ static inline int take_fd(int *fd)
     return value;
 }
 
-int write_all(int fd, const void *bytes, size_t size);   /* 0, or -1 with errno */
-ssize_t read_some(int fd, void *bytes, size_t size);     /* one read(2), EINTR retried */
-ssize_t read_all(int fd, void *bytes, size_t size);      /* up to size, until end of file */
+int write_all(int fd, const void *bytes, size_t size); /* 0, or -1 with errno */
+ssize_t read_some(int fd, void *bytes, size_t size);   /* one read(2), EINTR retried */
+ssize_t read_all(int fd, void *bytes, size_t size);    /* up to size, until end of file */
 /* The whole file as a NUL-terminated buffer from malloc; EFBIG above max. */
 char *read_file_at(int dir, const char *path, size_t max, size_t *size);
 int write_file_at(int dir, const char *path, const char *text); /* one write to an existing file: cgroupfs, procfs */
-int create_file_at(int dir, const char *path, const char *text, mode_t mode); /* temp name, then rename: whole or not at all */
+int create_file_at(int dir, const char *path, const char *text,
+                   mode_t mode); /* temp name, then rename: whole or not at all */
 
 #endif

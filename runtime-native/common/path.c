@@ -15,8 +15,8 @@
 #define MAX_DEPTH 256
 #define MAX_LINKS 40 /* as the kernel: path_resolution(7) */
 
-/* The directories from the root to here. ".." pops instead of being asked of the kernel: a directory that is moved out of
- * the root while we are in it cannot take us along. */
+/* The directories from the root to here. ".." pops instead of being asked of the kernel: a directory that is moved out
+ * of the root while we are in it cannot take us along. */
 struct trail {
     int root;
     int fds[MAX_DEPTH];

@@ -11,8 +11,8 @@
 #include "io.h"
 #include "log.h"
 
-#define ANY        (-1)
-#define MAX_RULES  512
+#define ANY       (-1)
+#define MAX_RULES 512
 
 struct device_rule {
     bool allow;
@@ -25,15 +25,15 @@ struct device_rule {
 static const struct device_rule default_rules[] = {
     {true, 'c', ANY, ANY, BPF_DEVCG_ACC_MKNOD},
     {true, 'b', ANY, ANY, BPF_DEVCG_ACC_MKNOD},
-    {true, 'c', 1, 3, 7},   /* null */
-    {true, 'c', 1, 8, 7},   /* random */
-    {true, 'c', 1, 7, 7},   /* full */
-    {true, 'c', 5, 0, 7},   /* tty */
-    {true, 'c', 1, 5, 7},   /* zero */
-    {true, 'c', 1, 9, 7},   /* urandom */
+    {true, 'c', 1, 3, 7},     /* null */
+    {true, 'c', 1, 8, 7},     /* random */
+    {true, 'c', 1, 7, 7},     /* full */
+    {true, 'c', 5, 0, 7},     /* tty */
+    {true, 'c', 1, 5, 7},     /* zero */
+    {true, 'c', 1, 9, 7},     /* urandom */
     {true, 'c', 136, ANY, 7}, /* pts */
-    {true, 'c', 5, 2, 7},   /* ptmx */
-    {true, 'c', 10, 200, 7}, /* net/tun */
+    {true, 'c', 5, 2, 7},     /* ptmx */
+    {true, 'c', 10, 200, 7},  /* net/tun */
 };
 #define DEFAULT_RULES (sizeof default_rules / sizeof default_rules[0])
 
@@ -109,8 +109,9 @@ int cgroup_devices_v1(const struct cgroup_dir *dir, const struct json *json, str
     return 0;
 }
 
-#define INSTRUCTION(op, dst, src, offset, value) \
-    ((struct bpf_insn){.code = (unsigned char)(op), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (value)})
+#define INSTRUCTION(op, dst, src, offset, value)                                                                       \
+    ((struct bpf_insn){                                                                                                \
+        .code = (unsigned char)(op), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (value)})
 
 /* Registers: r1 the context, r2 the type, r3 the access asked for, r4 major, r5 minor; r0 the answer. */
 static size_t emit_prologue(struct bpf_insn *code)
@@ -131,7 +132,8 @@ static size_t emit_rule(struct bpf_insn *code, const struct device_rule *rule)
     size_t n = 0, tests[6], count = 0;
     if (rule->type != 'a') {
         tests[count++] = n;
-        code[n++] = INSTRUCTION(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 0, rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+        code[n++] = INSTRUCTION(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 0,
+                                rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
     }
     if (rule->access != 7 && rule->allow) {
         code[n++] = INSTRUCTION(BPF_ALU | BPF_MOV | BPF_X, 1, 3, 0, 0);

@@ -168,7 +168,8 @@ int cgroup_stats(const struct cgroup *cgroup, const char *id, struct json_writer
     json_end_object(w);
     json_begin_object(w, "blkio");
     if (cgroup->mode != CGROUP_V2) {
-        put_block_io(w, "ioServiceBytesRecursive", open_dir(cgroup, "blkio"), "blkio.throttle.io_service_bytes_recursive");
+        put_block_io(w, "ioServiceBytesRecursive", open_dir(cgroup, "blkio"),
+                     "blkio.throttle.io_service_bytes_recursive");
         put_block_io(w, "ioServicedRecursive", open_dir(cgroup, "blkio"), "blkio.throttle.io_serviced_recursive");
     }
     json_end_object(w);

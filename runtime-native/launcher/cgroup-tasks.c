@@ -127,7 +127,8 @@ static int freeze_v1(const struct cgroup_dir *dir, bool frozen, struct fault *f)
             return fault_errno(f, STAGE_CGROUP, "read %s/freezer.state", dir->path);
         if (strncmp(state, wanted, 6) == 0)
             return 0;
-        if (attempt % 50 == 49) { /* a task that forks all the time escapes for ever: let it run for a moment (runc#2774) */
+        if (attempt % 50 ==
+            49) { /* a task that forks all the time escapes for ever: let it run for a moment (runc#2774) */
             (void)cgroup_write(dir, "freezer.state", "THAWED", f);
             (void)nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
         }

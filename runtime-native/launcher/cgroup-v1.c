@@ -1,5 +1,5 @@
-/* linux.resources → files of the v1 controllers. A controller that this machine lacks costs one line per setting that was
- * asked for, not the container: what can be kept is kept. */
+/* linux.resources → files of the v1 controllers. A controller that this machine lacks costs one line per setting that
+ * was asked for, not the container: what can be kept is kept. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -68,8 +68,9 @@ static int put_memory_limit(const struct target *target, long long limit, struct
     unsigned long long usage = 0, peak = 0;
     if (f->error == EBUSY && cgroup_read_number(target->dir, "memory.usage_in_bytes", &usage) == 0 &&
         cgroup_read_number(target->dir, "memory.max_usage_in_bytes", &peak) == 0)
-        return fault_told(f, STAGE_CGROUP, EBUSY, "unable to set memory limit to %lld (current usage: %llu, peak usage: %llu)",
-                          limit, usage, peak);
+        return fault_told(f, STAGE_CGROUP, EBUSY,
+                          "unable to set memory limit to %lld (current usage: %llu, peak usage: %llu)", limit, usage,
+                          peak);
     return -1;
 }
 
@@ -167,7 +168,8 @@ static int put_device_list(const struct target *target, const char *file, const 
         if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 ||
             json_uint64(item, key, &value) < 0)
             return fault_text(f, STAGE_CGROUP, "resources: a device's numbers must be integers");
-        (void)snprintf(text, sizeof text, "%lld:%lld %llu", (long long)major, (long long)minor, (unsigned long long)value);
+        (void)snprintf(text, sizeof text, "%lld:%lld %llu", (long long)major, (long long)minor,
+                       (unsigned long long)value);
         if (put_text(target, file, text, f) < 0)
             return -1;
     }
@@ -188,8 +190,8 @@ static int apply_block_io(const struct cgroup *cgroup, const struct json *io, st
     bool has_bfq = cgroup_has_file(target.dir, "blkio.bfq.weight");
     if (put_member(&target, has_bfq ? "blkio.bfq.weight" : "blkio.weight", io, "weight", f) < 0 ||
         put_member(&target, "blkio.leaf_weight", io, "leafWeight", f) < 0 ||
-        put_device_list(&target, has_bfq ? "blkio.bfq.weight_device" : "blkio.weight_device", json_get(io, "weightDevice"),
-                        "weight", f) < 0)
+        put_device_list(&target, has_bfq ? "blkio.bfq.weight_device" : "blkio.weight_device",
+                        json_get(io, "weightDevice"), "weight", f) < 0)
         return -1;
     for (size_t i = 0; i < sizeof throttles / sizeof throttles[0]; i++)
         if (put_device_list(&target, throttles[i].file, json_get(io, throttles[i].member), "rate", f) < 0)
@@ -241,7 +243,8 @@ static int apply_rdma(const struct cgroup *cgroup, const struct json *rdma, stru
     json_each(item, rdma)
     {
         uint64_t handles = 0, objects = 0;
-        int has_handles = json_uint64(item, "hcaHandles", &handles), has_objects = json_uint64(item, "hcaObjects", &objects);
+        int has_handles = json_uint64(item, "hcaHandles", &handles),
+            has_objects = json_uint64(item, "hcaObjects", &objects);
         char text[160];
         int at = snprintf(text, sizeof text, "%s", item->key);
         if (at > 0 && at < 64 && has_handles > 0)
@@ -271,7 +274,8 @@ int cgroup_v1_apply(const struct cgroup *cgroup, const struct json *resources, b
     if (devices && devices->fd >= 0 && (!is_update || json_get(resources, "devices")) && !cgroup->is_rootless &&
         cgroup_devices_v1(devices, json_get(resources, "devices"), f) < 0)
         return -1;
-    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 || apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
+    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 ||
+        apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
         apply_pids(cgroup, json_get(resources, "pids"), f) < 0 ||
         apply_block_io(cgroup, json_get(resources, "blockIO"), f) < 0 ||
         apply_hugepages(cgroup, json_get(resources, "hugepageLimits"), f) < 0 ||

@@ -115,7 +115,8 @@ static int apply_cpu(const struct cgroup *cgroup, const struct json *cpu, struct
     uint64_t shares = 0, period = 0, burst = 0;
     int64_t quota = 0, idle = 0;
     if (json_uint64(cpu, "shares", &shares) < 0 || json_uint64(cpu, "period", &period) < 0 ||
-        json_int64(cpu, "quota", &quota) < 0 || json_uint64(cpu, "burst", &burst) < 0 || json_int64(cpu, "idle", &idle) < 0)
+        json_int64(cpu, "quota", &quota) < 0 || json_uint64(cpu, "burst", &burst) < 0 ||
+        json_int64(cpu, "idle", &idle) < 0)
         return fault_text(f, STAGE_CGROUP, "resources: cpu numbers must be integers");
     if (idle && put_limit(cgroup, "cpu.idle", idle, f) < 0)
         return -1;
@@ -142,7 +143,8 @@ static int put_device(const struct cgroup *cgroup, const char *file, const struc
 {
     int64_t major = 0, minor = 0;
     uint64_t value = 0;
-    if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 || json_uint64(item, key, &value) < 0)
+    if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 ||
+        json_uint64(item, key, &value) < 0)
         return fault_text(f, STAGE_CGROUP, "resources: a device's numbers must be integers");
     char text[128];
     (void)snprintf(text, sizeof text, "%lld:%lld %s%llu", (long long)major, (long long)minor, format_key,
@@ -232,7 +234,8 @@ int cgroup_v2_apply(const struct cgroup *cgroup, const struct json *resources, s
         return fault_text(f, STAGE_CGROUP, "resources: the pids limit must be an integer");
     if (pids && put_limit(cgroup, "pids.max", pids, f) < 0)
         return -1;
-    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 || apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
+    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 ||
+        apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
         apply_io(cgroup, json_get(resources, "blockIO"), f) < 0 ||
         apply_hugepages(cgroup, json_get(resources, "hugepageLimits"), f) < 0 ||
         apply_unified(cgroup, json_get(resources, "unified"), f) < 0)

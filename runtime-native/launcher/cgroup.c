@@ -1,5 +1,6 @@
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <dirent.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,8 +38,8 @@ static const char *find_mountpoint(struct arena *arena, const char *mountinfo, c
         if (!separator || (end && separator > end) || sscanf(line, "%*s %*s %*s %*s %4095s", mountpoint) != 1 ||
             sscanf(separator, " - %63s %*s %1023s", type, options) != 2)
             continue;
-        bool matches = *controller ? strcmp(type, "cgroup") == 0 && is_in_list(options, controller)
-                                   : strcmp(type, "cgroup2") == 0;
+        bool matches =
+            *controller ? strcmp(type, "cgroup") == 0 && is_in_list(options, controller) : strcmp(type, "cgroup2") == 0;
         if (matches && strncmp(mountpoint, CGROUP_ROOT, sizeof CGROUP_ROOT - 1) == 0)
             return arena_format(arena, "%s", mountpoint);
     }
@@ -99,7 +99,8 @@ static int plan_unified(struct arena *arena, struct cgroup *cgroup, const char *
     path += 3;
     path[strcspn(path, "\n")] = '\0';
     cgroup->mode = CGROUP_V2;
-    /* Processes and child groups exclude each other in v2, so a relative path starts beside our own group, not below. */
+    /* Processes and child groups exclude each other in v2, so a relative path starts beside our own group, not below.
+     */
     if (*wanted != '/') {
         char *slash = strrchr(path, '/');
         if (slash)
@@ -108,7 +109,8 @@ static int plan_unified(struct arena *arena, struct cgroup *cgroup, const char *
     return add_dir(arena, cgroup, "", CGROUP_ROOT, path, wanted, f);
 }
 
-int cgroup_plan(struct arena *arena, const struct config *config, const char *id, struct cgroup *cgroup, struct fault *f)
+int cgroup_plan(struct arena *arena, const struct config *config, const char *id, struct cgroup *cgroup,
+                struct fault *f)
 {
     *cgroup = (struct cgroup){.is_rootless = geteuid() != 0};
     const char *wanted = config->cgroups_path && *config->cgroups_path ? config->cgroups_path : id;
@@ -301,7 +303,8 @@ static void remove_children(int dir)
 static void wait_until_empty(const struct cgroup *cgroup, int timeout_ms)
 {
     const struct cgroup_dir *unified = cgroup_unified(cgroup);
-    AUTO_CLOSE int events = unified && unified->fd >= 0 ? openat(unified->fd, "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
+    AUTO_CLOSE int events =
+        unified && unified->fd >= 0 ? openat(unified->fd, "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
     for (int waited = 0; events >= 0 && waited < 2; waited++) {
         char text[256] = "";
         if (pread(events, text, sizeof text - 1, 0) < 0 || strstr(text, "populated 0"))

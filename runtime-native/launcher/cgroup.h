@@ -28,14 +28,15 @@ struct cgroup {
 };
 
 /* Where the container's groups are to be: from linux.cgroupsPath, or the id below our own group. */
-int cgroup_plan(struct arena *arena, const struct config *config, const char *id, struct cgroup *cgroup, struct fault *f);
+int cgroup_plan(struct arena *arena, const struct config *config, const char *id, struct cgroup *cgroup,
+                struct fault *f);
 int cgroup_create(struct cgroup *cgroup, struct fault *f);
 int cgroup_create_unified(struct cgroup *cgroup, struct fault *f); /* only what clone_into_cgroup needs */
-int cgroup_open(struct cgroup *cgroup, struct fault *f); /* those that exist */
+int cgroup_open(struct cgroup *cgroup, struct fault *f);           /* those that exist */
 int cgroup_apply(const struct cgroup *cgroup, const struct json *resources, bool is_update, struct fault *f);
 /* Moving another process waits for an RCU grace period, some milliseconds: it locks out all forks of the machine
- * (cgroup_threadgroup_rwsem). Where it can be avoided it is: a process is cloned into its v2 group (CLONE_INTO_CGROUP), and
- * a single thread may move itself in v1 without that lock. */
+ * (cgroup_threadgroup_rwsem). Where it can be avoided it is: a process is cloned into its v2 group (CLONE_INTO_CGROUP),
+ * and a single thread may move itself in v1 without that lock. */
 int cgroup_enter(const struct cgroup *cgroup, pid_t pid, struct fault *f);
 int cgroup_enter_self(const struct cgroup *cgroup, struct fault *f); /* all but v2 */
 /* Waits until every process is gone (they are killed already), then removes the folders with those below. */
@@ -56,7 +57,8 @@ bool cgroup_is_frozen(const struct cgroup *cgroup);
 int cgroup_write(const struct cgroup_dir *dir, const char *file, const char *value, struct fault *f);
 int cgroup_write_number(const struct cgroup_dir *dir, const char *file, long long value, struct fault *f);
 bool cgroup_has_file(const struct cgroup_dir *dir, const char *file);
-int cgroup_read_number(const struct cgroup_dir *dir, const char *file, unsigned long long *value); /* "max": ULLONG_MAX */
+int cgroup_read_number(const struct cgroup_dir *dir, const char *file,
+                       unsigned long long *value); /* "max": ULLONG_MAX */
 
 int cgroup_v1_apply(const struct cgroup *cgroup, const struct json *resources, bool is_update, struct fault *f);
 int cgroup_v2_apply(const struct cgroup *cgroup, const struct json *resources, struct fault *f);

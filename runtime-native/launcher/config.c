@@ -24,7 +24,8 @@ static const char *json_type_name(const struct json *value)
 /* Go's words for a value of the wrong type: callers of runc have seen them for years. */
 static int wrong_type(const struct json *value, const char *field, const char *wanted, struct fault *f)
 {
-    bool shows_value = value->type == JSON_NUMBER && strncmp(wanted, "uint", 4) == 0; /* of the right type, but too large */
+    bool shows_value =
+        value->type == JSON_NUMBER && strncmp(wanted, "uint", 4) == 0; /* of the right type, but too large */
     return fault_text(f, STAGE_CONFIG, "json: cannot unmarshal %s%s%s into Go struct field %s of type %s",
                       json_type_name(value), shows_value ? " " : "", shows_value ? value->text : "", field, wanted);
 }

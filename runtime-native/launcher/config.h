@@ -15,7 +15,8 @@
 
 enum namespace_kind { NS_USER, NS_MOUNT, NS_PID, NS_NETWORK, NS_IPC, NS_UTS, NS_CGROUP, NS_TIME, NS_COUNT };
 
-struct namespace {
+struct namespace
+{
     bool is_set;
     const char *path; /* to join; NULL: make a new one */
 };
@@ -61,8 +62,8 @@ struct process_config {
 struct mount_entry {
     const char *destination, *type, *source, *data; /* data: the options left for the file system, comma separated */
     bool is_bind, is_recursive, copies_up, is_idmapped, is_recursively_idmapped;
-    unsigned long flags, cleared;         /* MS_ */
-    unsigned long propagation;            /* MS_SHARED …, with MS_REC; 0: none asked */
+    unsigned long flags, cleared;            /* MS_ */
+    unsigned long propagation;               /* MS_SHARED …, with MS_REC; 0: none asked */
     uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_, for rro and its like */
     struct id_mappings uids, gids;
 };
@@ -107,8 +108,8 @@ void config_free(struct config *config);
 int config_strings(struct arena *arena, const struct json *array, char ***strings, struct fault *f);
 int config_uint32(const struct json *object, const char *key, const char *field, uint32_t *value, struct fault *f);
 int config_mappings(struct arena *arena, const struct json *array, struct id_mappings *mappings, struct fault *f);
-int config_parse_mounts(struct config *config, const struct json *mounts, struct fault *f);   /* mount-options.c */
-int config_parse_propagation(const char *name, unsigned long *flags);                         /* mount-options.c */
+int config_parse_mounts(struct config *config, const struct json *mounts, struct fault *f); /* mount-options.c */
+int config_parse_propagation(const char *name, unsigned long *flags);                       /* mount-options.c */
 void config_each_mount_option(struct json_writer *w); /* mount-options.c: the words it knows, for `features` */
 bool config_has_new_namespace(const struct config *config, enum namespace_kind kind);
 

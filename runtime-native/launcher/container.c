@@ -153,7 +153,8 @@ int container_load(const char *root, const char *id, struct container *container
     (void)snprintf(path, sizeof path, "%s/%s", root, id);
     container->dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     size_t size = 0;
-    AUTO_FREE char *text = container->dir < 0 ? NULL : read_file_at(container->dir, STATE_FILE, 64 * 1024 * 1024, &size);
+    AUTO_FREE char *text =
+        container->dir < 0 ? NULL : read_file_at(container->dir, STATE_FILE, 64 * 1024 * 1024, &size);
     if (!text)
         return errno == ENOENT ? fault_told(f, STAGE_STATE, ENOENT, "container does not exist")
                                : fault_errno(f, STAGE_STATE, "open %s/" STATE_FILE, path);
@@ -177,8 +178,8 @@ unsigned long long process_start_time(pid_t pid, char *state)
     AUTO_FREE char *text = read_file_at(AT_FDCWD, path, 4096, NULL);
     char *after = text ? strrchr(text, ')') : NULL;
     unsigned long long start = 0;
-    if (!after || sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", state,
-                         &start) != 2)
+    if (!after || sscanf(after, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                         state, &start) != 2)
         return 0;
     return start;
 }

@@ -42,7 +42,8 @@ struct creation {
     int sync, pidfd, signals, terminal, console; /* ours; console: our end, for a foreground terminal */
 };
 
-static int parse_options(int argc, char **argv, bool runs, struct create_options *options, const char **id, struct fault *f)
+static int parse_options(int argc, char **argv, bool runs, struct create_options *options, const char **id,
+                         struct fault *f)
 {
     const struct option_rule rules[] = {
         {"bundle", "b", OPTION_TEXT, &options->bundle},
@@ -124,8 +125,13 @@ static int prepare(struct creation *c, struct fault *f)
 {
     struct config *config = &c->config;
     struct launch *launch = &c->launch;
-    *launch = (struct launch){.config = config, .process = &config->process, .arena = &config->arena, .sync = -1,
-                              .exec_fifo = -1, .console_socket = -1, .keeps_keyring = c->options->no_new_keyring,
+    *launch = (struct launch){.config = config,
+                              .process = &config->process,
+                              .arena = &config->arena,
+                              .sync = -1,
+                              .exec_fifo = -1,
+                              .console_socket = -1,
+                              .keeps_keyring = c->options->no_new_keyring,
                               .keeps_root = c->options->no_pivot};
     for (int kind = 0; kind < NS_COUNT; kind++)
         launch->namespace_fds[kind] = -1;
@@ -212,8 +218,9 @@ static int set_up_cgroups(struct creation *c, struct fault *f)
     if (cgroup_create(cgroup, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     if (cgroup_apply(cgroup, c->config.resources, false, f) < 0)
-        return fault_wrap(f, "unable to start container process: error during container init: error setting cgroup config "
-                             "for procHooks process: ");
+        return fault_wrap(f,
+                          "unable to start container process: error during container init: error setting cgroup config "
+                          "for procHooks process: ");
     if (!c->launch.enters_cgroup && cgroup_enter(cgroup, c->container.pid, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     return 0;
@@ -224,7 +231,8 @@ static int run_hooks(const struct creation *c, struct fault *f)
     struct hook_state state;
     container_hook_state(&c->container, "creating", &state);
     state.version = c->config.version;
-    if (hooks_run(c->config.hooks, "prestart", &state, f) < 0 || hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
+    if (hooks_run(c->config.hooks, "prestart", &state, f) < 0 ||
+        hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
         return fault_wrap(f, "unable to start container process: error during container init: ");
     return 0;
 }
@@ -232,9 +240,11 @@ static int run_hooks(const struct creation *c, struct fault *f)
 static int explain_death(const struct creation *c, struct fault *f)
 {
     if (cgroup_was_oom_killed(&c->container.cgroup))
-        return fault_text(f, STAGE_CGROUP, "unable to start container process: container init was OOM-killed (memory limit "
-                                           "too low?)");
-    return fault_text(f, STAGE_RUNTIME, "unable to start container process: the init process has ended before it was ready");
+        return fault_text(f, STAGE_CGROUP,
+                          "unable to start container process: container init was OOM-killed (memory limit "
+                          "too low?)");
+    return fault_text(f, STAGE_RUNTIME,
+                      "unable to start container process: the init process has ended before it was ready");
 }
 
 /* The child works through its half; this answers where it asks, until it executes (run) or waits for start (create). */
@@ -251,8 +261,9 @@ static int accompany(struct creation *c, struct fault *f)
         case SYNC_READY:
             is_ready = true;
             if (c->launch.parent_sets_rlimits && rlimits_apply(c->container.pid, &c->config.process, f) < 0)
-                return fault_wrap(f, "unable to start container process: error during container init: error setting rlimits "
-                                     "for ready process: ");
+                return fault_wrap(
+                    f, "unable to start container process: error during container init: error setting rlimits "
+                       "for ready process: ");
             if (sync_send(c->sync, SYNC_GO, 0, f) < 0)
                 return -1;
             break;
@@ -286,8 +297,8 @@ static int launch_child(struct creation *c, struct fault *f)
         return fault_wrap(f, "unable to start container process: ");
     close_fd(&c->launch.sync); /* so that the child's end is the last */
     close_fd(&c->launch.console_socket);
-    if (c->launch.is_new_user_namespace && (namespaces_map_ids(c->container.pid, &c->config, f) < 0 ||
-                                            sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
+    if (c->launch.is_new_user_namespace &&
+        (namespaces_map_ids(c->container.pid, &c->config, f) < 0 || sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
         return fault_wrap(f, "unable to start container process: ");
     if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0 || sync_send(c->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;
@@ -354,8 +365,15 @@ static int run_to_end(struct creation *c, struct fault *f)
 static int create(const struct globals *globals, const struct create_options *options, const char *id, bool runs,
                   struct fault *f)
 {
-    struct creation c = {.globals = globals, .options = options, .runs = runs, .sync = -1, .pidfd = -1, .signals = -1,
-                         .terminal = -1, .console = -1, .container = {.dir = -1, .id = id}};
+    struct creation c = {.globals = globals,
+                         .options = options,
+                         .runs = runs,
+                         .sync = -1,
+                         .pidfd = -1,
+                         .signals = -1,
+                         .terminal = -1,
+                         .console = -1,
+                         .container = {.dir = -1, .id = id}};
     bool is_foreground = runs && !options->detach;
     int result = prepare(&c, f);
     struct cgroup planned = c.container.cgroup;

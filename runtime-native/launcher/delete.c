@@ -27,7 +27,7 @@ static int kill_init(const struct container *container, struct fault *f)
     return poll(&end, 1, KILL_TIMEOUT_MS) == 1 ? 0 : fault_text(f, STAGE_STATE, "container init still running");
 }
 
-static int delete(const char *root, struct container *container, bool force, struct fault *f)
+static int delete (const char *root, struct container *container, bool force, struct fault *f)
 {
     enum container_status status = container_status(container);
     if (!force && status != STATUS_STOPPED && status != STATUS_CREATED)
@@ -48,7 +48,7 @@ int command_delete(const struct globals *globals, int argc, char **argv, struct 
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);
     if (result == 0) {
-        result = delete(globals->root, &container, force, f);
+        result = delete (globals->root, &container, force, f);
     } else if (f->error == ENOENT) {
         /* A create that was killed half way leaves a folder without a state. */
         container_remove_folder(globals->root, argv[0]);

@@ -13,8 +13,9 @@
 #include "path.h"
 
 static const struct device defaults[] = {
-    {"/dev/null", 'c', 1, 3, 0666, 0, 0}, {"/dev/random", 'c', 1, 8, 0666, 0, 0},  {"/dev/full", 'c', 1, 7, 0666, 0, 0},
-    {"/dev/tty", 'c', 5, 0, 0666, 0, 0},  {"/dev/zero", 'c', 1, 5, 0666, 0, 0},    {"/dev/urandom", 'c', 1, 9, 0666, 0, 0},
+    {"/dev/null", 'c', 1, 3, 0666, 0, 0}, {"/dev/random", 'c', 1, 8, 0666, 0, 0},
+    {"/dev/full", 'c', 1, 7, 0666, 0, 0}, {"/dev/tty", 'c', 5, 0, 0666, 0, 0},
+    {"/dev/zero", 'c', 1, 5, 0666, 0, 0}, {"/dev/urandom", 'c', 1, 9, 0666, 0, 0},
 };
 
 bool devices_are_ours(const struct config *config)
@@ -46,7 +47,8 @@ static int make_node(int dir, const char *name, const struct device *device)
     return device->uid || device->gid ? fchownat(dir, name, device->uid, device->gid, AT_SYMLINK_NOFOLLOW) : 0;
 }
 
-static int create_node(const struct launch *launch, int dir, const char *name, const struct device *device, struct fault *f)
+static int create_node(const struct launch *launch, int dir, const char *name, const struct device *device,
+                       struct fault *f)
 {
     if (!launch->is_new_user_namespace) {
         if (make_node(dir, name, device) == 0 || errno == EEXIST)
@@ -87,8 +89,8 @@ static int create_configured(const struct launch *launch, const struct rootfs *r
 static int create_links(int dev, struct fault *f)
 {
     static const char *const links[][2] = {
-        {"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
-        {"/proc/kcore", "core"},
+        {"/proc/self/fd", "fd"},       {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+        {"/proc/self/fd/2", "stderr"}, {"/proc/kcore", "core"},
     };
     if (unlinkat(dev, "ptmx", 0) < 0 && errno != ENOENT)
         return fault_errno(f, STAGE_DEVICE, "error setting up ptmx");

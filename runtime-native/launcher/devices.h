@@ -3,7 +3,8 @@
 
 #include "rootfs.h"
 
-/* The default nodes and those of the config, ptmx and the usual links, unless /dev is somebody else's (a bind mount). */
+/* The default nodes and those of the config, ptmx and the usual links, unless /dev is somebody else's (a bind mount).
+ */
 int devices_create(const struct launch *launch, const struct rootfs *rootfs, struct fault *f);
 bool devices_are_ours(const struct config *config);
 /* Standard streams that are the host's /dev/null become the container's. After rootfs_enter. */

@@ -33,7 +33,9 @@ static int watch_oom(const struct container *container)
         AUTO_CLOSE int control = openat(memory->fd, "memory.oom_control", O_RDONLY | O_CLOEXEC);
         char text[32];
         (void)snprintf(text, sizeof text, "%d %d", event, control);
-        return event < 0 || control < 0 || write_file_at(memory->fd, "cgroup.event_control", text) < 0 ? -1 : take_fd(&event);
+        return event < 0 || control < 0 || write_file_at(memory->fd, "cgroup.event_control", text) < 0
+                   ? -1
+                   : take_fd(&event);
     }
     const struct cgroup_dir *unified = cgroup_unified(&container->cgroup);
     if (!unified || unified->fd < 0)

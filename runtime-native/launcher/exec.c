@@ -1,6 +1,6 @@
-/* A further process in a running container. The parent only enters the PID namespace (that takes effect for its children);
- * the child enters the rest with one setns on the init's pidfd, so the parent keeps its view of the host for pid files
- * and logs. */
+/* A further process in a running container. The parent only enters the PID namespace (that takes effect for its
+ * children); the child enters the rest with one setns on the init's pidfd, so the parent keeps its view of the host for
+ * pid files and logs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -81,7 +81,8 @@ static int append_strings(struct arena *arena, char ***list, const struct option
     return 0;
 }
 
-static int add_groups(struct arena *arena, struct process_config *process, const struct option_values *more, struct fault *f)
+static int add_groups(struct arena *arena, struct process_config *process, const struct option_values *more,
+                      struct fault *f)
 {
     gid_t *groups = arena_alloc(arena, process->group_count + more->count + 1, sizeof *groups);
     if (!groups)
@@ -169,7 +170,8 @@ static int choose_cgroup(struct execution *e, struct fault *f)
         if (!colon && wanted->count != 1)
             return fault_text(f, STAGE_ARGUMENTS, "invalid --cgroup argument: %s (missing <controller>: prefix)", text);
         if (!colon && e->cgroup.mode != CGROUP_V2)
-            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s needs a <controller>: prefix on cgroup v1", text);
+            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s needs a <controller>: prefix on cgroup v1",
+                              text);
         const char *path = colon ? colon + 1 : text;
         if (strstr(path, ".."))
             return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s", path);
@@ -190,7 +192,8 @@ static int choose_cgroup(struct execution *e, struct fault *f)
 static int open_console(struct execution *e, struct fault *f)
 {
     const struct exec_options *options = e->options;
-    bool has_terminal = e->config.process.has_terminal, has_socket = options->console_socket && *options->console_socket;
+    bool has_terminal = e->config.process.has_terminal,
+         has_socket = options->console_socket && *options->console_socket;
     if (options->detach && has_terminal && !has_socket)
         return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
     if ((!options->detach || !has_terminal) && has_socket)
@@ -224,14 +227,22 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
         process_validate(&e->config.process, f) < 0 || choose_cgroup(e, f) < 0)
         return -1;
     e->config.personality = e->container.personality;
-    e->launch = (struct launch){.config = &e->config, .process = &e->config.process, .arena = &e->config.arena,
-                                .id = e->container.id, .bundle = e->container.bundle, .cgroup = &e->cgroup, .sync = -1,
-                                .exec_fifo = -1, .console_socket = -1, .keeps_keyring = e->container.keeps_keyring};
+    e->launch = (struct launch){.config = &e->config,
+                                .process = &e->config.process,
+                                .arena = &e->config.arena,
+                                .id = e->container.id,
+                                .bundle = e->container.bundle,
+                                .cgroup = &e->cgroup,
+                                .sync = -1,
+                                .exec_fifo = -1,
+                                .console_socket = -1,
+                                .keeps_keyring = e->container.keeps_keyring};
     e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
     e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
     for (unsigned i = 0; i < e->launch.preserved_fds; i++)
         if (fcntl((int)(3 + i), F_GETFD) < 0)
-            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %u (of %u)", i, e->launch.preserved_fds);
+            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %u (of %u)", i,
+                               e->launch.preserved_fds);
     if (seccomp_load(&e->config.arena, e->container.dir, &e->launch.seccomp, f) < 0)
         return -1;
     return open_console(e, f);
@@ -241,7 +252,8 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
 static int enter(struct execution *e, int *proc, struct fault *f)
 {
     const struct process_config *process = &e->config.process;
-    /* Until execve the container's processes see a process that still holds the host's binary: they may not touch it. */
+    /* Until execve the container's processes see a process that still holds the host's binary: they may not touch it.
+     */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setsid() < 0)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
@@ -261,7 +273,8 @@ static int enter(struct execution *e, int *proc, struct fault *f)
         return -1;
     if (process->has_terminal && console_setup(&e->launch, -1, -1, f) < 0)
         return -1;
-    if ((process->apparmor_profile && *process->apparmor_profile) || (process->selinux_label && *process->selinux_label)) {
+    if ((process->apparmor_profile && *process->apparmor_profile) ||
+        (process->selinux_label && *process->selinux_label)) {
         const struct rootfs none = {-1, -1, -1};
         *proc = rootfs_open_proc(&none, f);
         if (*proc < 0)
@@ -294,7 +307,8 @@ static int accompany(struct execution *e, struct fault *f)
         if (message < 0)
             return fault_wrap(f, "unable to start container process: ");
         if (message == 0)
-            return is_ready ? 0 : fault_text(f, STAGE_RUNTIME, "unable to start container process: the process is gone");
+            return is_ready ? 0
+                            : fault_text(f, STAGE_RUNTIME, "unable to start container process: the process is gone");
         if (message == SYNC_LISTENER) {
             if (listener_forward(&e->launch.seccomp, &e->container, e->pidfd, argument, f) < 0 ||
                 sync_send(e->sync, SYNC_LISTENER, 0, f) < 0)
@@ -389,8 +403,14 @@ static int parse_options(int argc, char **argv, struct exec_options *options, st
 int command_exec(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     struct exec_options options = {0};
-    struct execution e = {.options = &options, .init = -1, .sync = -1, .pidfd = -1, .signals = -1, .console = -1,
-                          .terminal = -1, .container = {.dir = -1}};
+    struct execution e = {.options = &options,
+                          .init = -1,
+                          .sync = -1,
+                          .pidfd = -1,
+                          .signals = -1,
+                          .console = -1,
+                          .terminal = -1,
+                          .container = {.dir = -1}};
     int words = parse_options(argc, argv, &options, f);
     if (words < 0)
         return FAILED;

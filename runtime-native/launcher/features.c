@@ -22,12 +22,13 @@ static void put_enabled(struct json_writer *w, const char *key, bool enabled)
 
 static void put_seccomp(struct json_writer *w)
 {
-    static const char *const actions[] = {"SCMP_ACT_ALLOW",        "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS",
-                                          "SCMP_ACT_KILL_THREAD",  "SCMP_ACT_LOG",   "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
-                                          "SCMP_ACT_TRAP",         NULL};
-    static const char *const operators[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT",
-                                            "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE", NULL};
-    static const char *const architectures[] = {"SCMP_ARCH_AARCH64", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64", NULL};
+    static const char *const actions[] = {
+        "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO",  "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
+        "SCMP_ACT_LOG",   "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",         NULL};
+    static const char *const operators[] = {"SCMP_CMP_EQ", "SCMP_CMP_GE",        "SCMP_CMP_GT", "SCMP_CMP_LE",
+                                            "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE", NULL};
+    static const char *const architectures[] = {"SCMP_ARCH_AARCH64", "SCMP_ARCH_X32", "SCMP_ARCH_X86",
+                                                "SCMP_ARCH_X86_64", NULL};
     static const char *const flags[] = {"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
                                         "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", NULL};
     json_begin_object(w, "seccomp");
@@ -68,8 +69,8 @@ static void put_linux(struct json_writer *w)
 
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    static const char *const hooks[] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart",
-                                        "poststop", NULL};
+    static const char *const hooks[] = {
+        "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
     const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
     (void)globals;
     int words = options_parse(rules, argc, argv, true, f);

@@ -36,6 +36,7 @@ grep -q '^uprobe ' "$work/x86_64" || echo 'uprobe 336' >> "$work/x86_64"
 
 {
     echo '/* Made by generate-syscalls.sh from linux-libc-dev; do not edit. {name, {x86_64, i386, x32, aarch64}}, by name. */'
+    echo '// clang-format off'
     cut -d' ' -f1 "$work/x86_64" "$work/i386" "$work/x32" "$work/aarch64" | LC_ALL=C sort -u | while read -r name; do
         row=
         for arch in x86_64 i386 x32 aarch64; do

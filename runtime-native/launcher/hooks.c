@@ -58,7 +58,8 @@ static void read_text(int fd, char *text, size_t size)
 }
 
 /* 0 when it ended with 0 in time. */
-static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, size_t index, int out, int err, struct fault *f)
+static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, size_t index, int out, int err,
+                    struct fault *f)
 {
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     int ready;
@@ -71,8 +72,8 @@ static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, s
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (ready == 0)
-        return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: hook ran past specified timeout of %lld.0s", name, index,
-                          (long long)timeout_s);
+        return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: hook ran past specified timeout of %lld.0s", name,
+                          index, (long long)timeout_s);
     if (status == 0)
         return 0;
     char output[256], errors[256], how[48];
@@ -82,11 +83,12 @@ static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, s
         (void)snprintf(how, sizeof how, "signal: %s", strsignal(WTERMSIG(status)));
     else
         (void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
-    return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: %s, stdout: %s, stderr: %s", name, index, how, output, errors);
+    return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: %s, stdout: %s, stderr: %s", name, index, how, output,
+                      errors);
 }
 
-static int run_one(struct arena *arena, const struct json *hook, const char *name, size_t index, const struct hook_state *state,
-                   struct fault *f)
+static int run_one(struct arena *arena, const struct json *hook, const char *name, size_t index,
+                   const struct hook_state *state, struct fault *f)
 {
     static char *nothing[] = {NULL};
     char **arguments, **environment;

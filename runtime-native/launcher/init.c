@@ -1,6 +1,6 @@
 /* The container's first process between clone and execve. The order is what keeps it safe:
- *   namespaces → mounts (host tree still there) → hooks → pivot_root → console, sysctls, masks (nothing of the host is left)
- *   → identity → wait for start → execve. */
+ *   namespaces → mounts (host tree still there) → hooks → pivot_root → console, sysctls, masks (nothing of the host is
+ * left) → identity → wait for start → execve. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -67,8 +67,12 @@ static int run_hooks(const struct launch *launch, const char *name, const char *
 {
     if (!hooks_exist(launch->config->hooks, name))
         return 0;
-    struct hook_state state = {.version = launch->config->version, .id = launch->id, .status = status,
-                               .bundle = launch->bundle, .pid = getpid(), .annotations = launch->config->annotations,
+    struct hook_state state = {.version = launch->config->version,
+                               .id = launch->id,
+                               .status = status,
+                               .bundle = launch->bundle,
+                               .pid = getpid(),
+                               .annotations = launch->config->annotations,
                                .environment = strcmp(name, "startContainer") == 0 ? launch->process->env : NULL};
     return hooks_run(launch->config->hooks, name, &state, f);
 }
@@ -144,7 +148,8 @@ static int furnish(const struct launch *launch, const struct rootfs *rootfs, int
     return rootfs_protect(config, f);
 }
 
-/* One byte from `minirun start`. The pipe is open for writing here too, so there is no end of file to mistake for it. */
+/* One byte from `minirun start`. The pipe is open for writing here too, so there is no end of file to mistake for it.
+ */
 static int wait_for_start(const struct launch *launch, struct fault *f)
 {
     char byte;
@@ -162,8 +167,8 @@ static int run(struct launch *launch, char **executable, struct fault *f)
     (void)umask(0);
     if (setsid() < 0 && errno != EPERM)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
-    if (enter_namespaces(launch, f) < 0 || build_rootfs(launch, &rootfs, f) < 0 || rootfs_enter(launch, &rootfs, f) < 0 ||
-        furnish(launch, &rootfs, &proc, f) < 0)
+    if (enter_namespaces(launch, f) < 0 || build_rootfs(launch, &rootfs, f) < 0 ||
+        rootfs_enter(launch, &rootfs, f) < 0 || furnish(launch, &rootfs, &proc, f) < 0)
         return -1;
     rootfs_close(&rootfs);
     if (sync_send(launch->sync, SYNC_READY, 0, f) < 0 || sync_expect(launch->sync, SYNC_GO, NULL, f) < 0)

@@ -12,10 +12,12 @@
 
 bool labels_are_wanted(const struct process_config *process)
 {
-    return (process->apparmor_profile && *process->apparmor_profile) || (process->selinux_label && *process->selinux_label);
+    return (process->apparmor_profile && *process->apparmor_profile) ||
+           (process->selinux_label && *process->selinux_label);
 }
 
-/* A label that lands in another file leaves the process unconfined (CVE-2019-16884): same procfs, nothing mounted over. */
+/* A label that lands in another file leaves the process unconfined (CVE-2019-16884): same procfs, nothing mounted over.
+ */
 static int open_attribute(int proc, const char *file)
 {
     char path[64];
@@ -33,14 +35,16 @@ static int apply_apparmor(const char *profile, int proc, struct fault *f)
     if (fd < 0)
         fd = open_attribute(proc, "exec");
     if (length < 0 || (size_t)length >= sizeof text || fd < 0 || write_all(fd, text, (size_t)length) < 0)
-        return fault_errno(f, STAGE_LABEL, "unable to apply apparmor profile: apparmor failed to apply profile: write "
-                                           "fsmount:fscontext:proc/thread-self/attr/exec");
+        return fault_errno(f, STAGE_LABEL,
+                           "unable to apply apparmor profile: apparmor failed to apply profile: write "
+                           "fsmount:fscontext:proc/thread-self/attr/exec");
     return 0;
 }
 
 int labels_apply(const struct process_config *process, int proc, struct fault *f)
 {
-    if (process->apparmor_profile && *process->apparmor_profile && apply_apparmor(process->apparmor_profile, proc, f) < 0)
+    if (process->apparmor_profile && *process->apparmor_profile &&
+        apply_apparmor(process->apparmor_profile, proc, f) < 0)
         return -1;
     if (!process->selinux_label || !*process->selinux_label)
         return 0;

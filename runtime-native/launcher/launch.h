@@ -31,7 +31,7 @@ enum sync_message {
     SYNC_READY = 'r',  /* the child only has to become the container's process; answered by SYNC_GO */
     SYNC_GO = 'g',
     SYNC_LISTENER = 'l', /* with the number of the seccomp listener in the child; answered by the same */
-    SYNC_WAITING = 'w', /* create: done, waiting for start */
+    SYNC_WAITING = 'w',  /* create: done, waiting for start */
 };
 
 int sync_send(int fd, enum sync_message message, int argument, struct fault *f);

@@ -35,7 +35,8 @@ int listener_forward(const struct seccomp_filter *filter, const struct container
         json_put_json(&w, "annotations", container->annotations);
     json_end_object(&w);
     json_end_object(&w);
-    int result = w.failed ? fault_text(f, STAGE_SECCOMP, "out of memory") : send_descriptor(socket, listener, w.text, f);
+    int result =
+        w.failed ? fault_text(f, STAGE_SECCOMP, "out of memory") : send_descriptor(socket, listener, w.text, f);
     json_writer_free(&w);
     return result;
 }

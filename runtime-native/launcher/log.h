@@ -1,4 +1,5 @@
-/* What minirun tells its caller: the lines of --log, as runc writes them, with stage and errno as data in the JSON form. */
+/* What minirun tells its caller: the lines of --log, as runc writes them, with stage and errno as data in the JSON
+ * form. */
 #ifndef MINIRUN_LOG_H
 #define MINIRUN_LOG_H
 

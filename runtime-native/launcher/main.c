@@ -37,7 +37,8 @@ static const struct command {
 
 static void print_help(void)
 {
-    (void)puts("minirun - Open Container Initiative runtime\n\nUsage: minirun [global flags] command [flags] [words]\n");
+    (void)puts(
+        "minirun - Open Container Initiative runtime\n\nUsage: minirun [global flags] command [flags] [words]\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         (void)printf("  %-9s %s\n", commands[i].name, commands[i].usage);
     (void)puts("\nGlobal flags:\n"
@@ -86,7 +87,8 @@ struct global_options {
     bool debug, systemd_cgroup, version, help;
 };
 
-static int parse_globals(int argc, char **argv, struct global_options *options, struct globals *globals, struct fault *f)
+static int parse_globals(int argc, char **argv, struct global_options *options, struct globals *globals,
+                         struct fault *f)
 {
     const struct option_rule rules[] = {
         {"root", NULL, OPTION_TEXT, &options->root},
@@ -101,7 +103,8 @@ static int parse_globals(int argc, char **argv, struct global_options *options, 
         {NULL, NULL, OPTION_FLAG, NULL},
     };
     int words = options_parse(rules, argc, argv, false, f);
-    if (words < 0 || log_open(options->log, options->log_format, options->debug, f) < 0 || absolute_root(&options->root, f) < 0)
+    if (words < 0 || log_open(options->log, options->log_format, options->debug, f) < 0 ||
+        absolute_root(&options->root, f) < 0)
         return -1;
     if (options->systemd_cgroup || (options->cgroup_manager && strcmp(options->cgroup_manager, "systemd") == 0))
         return fault_text(f, STAGE_ARGUMENTS, "minirun manages cgroups itself: --systemd-cgroup is not supported");

@@ -23,7 +23,8 @@ static int mount_unified(const struct launch *launch, const struct mount_entry *
 {
     const struct cgroup_dir *unified = cgroup_unified(launch->cgroup);
     AUTO_CLOSE int mount = mount_make("cgroup2", entry->source, entry->data, entry->flags);
-    /* In a user namespace without a cgroup namespace the kernel refuses a new mount: the group's folder does as well. */
+    /* In a user namespace without a cgroup namespace the kernel refuses a new mount: the group's folder does as well.
+     */
     if (mount < 0 && (errno == EPERM || errno == EBUSY) && unified) {
         mount = mount_clone(AT_FDCWD, unified->path, true);
         if (mount >= 0 && mount_set(mount, mount_attributes(entry->flags), 0, 0, false) < 0)
@@ -85,7 +86,8 @@ int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const stru
     AUTO_CLOSE int tmpfs = mount_make("tmpfs", "tmpfs", "mode=755", SAFE_FLAGS);
     if (tmpfs < 0)
         return fault_errno(f, STAGE_MOUNT, "mount tmpfs for cgroups");
-    /* It must be attached before anything can be mounted on it: a detached mount takes no children before Linux 6.15. */
+    /* It must be attached before anything can be mounted on it: a detached mount takes no children before Linux 6.15.
+     */
     if (mount_move(tmpfs, target) < 0)
         return fault_errno(f, STAGE_MOUNT, "mount tmpfs for cgroups");
     if (mount_hierarchies(launch, entry, tmpfs, f) < 0)

@@ -1,5 +1,5 @@
-/* mount(2)'s flags by the names that runc prints. glibc's <sys/mount.h> cannot be included beside <linux/mount.h> before
- * glibc 2.37, and the kernel's header has them all. */
+/* mount(2)'s flags by the names that runc prints. glibc's <sys/mount.h> cannot be included beside <linux/mount.h>
+ * before glibc 2.37, and the kernel's header has them all. */
 #ifndef MINIRUN_MOUNT_FLAGS_H
 #define MINIRUN_MOUNT_FLAGS_H
 
@@ -9,12 +9,23 @@ static const struct {
     unsigned long flag;
     const char *name;
 } mount_flag_names[] = {
-    {MS_RDONLY, "MS_RDONLY"},           {MS_NOSUID, "MS_NOSUID"},   {MS_NODEV, "MS_NODEV"},
-    {MS_NOEXEC, "MS_NOEXEC"},           {MS_SYNCHRONOUS, "MS_SYNCHRONOUS"}, {MS_REMOUNT, "MS_REMOUNT"},
-    {MS_MANDLOCK, "MS_MANDLOCK"},       {MS_DIRSYNC, "MS_DIRSYNC"}, {MS_NOSYMFOLLOW, "MS_NOSYMFOLLOW"},
-    {MS_NOATIME, "MS_NOATIME"},         {MS_NODIRATIME, "MS_NODIRATIME"}, {MS_BIND, "MS_BIND"},
-    {MS_REC, "MS_REC"},                 {MS_SILENT, "MS_SILENT"},   {MS_RELATIME, "MS_RELATIME"},
-    {MS_STRICTATIME, "MS_STRICTATIME"}, {MS_LAZYTIME, "MS_LAZYTIME"},
+    {MS_RDONLY, "MS_RDONLY"},
+    {MS_NOSUID, "MS_NOSUID"},
+    {MS_NODEV, "MS_NODEV"},
+    {MS_NOEXEC, "MS_NOEXEC"},
+    {MS_SYNCHRONOUS, "MS_SYNCHRONOUS"},
+    {MS_REMOUNT, "MS_REMOUNT"},
+    {MS_MANDLOCK, "MS_MANDLOCK"},
+    {MS_DIRSYNC, "MS_DIRSYNC"},
+    {MS_NOSYMFOLLOW, "MS_NOSYMFOLLOW"},
+    {MS_NOATIME, "MS_NOATIME"},
+    {MS_NODIRATIME, "MS_NODIRATIME"},
+    {MS_BIND, "MS_BIND"},
+    {MS_REC, "MS_REC"},
+    {MS_SILENT, "MS_SILENT"},
+    {MS_RELATIME, "MS_RELATIME"},
+    {MS_STRICTATIME, "MS_STRICTATIME"},
+    {MS_LAZYTIME, "MS_LAZYTIME"},
 };
 
 #endif

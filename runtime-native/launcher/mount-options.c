@@ -14,17 +14,38 @@ struct flag_word {
 };
 
 static const struct flag_word flag_words[] = {
-    {"async", true, MS_SYNCHRONOUS},   {"atime", true, MS_NOATIME},         {"bind", false, MS_BIND},
-    {"defaults", false, 0},            {"dev", true, MS_NODEV},             {"diratime", true, MS_NODIRATIME},
-    {"dirsync", false, MS_DIRSYNC},    {"exec", true, MS_NOEXEC},           {"iversion", false, FLAG_IVERSION},
-    {"lazytime", false, MS_LAZYTIME}, {"loud", true, MS_SILENT},        {"mand", false, MS_MANDLOCK},
-    {"noatime", false, MS_NOATIME},    {"nodev", false, MS_NODEV},          {"nodiratime", false, MS_NODIRATIME},
-    {"noexec", false, MS_NOEXEC},      {"noiversion", true, FLAG_IVERSION}, {"nolazytime", true, MS_LAZYTIME},
-    {"nomand", true, MS_MANDLOCK},     {"norelatime", true, MS_RELATIME},   {"nostrictatime", true, MS_STRICTATIME},
-    {"nosuid", false, MS_NOSUID},      {"nosymfollow", false, MS_NOSYMFOLLOW},
-    {"rbind", false, MS_BIND | MS_REC}, {"relatime", false, MS_RELATIME},   {"remount", false, MS_REMOUNT},
-    {"ro", false, MS_RDONLY},          {"rw", true, MS_RDONLY},             {"silent", false, MS_SILENT},
-    {"strictatime", false, MS_STRICTATIME}, {"suid", true, MS_NOSUID},      {"sync", false, MS_SYNCHRONOUS},
+    {"async", true, MS_SYNCHRONOUS},
+    {"atime", true, MS_NOATIME},
+    {"bind", false, MS_BIND},
+    {"defaults", false, 0},
+    {"dev", true, MS_NODEV},
+    {"diratime", true, MS_NODIRATIME},
+    {"dirsync", false, MS_DIRSYNC},
+    {"exec", true, MS_NOEXEC},
+    {"iversion", false, FLAG_IVERSION},
+    {"lazytime", false, MS_LAZYTIME},
+    {"loud", true, MS_SILENT},
+    {"mand", false, MS_MANDLOCK},
+    {"noatime", false, MS_NOATIME},
+    {"nodev", false, MS_NODEV},
+    {"nodiratime", false, MS_NODIRATIME},
+    {"noexec", false, MS_NOEXEC},
+    {"noiversion", true, FLAG_IVERSION},
+    {"nolazytime", true, MS_LAZYTIME},
+    {"nomand", true, MS_MANDLOCK},
+    {"norelatime", true, MS_RELATIME},
+    {"nostrictatime", true, MS_STRICTATIME},
+    {"nosuid", false, MS_NOSUID},
+    {"nosymfollow", false, MS_NOSYMFOLLOW},
+    {"rbind", false, MS_BIND | MS_REC},
+    {"relatime", false, MS_RELATIME},
+    {"remount", false, MS_REMOUNT},
+    {"ro", false, MS_RDONLY},
+    {"rw", true, MS_RDONLY},
+    {"silent", false, MS_SILENT},
+    {"strictatime", false, MS_STRICTATIME},
+    {"suid", true, MS_NOSUID},
+    {"sync", false, MS_SYNCHRONOUS},
     {"symfollow", true, MS_NOSYMFOLLOW},
 };
 
@@ -32,8 +53,13 @@ static const struct {
     const char *name;
     unsigned long flags;
 } propagation_words[] = {
-    {"private", MS_PRIVATE},       {"shared", MS_SHARED},       {"slave", MS_SLAVE},       {"unbindable", MS_UNBINDABLE},
-    {"rprivate", MS_PRIVATE | MS_REC}, {"rshared", MS_SHARED | MS_REC}, {"rslave", MS_SLAVE | MS_REC},
+    {"private", MS_PRIVATE},
+    {"shared", MS_SHARED},
+    {"slave", MS_SLAVE},
+    {"unbindable", MS_UNBINDABLE},
+    {"rprivate", MS_PRIVATE | MS_REC},
+    {"rshared", MS_SHARED | MS_REC},
+    {"rslave", MS_SLAVE | MS_REC},
     {"runbindable", MS_UNBINDABLE | MS_REC},
 };
 
@@ -42,18 +68,24 @@ static const struct {
     const char *name;
     uint64_t set, clear;
 } recursive_words[] = {
-    {"rro", MOUNT_ATTR_RDONLY, 0},           {"rrw", 0, MOUNT_ATTR_RDONLY},
-    {"rnosuid", MOUNT_ATTR_NOSUID, 0},       {"rsuid", 0, MOUNT_ATTR_NOSUID},
-    {"rnodev", MOUNT_ATTR_NODEV, 0},         {"rdev", 0, MOUNT_ATTR_NODEV},
-    {"rnoexec", MOUNT_ATTR_NOEXEC, 0},       {"rexec", 0, MOUNT_ATTR_NOEXEC},
-    {"rnodiratime", MOUNT_ATTR_NODIRATIME, 0}, {"rdiratime", 0, MOUNT_ATTR_NODIRATIME},
+    {"rro", MOUNT_ATTR_RDONLY, 0},
+    {"rrw", 0, MOUNT_ATTR_RDONLY},
+    {"rnosuid", MOUNT_ATTR_NOSUID, 0},
+    {"rsuid", 0, MOUNT_ATTR_NOSUID},
+    {"rnodev", MOUNT_ATTR_NODEV, 0},
+    {"rdev", 0, MOUNT_ATTR_NODEV},
+    {"rnoexec", MOUNT_ATTR_NOEXEC, 0},
+    {"rexec", 0, MOUNT_ATTR_NOEXEC},
+    {"rnodiratime", MOUNT_ATTR_NODIRATIME, 0},
+    {"rdiratime", 0, MOUNT_ATTR_NODIRATIME},
     {"rrelatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
     {"rnorelatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
     {"rnoatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
     {"ratime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
     {"rstrictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
     {"rnostrictatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-    {"rnosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0}, {"rsymfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
+    {"rnosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
+    {"rsymfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -144,8 +176,10 @@ static int parse_mount(struct config *config, struct mount_entry *entry, const s
     if (!entry->type)
         entry->type = entry->is_bind ? "bind" : "";
     if (entry->is_bind && entry->data)
-        return fault_text(f, STAGE_MOUNT, "invalid mount {Destination:%s Source:%s}: bind mounts cannot have any "
-                          "filesystem-specific options applied", entry->destination, entry->source);
+        return fault_text(f, STAGE_MOUNT,
+                          "invalid mount {Destination:%s Source:%s}: bind mounts cannot have any "
+                          "filesystem-specific options applied",
+                          entry->destination, entry->source);
     if (config_mappings(&config->arena, json_get(json, "uidMappings"), &entry->uids, f) < 0 ||
         config_mappings(&config->arena, json_get(json, "gidMappings"), &entry->gids, f) < 0)
         return -1;

@@ -19,14 +19,15 @@
 #include "mount-flags.h"
 #include "path.h"
 
-
 uint64_t mount_attributes(unsigned long flags)
 {
     return (flags & MS_RDONLY ? MOUNT_ATTR_RDONLY : 0U) | (flags & MS_NOSUID ? MOUNT_ATTR_NOSUID : 0U) |
            (flags & MS_NODEV ? MOUNT_ATTR_NODEV : 0U) | (flags & MS_NOEXEC ? MOUNT_ATTR_NOEXEC : 0U) |
            (flags & MS_NODIRATIME ? MOUNT_ATTR_NODIRATIME : 0U) |
            (flags & MS_NOSYMFOLLOW ? MOUNT_ATTR_NOSYMFOLLOW : 0U) |
-           (flags & MS_NOATIME ? MOUNT_ATTR_NOATIME : flags & MS_STRICTATIME ? MOUNT_ATTR_STRICTATIME : 0U);
+           (flags & MS_NOATIME       ? MOUNT_ATTR_NOATIME
+            : flags & MS_STRICTATIME ? MOUNT_ATTR_STRICTATIME
+                                     : 0U);
 }
 
 int mount_clone(int dir, const char *path, bool recursive)
@@ -38,7 +39,8 @@ int mount_clone(int dir, const char *path, bool recursive)
 
 int mount_set(int mount, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive)
 {
-    struct mount_attr attributes = {.attr_set = set, .attr_clr = clear, .propagation = propagation & ~(unsigned long)MS_REC};
+    struct mount_attr attributes = {
+        .attr_set = set, .attr_clr = clear, .propagation = propagation & ~(unsigned long)MS_REC};
     unsigned flags = (unsigned)AT_EMPTY_PATH | (recursive ? (unsigned)AT_RECURSIVE : 0U);
     return (int)syscall(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes);
 }
@@ -58,8 +60,11 @@ static int configure_flags(int context, unsigned long flags)
     static const struct {
         unsigned long flag;
         const char *key;
-    } words[] = {{MS_RDONLY, "ro"},     {MS_SYNCHRONOUS, "sync"},   {MS_DIRSYNC, "dirsync"},
-                 {MS_MANDLOCK, "mand"}, {MS_LAZYTIME, "lazytime"}};
+    } words[] = {{MS_RDONLY, "ro"},
+                 {MS_SYNCHRONOUS, "sync"},
+                 {MS_DIRSYNC, "dirsync"},
+                 {MS_MANDLOCK, "mand"},
+                 {MS_LAZYTIME, "lazytime"}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (flags & words[i].flag && configure(context, FSCONFIG_SET_FLAG, words[i].key, NULL) < 0)
             return -1;
@@ -135,8 +140,16 @@ static bool is_procfs(int fd)
 static int check_proc_target(const struct mount_entry *entry, int source, const char *where, struct fault *f)
 {
     static const char *const replaceable[] = {
-        "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg",
-        "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+        "/proc/cpuinfo",
+        "/proc/diskstats",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/proc/swaps",
+        "/proc/uptime",
+        "/proc/loadavg",
+        "/proc/slabinfo",
+        "/proc/sys/kernel/ns_last_pid",
+        "/proc/sys/crypto/fips_enabled",
     };
     if (!is_below(where, "/proc"))
         return 0;
@@ -166,7 +179,8 @@ static int open_plain_directory(const struct rootfs *rootfs, const struct mount_
 }
 
 /* What is there, or a folder or an empty file (whichever the source is) made in its place. */
-static int open_target(const struct rootfs *rootfs, const struct mount_entry *entry, int source, bool *is_made, struct fault *f)
+static int open_target(const struct rootfs *rootfs, const struct mount_entry *entry, int source, bool *is_made,
+                       struct fault *f)
 {
     *is_made = false;
     if (strcmp(entry->type, "proc") == 0 || strcmp(entry->type, "sysfs") == 0)
@@ -176,7 +190,8 @@ static int open_target(const struct rootfs *rootfs, const struct mount_entry *en
     int fd = path_open(rootfs->fd, entry->destination, O_PATH);
     *is_made = fd < 0 && errno == ENOENT;
     if (*is_made)
-        fd = is_file ? path_make_file(rootfs->fd, entry->destination) : path_make_directory(rootfs->fd, entry->destination);
+        fd = is_file ? path_make_file(rootfs->fd, entry->destination)
+                     : path_make_directory(rootfs->fd, entry->destination);
     if (fd < 0)
         return fault_errno(f, STAGE_MOUNT, "create mountpoint for %s mount: make mountpoint \"%s\"", entry->destination,
                            entry->destination);
@@ -207,7 +222,8 @@ static int mount_fault(const struct mount_entry *entry, int target, const char *
  * not asked for stays as it is. Without any flag the source's own are kept. */
 static int set_bind_flags(const struct mount_entry *entry, int mount)
 {
-    const uint64_t plain = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
+    const uint64_t plain =
+        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW;
     const unsigned long atimes = MS_NOATIME | MS_RELATIME | MS_STRICTATIME | MS_NODIRATIME;
     unsigned long flags = entry->flags & ~(unsigned long)(MS_BIND | MS_REC | MS_REMOUNT);
     if (flags || entry->cleared) {
@@ -251,9 +267,11 @@ static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, in
     if (path_in_root(rootfs, target, where, sizeof where) < 0)
         return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
     if (strcmp(where, "/") == 0)
-        (void)fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs", entry->destination);
+        (void)fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs",
+                         entry->destination);
     else if (check_proc_target(entry, source, where, f) == 0) {
-        if (fits(source, target) && set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 && mount_move(source, target) == 0)
+        if (fits(source, target) && set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 &&
+            mount_move(source, target) == 0)
             return 0;
         (void)mount_fault(entry, target, NULL, f);
     }

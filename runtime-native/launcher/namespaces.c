@@ -1,7 +1,7 @@
-/* The PID and user namespaces are made by clone3, the others by the child itself: a network namespace alone takes half a
- * millisecond, and meanwhile the parent makes the cgroups. Those to join are joined around that: the PID namespace by the
- * parent (it only takes effect for children), the others by the child. A user namespace to join must come before anything
- * that is made in it, so then, and only then, there is a process between. */
+/* The PID and user namespaces are made by clone3, the others by the child itself: a network namespace alone takes half
+ * a millisecond, and meanwhile the parent makes the cgroups. Those to join are joined around that: the PID namespace by
+ * the parent (it only takes effect for children), the others by the child. A user namespace to join must come before
+ * anything that is made in it, so then, and only then, there is a process between. */
 #include "namespaces.h"
 
 #include <errno.h>
@@ -29,8 +29,8 @@ static const struct {
     unsigned long long flag;
     const char *file;
 } kinds[NS_COUNT] = {
-    [NS_USER] = {CLONE_NEWUSER, "user"},   [NS_MOUNT] = {CLONE_NEWNS, "mnt"},    [NS_PID] = {CLONE_NEWPID, "pid"},
-    [NS_NETWORK] = {CLONE_NEWNET, "net"},  [NS_IPC] = {CLONE_NEWIPC, "ipc"},     [NS_UTS] = {CLONE_NEWUTS, "uts"},
+    [NS_USER] = {CLONE_NEWUSER, "user"},       [NS_MOUNT] = {CLONE_NEWNS, "mnt"},   [NS_PID] = {CLONE_NEWPID, "pid"},
+    [NS_NETWORK] = {CLONE_NEWNET, "net"},      [NS_IPC] = {CLONE_NEWIPC, "ipc"},    [NS_UTS] = {CLONE_NEWUTS, "uts"},
     [NS_CGROUP] = {CLONE_NEWCGROUP, "cgroup"}, [NS_TIME] = {CLONE_NEWTIME, "time"},
 };
 
@@ -46,7 +46,8 @@ int namespaces_open(const struct config *config, int fds[NS_COUNT], struct fault
             return fault_text(f, STAGE_NAMESPACE, "namespace path %s is not an absolute path", path);
         fds[kind] = open(path, O_RDONLY | O_CLOEXEC);
         if (fds[kind] < 0)
-            return fault_errno(f, STAGE_NAMESPACE, "unable to create new parent process: namespace path: lstat %s", path);
+            return fault_errno(f, STAGE_NAMESPACE, "unable to create new parent process: namespace path: lstat %s",
+                               path);
     }
     return 0;
 }
@@ -198,7 +199,8 @@ int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pi
         unsigned long long flags = new_flags(launch->config) & IN_CLONE;
         /* A child in another user or mount namespace cannot reach the host's cgroups. */
         bool can_enter = !launch->is_new_user_namespace && launch->namespace_fds[NS_MOUNT] < 0;
-        *pid = can_enter ? clone_into_cgroup(flags, pidfd, launch->cgroup, &launch->enters_cgroup) : clone_process(flags, pidfd);
+        *pid = can_enter ? clone_into_cgroup(flags, pidfd, launch->cgroup, &launch->enters_cgroup)
+                         : clone_process(flags, pidfd);
         if (*pid == 0)
             container_init(launch);
         if (*pid < 0)
@@ -277,7 +279,7 @@ int namespaces_become_root(struct fault *f)
 int namespaces_enter(const struct launch *launch, struct fault *f)
 {
     int new = (int)(new_flags(launch->config) & ~(unsigned long long)IN_CLONE);
-    if (new && unshare(new) < 0)
+    if (new &&unshare(new) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to unshare namespaces");
     static const enum namespace_kind order[] = {NS_IPC, NS_UTS, NS_NETWORK, NS_CGROUP, NS_TIME, NS_MOUNT};
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {

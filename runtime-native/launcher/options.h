@@ -1,5 +1,5 @@
-/* Command line flags in the forms that runc takes: --name value, --name=value, -name, -n. Parsing stops at the first word
- * that is no flag, or, with `interspersed`, takes flags after the container id too (`runc kill ID --all`). */
+/* Command line flags in the forms that runc takes: --name value, --name=value, -name, -n. Parsing stops at the first
+ * word that is no flag, or, with `interspersed`, takes flags after the container id too (`runc kill ID --all`). */
 #ifndef MINIRUN_OPTIONS_H
 #define MINIRUN_OPTIONS_H
 

@@ -4,7 +4,8 @@
 #include "container.h"
 #include "options.h"
 
-static int change(const struct globals *globals, const char *command, int argc, char **argv, bool freeze, struct fault *f)
+static int change(const struct globals *globals, const char *command, int argc, char **argv, bool freeze,
+                  struct fault *f)
 {
     const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
     int words = options_parse(rules, argc, argv, true, f);

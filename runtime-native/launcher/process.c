@@ -95,7 +95,8 @@ static const char *home_of(struct arena *arena, uid_t uid)
             field[count] = at;
         }
         char *end = NULL;
-        if (count == 7 && *field[2] >= '0' && *field[2] <= '9' && strtoul(field[2], &end, 10) == uid && !*end && *field[5])
+        if (count == 7 && *field[2] >= '0' && *field[2] <= '9' && strtoul(field[2], &end, 10) == uid && !*end &&
+            *field[5])
             return field[5];
     }
     return "/";
@@ -180,8 +181,9 @@ static int verify_cwd(struct fault *f)
         return 0;
     if (length < 0 && errno != ENOENT)
         return fault_errno(f, STAGE_CWD, "failed to verify if current working directory is safe");
-    return fault_text(f, STAGE_CWD, "current working directory is outside of container mount namespace root -- possible "
-                                    "container breakout detected");
+    return fault_text(f, STAGE_CWD,
+                      "current working directory is outside of container mount namespace root -- possible "
+                      "container breakout detected");
 }
 
 static int enter_cwd(const char *cwd, struct fault *f)
@@ -242,7 +244,8 @@ void process_execute(struct launch *launch, const char *executable)
 {
     struct fault f = {0};
     (void)umask(launch->process->has_umask ? launch->process->umask : 022);
-    /* Nothing of ours may reach the program (CVE-2024-21626). The sync socket closes with execve and tells the parent. */
+    /* Nothing of ours may reach the program (CVE-2024-21626). The sync socket closes with execve and tells the parent.
+     */
     if (syscall(SYS_close_range, 3 + launch->preserved_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         (void)fault_errno(&f, STAGE_EXEC, "close_range");
     else {

@@ -28,7 +28,8 @@ static int set_path_propagation(const char *path, unsigned long propagation, boo
                         sizeof attributes);
 }
 
-/* pivot_root refuses a root whose parent mount is shared, and what is attached under a shared one would show up outside. */
+/* pivot_root refuses a root whose parent mount is shared, and what is attached under a shared one would show up
+ * outside. */
 static int detach_parent(const char *rootfs, unsigned long propagation, struct fault *f)
 {
     char path[PATH_MAX];
@@ -125,7 +126,8 @@ static int mask_folder(struct masks *masks, int target, const char *label)
         return cover < 0 ? -1 : mount_move(cover, target);
     }
     char data[512];
-    (void)snprintf(data, sizeof data, "nr_blocks=1,nr_inodes=1%s%s", label && *label ? ",context=" : "", label ? label : "");
+    (void)snprintf(data, sizeof data, "nr_blocks=1,nr_inodes=1%s%s", label && *label ? ",context=" : "",
+                   label ? label : "");
     masks->tmpfs = mount_make("tmpfs", "tmpfs", data, MS_RDONLY);
     return masks->tmpfs < 0 ? -1 : mount_move(masks->tmpfs, target);
 }

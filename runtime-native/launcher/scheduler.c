@@ -36,12 +36,13 @@ static int find_word(const struct number_word *words, const char *name, uint64_t
 
 static int apply_scheduler(const struct json *scheduler, struct fault *f)
 {
-    static const struct number_word policies[] = {{"SCHED_OTHER", 0}, {"SCHED_FIFO", 1}, {"SCHED_RR", 2}, {"SCHED_BATCH", 3},
-                                                  {"SCHED_ISO", 4},   {"SCHED_IDLE", 5}, {"SCHED_DEADLINE", 6}, {NULL, 0}};
-    static const struct number_word flags[] = {
-        {"SCHED_FLAG_RESET_ON_FORK", 1}, {"SCHED_FLAG_RECLAIM", 2},        {"SCHED_FLAG_DL_OVERRUN", 4},
-        {"SCHED_FLAG_KEEP_POLICY", 8},   {"SCHED_FLAG_KEEP_PARAMS", 16},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 32},
-        {"SCHED_FLAG_UTIL_CLAMP_MAX", 64}, {NULL, 0}};
+    static const struct number_word policies[] = {{"SCHED_OTHER", 0},    {"SCHED_FIFO", 1}, {"SCHED_RR", 2},
+                                                  {"SCHED_BATCH", 3},    {"SCHED_ISO", 4},  {"SCHED_IDLE", 5},
+                                                  {"SCHED_DEADLINE", 6}, {NULL, 0}};
+    static const struct number_word flags[] = {{"SCHED_FLAG_RESET_ON_FORK", 1},   {"SCHED_FLAG_RECLAIM", 2},
+                                               {"SCHED_FLAG_DL_OVERRUN", 4},      {"SCHED_FLAG_KEEP_POLICY", 8},
+                                               {"SCHED_FLAG_KEEP_PARAMS", 16},    {"SCHED_FLAG_UTIL_CLAMP_MIN", 32},
+                                               {"SCHED_FLAG_UTIL_CLAMP_MAX", 64}, {NULL, 0}};
     uint64_t policy = 0, flag = 0;
     int64_t nice = 0, priority = 0;
     struct scheduling attributes = {.size = sizeof attributes};

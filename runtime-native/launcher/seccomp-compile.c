@@ -1,9 +1,9 @@
-/* Policy → classic BPF. For each ABI the numbers are cut into segments that share a verdict, and a balanced tree over the
- * segments leads a call to its verdict. Blocks are emitted left to right; a jump that does not fit into its eight bits
- * goes over a JA. */
+/* Policy → classic BPF. For each ABI the numbers are cut into segments that share a verdict, and a balanced tree over
+ * the segments leads a call to its verdict. Blocks are emitted left to right; a jump that does not fit into its eight
+ * bits goes over a JA. */
+#include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -28,7 +28,8 @@ static void emit(struct emitter *e, unsigned code, uint32_t k, unsigned jump_tru
         e->is_full = true;
         return;
     }
-    e->code[e->length++] = (struct sock_filter){(unsigned short)code, (unsigned char)jump_true, (unsigned char)jump_false, k};
+    e->code[e->length++] =
+        (struct sock_filter){(unsigned short)code, (unsigned char)jump_true, (unsigned char)jump_false, k};
 }
 
 static void emit_return(struct emitter *e, uint32_t action)
@@ -50,7 +51,8 @@ static void emit_condition(struct emitter *e, const struct seccomp_condition *co
     size_t low = offsetof(struct seccomp_data, args) + 8 * condition->argument, high = low + 4;
     uint32_t value_low = (uint32_t)condition->value, value_high = (uint32_t)(condition->value >> 32);
     enum seccomp_operator op = condition->operator;
-    /* Two-word comparison: the high words decide unless equal. `pass` skips the three or so instructions of the low word. */
+    /* Two-word comparison: the high words decide unless equal. `pass` skips the three or so instructions of the low
+     * word. */
     if (!is_32bit) {
         emit_load(e, high);
         if (op == OP_MASKED_EQ)
@@ -164,7 +166,8 @@ static void emit_x86_64(struct emitter *e, const struct seccomp_policy *policy)
         emit_return(e, BAD_ARCHITECTURE);
 }
 
-static void emit_architecture(struct emitter *e, const struct seccomp_policy *policy, uint32_t audit, enum syscall_abi abi)
+static void emit_architecture(struct emitter *e, const struct seccomp_policy *policy, uint32_t audit,
+                              enum syscall_abi abi)
 {
     if (!policy->abis[abi].is_wanted)
         return;
@@ -180,7 +183,8 @@ static void emit_architecture(struct emitter *e, const struct seccomp_policy *po
         e->code[test + 1].k = (uint32_t)(e->length - test - 2);
 }
 
-int seccomp_compile(struct arena *arena, const struct seccomp_policy *policy, struct seccomp_filter *filter, struct fault *f)
+int seccomp_compile(struct arena *arena, const struct seccomp_policy *policy, struct seccomp_filter *filter,
+                    struct fault *f)
 {
     struct emitter *e = arena_alloc(arena, 1, sizeof *e);
     if (!e)

@@ -28,10 +28,14 @@ static int parse_action(const struct json *holder, const char *name, const char 
         const char *name;
         uint32_t action;
     } actions[] = {
-        {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},        {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
-        {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS}, {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},
-        {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},             {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},
-        {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},             {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
+        {"SCMP_ACT_KILL", SECCOMP_RET_KILL_THREAD},
+        {"SCMP_ACT_KILL_THREAD", SECCOMP_RET_KILL_THREAD},
+        {"SCMP_ACT_KILL_PROCESS", SECCOMP_RET_KILL_PROCESS},
+        {"SCMP_ACT_TRAP", SECCOMP_RET_TRAP},
+        {"SCMP_ACT_ERRNO", SECCOMP_RET_ERRNO},
+        {"SCMP_ACT_TRACE", SECCOMP_RET_TRACE},
+        {"SCMP_ACT_ALLOW", SECCOMP_RET_ALLOW},
+        {"SCMP_ACT_LOG", SECCOMP_RET_LOG},
         {"SCMP_ACT_NOTIFY", SECCOMP_RET_USER_NOTIF},
     };
     for (size_t i = 0; name && i < sizeof actions / sizeof actions[0]; i++) {
@@ -64,7 +68,7 @@ static int parse_condition(const struct json *json, struct seccomp_condition *co
         json_uint64(json, "valueTwo", &second) < 0)
         return fault_text(f, STAGE_SECCOMP, "seccomp: a condition needs an index of 0 to 5 and unsigned values");
     condition->argument = (unsigned)index;
-    condition->operator= (enum seccomp_operator) op;
+    condition->operator=(enum seccomp_operator) op;
     condition->value = op == OP_MASKED_EQ ? second : value;
     condition->mask = op == OP_MASKED_EQ ? value : UINT64_MAX;
     return 0;
@@ -143,8 +147,8 @@ static int add_multiplexed(struct arena *arena, struct seccomp_policy *policy, c
     return add_rules(arena, &policy->abis[ABI_I386].verdicts[number], &rule, action, f);
 }
 
-static int add_call(struct arena *arena, struct seccomp_policy *policy, const char *name, const struct seccomp_rule *rules,
-                    uint32_t action, struct fault *f)
+static int add_call(struct arena *arena, struct seccomp_policy *policy, const char *name,
+                    const struct seccomp_rule *rules, uint32_t action, struct fault *f)
 {
     const struct syscall_numbers *call = syscall_find(name);
     if (!call) {
@@ -195,14 +199,30 @@ static int parse_architectures(struct seccomp_policy *policy, const struct json 
         const char *name;
         int abi; /* -1: known to the spec, but this filter never sees it on our machines */
     } names[] = {
-        {"SCMP_ARCH_NATIVE", NATIVE_ABI}, {"SCMP_ARCH_X86_64", ABI_X86_64}, {"SCMP_ARCH_X86", ABI_I386},
-        {"SCMP_ARCH_X32", ABI_X32},       {"SCMP_ARCH_AARCH64", ABI_AARCH64}, {"SCMP_ARCH_ARM", -1},
-        {"SCMP_ARCH_MIPS", -1},           {"SCMP_ARCH_MIPS64", -1},         {"SCMP_ARCH_MIPS64N32", -1},
-        {"SCMP_ARCH_MIPSEL", -1},         {"SCMP_ARCH_MIPSEL64", -1},       {"SCMP_ARCH_MIPSEL64N32", -1},
-        {"SCMP_ARCH_PPC", -1},            {"SCMP_ARCH_PPC64", -1},          {"SCMP_ARCH_PPC64LE", -1},
-        {"SCMP_ARCH_S390", -1},           {"SCMP_ARCH_S390X", -1},          {"SCMP_ARCH_PARISC", -1},
-        {"SCMP_ARCH_PARISC64", -1},       {"SCMP_ARCH_RISCV64", -1},        {"SCMP_ARCH_LOONGARCH64", -1},
-        {"SCMP_ARCH_M68K", -1},           {"SCMP_ARCH_SH", -1},             {"SCMP_ARCH_SHEB", -1},
+        {"SCMP_ARCH_NATIVE", NATIVE_ABI},
+        {"SCMP_ARCH_X86_64", ABI_X86_64},
+        {"SCMP_ARCH_X86", ABI_I386},
+        {"SCMP_ARCH_X32", ABI_X32},
+        {"SCMP_ARCH_AARCH64", ABI_AARCH64},
+        {"SCMP_ARCH_ARM", -1},
+        {"SCMP_ARCH_MIPS", -1},
+        {"SCMP_ARCH_MIPS64", -1},
+        {"SCMP_ARCH_MIPS64N32", -1},
+        {"SCMP_ARCH_MIPSEL", -1},
+        {"SCMP_ARCH_MIPSEL64", -1},
+        {"SCMP_ARCH_MIPSEL64N32", -1},
+        {"SCMP_ARCH_PPC", -1},
+        {"SCMP_ARCH_PPC64", -1},
+        {"SCMP_ARCH_PPC64LE", -1},
+        {"SCMP_ARCH_S390", -1},
+        {"SCMP_ARCH_S390X", -1},
+        {"SCMP_ARCH_PARISC", -1},
+        {"SCMP_ARCH_PARISC64", -1},
+        {"SCMP_ARCH_RISCV64", -1},
+        {"SCMP_ARCH_LOONGARCH64", -1},
+        {"SCMP_ARCH_M68K", -1},
+        {"SCMP_ARCH_SH", -1},
+        {"SCMP_ARCH_SHEB", -1},
     };
     policy->abis[NATIVE_ABI].is_wanted = true;
     json_each(item, architectures)
@@ -211,7 +231,8 @@ static int parse_architectures(struct seccomp_policy *policy, const struct json 
         while (i < sizeof names / sizeof names[0] && (!item->text || strcmp(names[i].name, item->text) != 0))
             i++;
         if (i == sizeof names / sizeof names[0])
-            return fault_text(f, STAGE_SECCOMP, "string %s is not a valid arch for seccomp", item->text ? item->text : "");
+            return fault_text(f, STAGE_SECCOMP, "string %s is not a valid arch for seccomp",
+                              item->text ? item->text : "");
         if (names[i].abi >= 0)
             policy->abis[names[i].abi].is_wanted = true;
     }
@@ -242,7 +263,8 @@ static int parse_flags(const struct json *profile, struct seccomp_filter *filter
 
 static int read_policy(struct arena *arena, const struct json *profile, struct seccomp_policy *policy, struct fault *f)
 {
-    if (parse_action(profile, json_string(profile, "defaultAction"), "defaultErrnoRet", EPERM, &policy->default_action, f) < 0)
+    if (parse_action(profile, json_string(profile, "defaultAction"), "defaultErrnoRet", EPERM, &policy->default_action,
+                     f) < 0)
         return -1;
     uint32_t kind = policy->default_action & SECCOMP_RET_ACTION_FULL;
     if (kind == SECCOMP_RET_USER_NOTIF)

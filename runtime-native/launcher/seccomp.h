@@ -59,7 +59,8 @@ struct seccomp_filter {
 /* seccomp.c: profile → policy → filter. The filter lives in the arena; length 0: no profile. */
 int seccomp_prepare(struct arena *arena, const struct json *profile, struct seccomp_filter *filter, struct fault *f);
 /* seccomp-compile.c: a tree over the numbers of each ABI, so that a call costs about seven comparisons. */
-int seccomp_compile(struct arena *arena, const struct seccomp_policy *policy, struct seccomp_filter *filter, struct fault *f);
+int seccomp_compile(struct arena *arena, const struct seccomp_policy *policy, struct seccomp_filter *filter,
+                    struct fault *f);
 /* On this thread. *listener is set when the filter notifies. Without no_new_privs it needs CAP_SYS_ADMIN. */
 int seccomp_install(const struct seccomp_filter *filter, int *listener, struct fault *f);
 

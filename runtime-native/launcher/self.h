@@ -4,8 +4,8 @@
 #include "fault.h"
 
 /* Goes on from this binary on a read-only mount, or, where that may not be made, from a sealed copy in memory: no
- * container can write to it through /proc/<pid>/exe (CVE-2019-5736). Returns 0 when that is so already (a caller may start
- * us from such a file); it does not return when it had to be done. */
+ * container can write to it through /proc/<pid>/exe (CVE-2019-5736). Returns 0 when that is so already (a caller may
+ * start us from such a file); it does not return when it had to be done. */
 int self_seal(char **argv, struct fault *f);
 
 #endif

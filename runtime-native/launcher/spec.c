@@ -11,7 +11,8 @@
 
 /* The config that `runc spec` writes: a shell with few rights in namespaces of its own. */
 static const char example[] =
-    "{\"ociVersion\":\"" OCI_VERSION "\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"
+    "{\"ociVersion\":\"" OCI_VERSION
+    "\",\"process\":{\"terminal\":true,\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"sh\"],"
     "\"env\":[\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\",\"TERM=xterm\"],\"cwd\":\"/\","
     "\"capabilities\":{\"bounding\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
     "\"effective\":[\"CAP_AUDIT_WRITE\",\"CAP_KILL\",\"CAP_NET_BIND_SERVICE\"],"
@@ -19,37 +20,43 @@ static const char example[] =
     "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"hard\":1024,\"soft\":1024}],\"noNewPrivileges\":true},"
     "\"root\":{\"path\":\"rootfs\",\"readonly\":true},\"hostname\":\"minirun\",\"mounts\":["
     "{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
-    "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"strictatime\",\"mode=755\","
+    "{\"destination\":\"/"
+    "dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"strictatime\",\"mode=755\","
     "\"size=65536k\"]},"
-    "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\",\"newinstance\","
+    "{\"destination\":\"/dev/"
+    "pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"nosuid\",\"noexec\",\"newinstance\","
     "\"ptmxmode=0666\",\"mode=0620\"%s]},"
     "{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
     "\"mode=1777\",\"size=65536k\"]},"
-    "{\"destination\":\"/dev/mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
+    "{\"destination\":\"/dev/"
+    "mqueue\",\"type\":\"mqueue\",\"source\":\"mqueue\",\"options\":[\"nosuid\",\"noexec\",\"nodev\"]},"
     "%s"
-    "{\"destination\":\"/sys/fs/cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
+    "{\"destination\":\"/sys/fs/"
+    "cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
     "\"relatime\",\"ro\"]}],"
     "\"linux\":{%s\"namespaces\":[{\"type\":\"pid\"},%s{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},"
     "{\"type\":\"cgroup\"}%s],"
-    "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\","
+    "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/"
+    "timer_list\","
     "\"/proc/timer_stats\",\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],"
     "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
 
 static void format_example(bool rootless, char *text, size_t size)
 {
-    char mappings[256] =
-        "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},";
+    char mappings[256] = "\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},";
     if (rootless)
         (void)snprintf(mappings, sizeof mappings,
                        "\"uidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],"
                        "\"gidMappings\":[{\"containerID\":0,\"hostID\":%u,\"size\":1}],",
                        geteuid(), getegid());
-    (void)snprintf(text, size, example, rootless ? "" : ",\"gid=5\"",
-                   rootless ? "{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\",\"options\":[\"rbind\",\"nosuid\","
-                              "\"noexec\",\"nodev\",\"ro\"]},"
-                            : "{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\","
-                              "\"nodev\",\"ro\"]},",
-                   mappings, rootless ? "" : "{\"type\":\"network\"},", rootless ? ",{\"type\":\"user\"}" : "");
+    (void)snprintf(
+        text, size, example, rootless ? "" : ",\"gid=5\"",
+        rootless
+            ? "{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\",\"options\":[\"rbind\",\"nosuid\","
+              "\"noexec\",\"nodev\",\"ro\"]},"
+            : "{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\","
+              "\"nodev\",\"ro\"]},",
+        mappings, rootless ? "" : "{\"type\":\"network\"},", rootless ? ",{\"type\":\"user\"}" : "");
 }
 
 static int write_example(bool rootless, struct fault *f)
@@ -58,8 +65,7 @@ static int write_example(bool rootless, struct fault *f)
     format_example(rootless, text, sizeof text);
     AUTO_CLOSE int fd = open("config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
-        return errno == EEXIST ? fault_told(f, STAGE_IO, EEXIST,
-                                            "File config.json exists. Remove it first")
+        return errno == EEXIST ? fault_told(f, STAGE_IO, EEXIST, "File config.json exists. Remove it first")
                                : fault_errno(f, STAGE_IO, "open config.json");
     if (dup2(fd, STDOUT_FILENO) < 0)
         return fault_errno(f, STAGE_IO, "write config.json");

@@ -1,4 +1,5 @@
 /* Made by generate-syscalls.sh from linux-libc-dev; do not edit. {name, {x86_64, i386, x32, aarch64}}, by name. */
+// clang-format off
 {"_llseek", {-1, 140, -1, -1}},
 {"_newselect", {-1, 142, -1, -1}},
 {"_sysctl", {156, 149, -1, -1}},

@@ -111,8 +111,10 @@ int sysctl_apply(const struct json *sysctl, int proc, struct fault *f)
         if (fd < 0) {
             char path[300];
             to_path(key, path, sizeof path);
-            return fault_errno(f, STAGE_SYSCTL, "open sysctl %s file: unsafe procfs detected: openat2 "
-                               "fsmount:fscontext:proc/./%s", key, path);
+            return fault_errno(f, STAGE_SYSCTL,
+                               "open sysctl %s file: unsafe procfs detected: openat2 "
+                               "fsmount:fscontext:proc/./%s",
+                               key, path);
         }
         if (write_all(fd, item->text, item->length) < 0)
             return fault_errno(f, STAGE_SYSCTL, "write sysctl %s = %s", key, item->text);

@@ -83,7 +83,8 @@ static int put_flag(struct json_writer *w, const struct update_flag *flag, struc
         errno = 0;
         number = strtoll(flag->value, &end, 10);
         if (errno || *end || end == flag->value)
-            return fault_text(f, STAGE_ARGUMENTS, "invalid value for %s: parsing \"%s\": invalid syntax", flag->name, flag->value);
+            return fault_text(f, STAGE_ARGUMENTS, "invalid value for %s: parsing \"%s\": invalid syntax", flag->name,
+                              flag->value);
     }
     json_put_int(w, flag->member, number);
     return 0;
@@ -93,7 +94,8 @@ static int put_section(struct json_writer *w, const char *section, struct fault 
 {
     json_begin_object(w, section);
     for (size_t i = 0; i < FLAGS; i++)
-        if (flags[i].value && flags[i].section && strcmp(flags[i].section, section) == 0 && put_flag(w, &flags[i], f) < 0)
+        if (flags[i].value && flags[i].section && strcmp(flags[i].section, section) == 0 &&
+            put_flag(w, &flags[i], f) < 0)
             return -1;
     json_end_object(w);
     return 0;

@@ -28,11 +28,13 @@ static int validate_user_namespace(const struct config *config, struct fault *f)
         return fault_text(f, STAGE_NAMESPACE,
                           "user namespace mappings specified, but user namespace isn't enabled in the config");
     if (user->is_set && !user->path && !has_mappings)
-        return fault_text(f, STAGE_NAMESPACE, "user namespaces enabled, but no namespace path to join nor mappings to "
-                                              "apply specified");
+        return fault_text(f, STAGE_NAMESPACE,
+                          "user namespaces enabled, but no namespace path to join nor mappings to "
+                          "apply specified");
     if (user->path && has_mappings)
-        return fault_text(f, STAGE_NAMESPACE, "user namespaces enabled, but both namespace path and mapping specified "
-                                              "-- you may only provide one");
+        return fault_text(f, STAGE_NAMESPACE,
+                          "user namespaces enabled, but both namespace path and mapping specified "
+                          "-- you may only provide one");
     return 0;
 }
 
@@ -43,8 +45,9 @@ static int validate_time_namespace(const struct config *config, struct fault *f)
         return fault_text(f, STAGE_NAMESPACE,
                           "time namespace offsets specified, but time namespace isn't enabled in the config");
     if (has_offsets && config->namespaces[NS_TIME].path)
-        return fault_text(f, STAGE_NAMESPACE, "time namespace enabled, but both namespace path and time offsets "
-                                              "specified -- you may only provide one");
+        return fault_text(f, STAGE_NAMESPACE,
+                          "time namespace enabled, but both namespace path and time offsets "
+                          "specified -- you may only provide one");
     return 0;
 }
 

@@ -23,8 +23,10 @@ static void expect(bool is_true, const char *name)
 static void test_mount_options(void)
 {
     static const char text[] =
-        "[{\"destination\":\"/a\",\"type\":\"bind\",\"source\":\"src\",\"options\":[\"rbind\",\"ro\",\"rw\",\"rslave\",\"rro\"]},"
-        "{\"destination\":\"/b\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"noexec\",\"exec\",\"size=1k\","
+        "[{\"destination\":\"/"
+        "a\",\"type\":\"bind\",\"source\":\"src\",\"options\":[\"rbind\",\"ro\",\"rw\",\"rslave\",\"rro\"]},"
+        "{\"destination\":\"/"
+        "b\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"noexec\",\"exec\",\"size=1k\","
         "\"mode=755\",\"tmpcopyup\"]}]";
     struct fault f = {0};
     struct config config = {.bundle = "/bundle"};
@@ -62,8 +64,9 @@ static void refuses(const char *text, const char *message)
     (void)rmdir(directory);
 }
 
-#define CONFIG(process, rest) \
-    "{\"ociVersion\":\"1.2.1\",\"root\":{\"path\":\".\"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"]" process "}" rest "}"
+#define CONFIG(process, rest)                                                                                          \
+    "{\"ociVersion\":\"1.2.1\",\"root\":{\"path\":\".\"},\"process\":{\"cwd\":\"/\",\"args\":[\"x\"]" process "}" rest \
+    "}"
 
 static void test_refusals(void)
 {
@@ -76,12 +79,16 @@ static void test_refusals(void)
     refuses(CONFIG("", ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}"), "namespace {\"x\" \"\"} does not exist");
     refuses(CONFIG("", ",\"linux\":{\"sysctl\":{\"kernel.core_pattern\":\"x\"}}"),
             "sysctl \"kernel.core_pattern\" is not in a separate kernel namespace");
-    refuses(CONFIG("", ",\"linux\":{\"namespaces\":[{\"type\":\"network\"}],\"sysctl\":{\"net.//.kernel.core_pattern\":\"x\"}}"),
-            "sysctl \"net.//.kernel.core_pattern\" is not in a separate kernel namespace");
+    refuses(
+        CONFIG(
+            "",
+            ",\"linux\":{\"namespaces\":[{\"type\":\"network\"}],\"sysctl\":{\"net.//.kernel.core_pattern\":\"x\"}}"),
+        "sysctl \"net.//.kernel.core_pattern\" is not in a separate kernel namespace");
     refuses(CONFIG("", ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}"),
             "user namespaces enabled, but no namespace path to join nor mappings to apply specified");
     refuses("{\"root\":{\"path\":\"nosuch\"}}x", "invalid JSON at byte 26: more text after the value");
-    refuses("{\"process\":{\"cwd\":\"/\",\"args\":[\"a\\u0000b\"]},\"root\":{\"path\":\".\"}}", "invalid JSON at byte 38: NUL in a string");
+    refuses("{\"process\":{\"cwd\":\"/\",\"args\":[\"a\\u0000b\"]},\"root\":{\"path\":\".\"}}",
+            "invalid JSON at byte 38: NUL in a string");
 }
 
 static void test_flags(void)
@@ -96,10 +103,13 @@ static void test_flags(void)
     char *argv[] = {"-d", "--pid-file=x", "-e", "A=1", "--env", "B=-2", "id", "sh", "-c", "-d"};
     struct fault f = {0};
     int words = options_parse(rules, 10, argv, false, &f);
-    expect(words == 4 && strcmp(argv[0], "id") == 0 && strcmp(argv[3], "-d") == 0, "words begin at the first that is no flag");
-    expect(detach && file && strcmp(file, "x") == 0 && env.count == 2 && strcmp(env.items[1], "B=-2") == 0, "flags are set");
+    expect(words == 4 && strcmp(argv[0], "id") == 0 && strcmp(argv[3], "-d") == 0,
+           "words begin at the first that is no flag");
+    expect(detach && file && strcmp(file, "x") == 0 && env.count == 2 && strcmp(env.items[1], "B=-2") == 0,
+           "flags are set");
     char *unknown[] = {"--nosuch"};
-    expect(options_parse(rules, 1, unknown, false, &f) < 0 && strstr(f.message, "-nosuch"), "an unknown flag is refused");
+    expect(options_parse(rules, 1, unknown, false, &f) < 0 && strstr(f.message, "-nosuch"),
+           "an unknown flag is refused");
     char *interspersed[] = {"id", "--detach=false", "x"};
     expect(options_parse(rules, 3, interspersed, true, &f) == 2 && !detach, "flags after words");
 }

@@ -91,16 +91,17 @@ static void refuses(const char *text, const char *message)
     struct arena arena = {0};
     struct seccomp_filter filter;
     AUTO_JSON struct json_document *document = json_parse(text, strlen(text), &f);
-    if (!document || seccomp_prepare(&arena, json_root(document), &filter, &f) == 0 || strcmp(f.message, message) != 0) {
+    if (!document || seccomp_prepare(&arena, json_root(document), &filter, &f) == 0 ||
+        strcmp(f.message, message) != 0) {
         failures++;
         printf("not ok: %s instead of %s\n", f.message, message);
     }
     arena_free(&arena);
 }
 
-#define X64  AUDIT_ARCH_X86_64
-#define I386 AUDIT_ARCH_I386
-#define ARM  AUDIT_ARCH_AARCH64
+#define X64    AUDIT_ARCH_X86_64
+#define I386   AUDIT_ARCH_I386
+#define ARM    AUDIT_ARCH_AARCH64
 #define ERR(n) (SECCOMP_RET_ERRNO | (n))
 
 static void test_allow_list(const struct seccomp_filter *filter)
@@ -142,7 +143,8 @@ static void test_conditions(const struct seccomp_filter *filter)
     expect_answer(filter, (struct call){X64, 135, {1}}, ERR(1), "EQ of one argument twice: neither");
     expect_answer(filter, (struct call){X64, 16, {1, 7}}, SECCOMP_RET_ALLOW, "two arguments: both hold");
     expect_answer(filter, (struct call){X64, 16, {1, 8}}, ERR(1), "two arguments: one does not");
-    expect_answer(filter, (struct call){X64, 39, {1}}, SECCOMP_RET_ALLOW, "an unconditional rule stands above a condition");
+    expect_answer(filter, (struct call){X64, 39, {1}}, SECCOMP_RET_ALLOW,
+                  "an unconditional rule stands above a condition");
     expect_answer(filter, (struct call){X64, (int)0x40000000, {high + 5}}, SECCOMP_RET_ALLOW, "x32 read");
     expect_answer(filter, (struct call){X64, (int)(0x40000000 + 600), {0}}, ERR(ENOSYS), "x32 above all that is named");
 }
@@ -156,26 +158,36 @@ static void test_deny_list(const struct seccomp_filter *filter)
 
 int main(void)
 {
-    with_profile("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\"],\"syscalls\":["
+    with_profile("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X86\"],"
+                 "\"syscalls\":["
                  "{\"names\":[\"read\",\"socket\",\"nosuchcall\"],\"action\":\"SCMP_ACT_ALLOW\"},"
                  "{\"names\":[\"clone3\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38}]}",
                  test_allow_list);
-    with_profile(
-        "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X32\"],\"syscalls\":["
-        "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":40,\"op\":\"SCMP_CMP_NE\"}]},"
-        "{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,\"valueTwo\":0,"
-        "\"op\":\"SCMP_CMP_MASKED_EQ\"}]},"
-        "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,\"op\":\"SCMP_CMP_GT\"}]},"
-        "{\"names\":[\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,\"op\":\"SCMP_CMP_LT\"}]},"
-        "{\"names\":[\"open\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,\"op\":\"SCMP_CMP_LE\"}]},"
-        "{\"names\":[\"close\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,\"op\":\"SCMP_CMP_GE\"}]},"
-        "{\"names\":[\"personality\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":0,\"op\":\"SCMP_CMP_EQ\"},"
-        "{\"index\":0,\"value\":8,\"op\":\"SCMP_CMP_EQ\"}]},"
-        "{\"names\":[\"ioctl\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1,\"op\":\"SCMP_CMP_EQ\"},"
-        "{\"index\":1,\"value\":7,\"op\":\"SCMP_CMP_EQ\"}]},"
-        "{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":9,\"op\":\"SCMP_CMP_EQ\"}]},"
-        "{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_ALLOW\"}]}",
-        test_conditions);
+    with_profile("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"architectures\":[\"SCMP_ARCH_X86_64\",\"SCMP_ARCH_X32\"],"
+                 "\"syscalls\":["
+                 "{\"names\":[\"socket\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":40,\"op\":"
+                 "\"SCMP_CMP_NE\"}]},"
+                 "{\"names\":[\"clone\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":2114060288,"
+                 "\"valueTwo\":0,"
+                 "\"op\":\"SCMP_CMP_MASKED_EQ\"}]},"
+                 "{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,"
+                 "\"op\":\"SCMP_CMP_GT\"}]},"
+                 "{\"names\":[\"write\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,"
+                 "\"op\":\"SCMP_CMP_LT\"}]},"
+                 "{\"names\":[\"open\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,"
+                 "\"op\":\"SCMP_CMP_LE\"}]},"
+                 "{\"names\":[\"close\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1099511627780,"
+                 "\"op\":\"SCMP_CMP_GE\"}]},"
+                 "{\"names\":[\"personality\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":0,\"op\":"
+                 "\"SCMP_CMP_EQ\"},"
+                 "{\"index\":0,\"value\":8,\"op\":\"SCMP_CMP_EQ\"}]},"
+                 "{\"names\":[\"ioctl\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":1,\"op\":"
+                 "\"SCMP_CMP_EQ\"},"
+                 "{\"index\":1,\"value\":7,\"op\":\"SCMP_CMP_EQ\"}]},"
+                 "{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_ALLOW\",\"args\":[{\"index\":0,\"value\":9,\"op\":"
+                 "\"SCMP_CMP_EQ\"}]},"
+                 "{\"names\":[\"getpid\"],\"action\":\"SCMP_ACT_ALLOW\"}]}",
+                 test_conditions);
     with_profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"ptrace\"],\"action\":"
                  "\"SCMP_ACT_KILL_PROCESS\"}]}",
                  test_deny_list);
@@ -184,9 +196,11 @@ int main(void)
             "string SCMP_ARCH_Z80 is not a valid arch for seccomp");
     refuses("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"flags\":[\"X\"]}", "seccomp flag X is not known to runc");
     refuses("{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}", "SCMP_ACT_NOTIFY cannot be used as default action");
-    refuses("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"write\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}",
-            "SCMP_ACT_NOTIFY cannot be used for the write syscall");
-    refuses("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_LOG\",\"args\":"
+    refuses(
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"write\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}",
+        "SCMP_ACT_NOTIFY cannot be used for the write syscall");
+    refuses("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_LOG\","
+            "\"args\":"
             "[{\"index\":6,\"op\":\"SCMP_CMP_EQ\"}]}]}",
             "seccomp: a condition needs an index of 0 to 5 and unsigned values");
     printf("%s: launcher-seccomp\n", failures ? "not ok" : "ok");

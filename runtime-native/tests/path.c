@@ -85,7 +85,8 @@ static void test_making(int root, int outside)
     expect(dangling >= 0 && faccessat(root, "missing/deep", F_OK, 0) == 0, "a dangling link's folder is made inside");
     AUTO_CLOSE int file = path_make_file(root, "x/y/file");
     struct stat status;
-    expect(file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0, "an empty file is made");
+    expect(file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0,
+           "an empty file is made");
     const char *name;
     AUTO_CLOSE int parent = path_make_parent(root, "/p/q/name", &name);
     expect(parent >= 0 && strcmp(name, "name") == 0 && faccessat(root, "p/q", F_OK, 0) == 0, "a parent is made");
