@@ -11,6 +11,7 @@ const status: Readonly<Record<ErrorKind, number>> = {
   forbidden: 403,
   notFound: 404,
   conflict: 409,
+  tooManyRequests: 429,
   system: 500,
   notImplemented: 501,
   unavailable: 503,

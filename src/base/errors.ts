@@ -9,6 +9,7 @@ export type ErrorKind =
   | "forbidden"
   | "notFound"
   | "conflict"
+  | "tooManyRequests"
   | "system"
   | "notImplemented"
   | "unavailable";

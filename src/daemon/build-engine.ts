@@ -54,6 +54,11 @@ export async function buildEngine(
     clock,
     log,
     engineVersion,
+    limits: {
+      concurrentDownloads: config.maxConcurrentDownloads,
+      concurrentUploads: config.maxConcurrentUploads,
+      downloadAttempts: config.maxDownloadAttempts,
+    },
   });
   const volumes = await VolumeService.open(
     {

@@ -6,6 +6,7 @@ import type { ContainerDefaults, NetworkServiceOptions, RuntimeEntry, SystemFact
 import { buildInfo } from "./build-info.ts";
 import type { DaemonConfig } from "./config.ts";
 import { nativeBinary } from "./paths.ts";
+import { withoutCredentials } from "./proxies.ts";
 
 /** The Docker release whose behaviour clients get, and ours behind it: what looks for a release number finds Docker's. */
 export const engineVersion = `28.5.2+minidock.${buildInfo.version}`;
@@ -96,7 +97,11 @@ export function systemFacts(config: DaemonConfig, identity: { id: string; backin
     runtimes: runtimesOf(config),
     registryMirrors: config.registryMirrors,
     insecureRegistries: config.insecureRegistries,
-    proxies: config.proxies,
+    proxies: {
+      http: withoutCredentials(config.proxies.http),
+      https: withoutCredentials(config.proxies.https),
+      no: config.proxies.no,
+    },
     defaultAddressPools: config.defaultAddressPools,
     cdiSpecDirs: config.cdiSpecDirs,
     seccompProfile: config.seccompProfile,

@@ -6,6 +6,7 @@ import type { BridgeConfig, DaemonConfig, DaemonLogLevel, RuntimeConfig, TlsConf
 import { readConfigFile, type Settings } from "./config-file.ts";
 import { normalizeHosts } from "./hosts.ts";
 import { type Option, options } from "./options.ts";
+import { proxiesOf } from "./proxies.ts";
 import { Reader } from "./settings-reader.ts";
 import { validateSettings } from "./validate-settings.ts";
 import { display, type Setting } from "./values.ts";
@@ -124,7 +125,10 @@ function toConfig(settings: Settings, configFile: string, environment: Environme
     maxConcurrentDownloads: s.number("max-concurrent-downloads"),
     maxConcurrentUploads: s.number("max-concurrent-uploads"),
     maxDownloadAttempts: s.number("max-download-attempts"),
-    proxies: { http: s.text("http-proxy"), https: s.text("https-proxy"), no: s.text("no-proxy") },
+    proxies: proxiesOf(
+      { http: s.text("http-proxy"), https: s.text("https-proxy"), no: s.text("no-proxy") },
+      environment,
+    ),
     storageDriver: s.text("storage-driver"),
     storageOptions: s.list("storage-opts"),
     ...containerConfig(s),

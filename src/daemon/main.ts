@@ -14,12 +14,14 @@ import { holdExecRoot } from "./exec-root.ts";
 import { listenAddresses } from "./listeners.ts";
 import { nativeBinary } from "./paths.ts";
 import { holdPidfile } from "./pidfile.ts";
+import { useProxies } from "./proxies.ts";
 import { takeOver } from "./reconcile.ts";
 import { stopContainers } from "./shutdown.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable> {
   await using parts = new AsyncDisposableStack();
+  useProxies(config.proxies, process.env);
   const log = createLog(config.isDebug ? "debug" : config.logLevel);
   const addresses = await listenAddresses(config);
   parts.use(await holdPidfile(config.pidfile));

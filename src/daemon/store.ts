@@ -16,6 +16,7 @@ import {
 import { type BlobSource, type Fault, type Repaired, repairStore, subjectOf, verifyStore } from "#storage";
 import type { DaemonConfig } from "./config.ts";
 import { engineVersion } from "./defaults.ts";
+import { useProxies } from "./proxies.ts";
 
 export type { Fault, Repaired };
 export { subjectOf };
@@ -25,6 +26,7 @@ export const verify = (config: DaemonConfig): AsyncGenerator<Fault, void> => ver
 
 /** The engine must not run. Bytes that are lost come from the registry that they came from, with what `docker login` has stored. */
 export function repair(config: DaemonConfig, signal: AbortSignal): AsyncGenerator<Repaired, void> {
+  useProxies(config.proxies, process.env);
   const { dataRoot, execRoot } = config;
   const log = createLog("error");
   const registry = new Registry({

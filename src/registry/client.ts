@@ -1,10 +1,12 @@
 import { STATUS_CODES } from "node:http";
 import type { Readable } from "node:stream";
 import { type ConnectionOptions, rootCertificates } from "node:tls";
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { findChallenge } from "./challenge.ts";
 import { errorOfAnswer, RegistryError } from "./errors.ts";
 import { describeNetworkFault } from "./network-fault.ts";
+import { proxyOf } from "./proxy.ts";
+import { describeQuota, parseRetryAfter } from "./quota.ts";
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -95,6 +97,9 @@ export class Answer {
       contentType: this.header("content-type"),
       body: body.toString("utf8"),
       challengeError: findChallenge(this.status, this.headers("www-authenticate")),
+      quota:
+        this.status === 429 ? describeQuota(this.header("ratelimit-limit"), this.header("ratelimit-remaining")) : "",
+      retryAfterMs: parseRetryAfter(this.header("retry-after"), Date.now()),
     });
   }
 }
@@ -112,20 +117,19 @@ const idleTimeoutMs = 300_000;
 
 /** HTTP to one registry: connections are kept while it lives, and redirects are followed by hand. */
 export class HttpClient implements AsyncDisposable {
-  readonly #dispatcher: Dispatcher;
+  readonly #options: Agent.Options;
+  /** By proxy; "" is the direct way. */
+  readonly #dispatchers = new Map<string, Dispatcher>();
   readonly #headers: Headers;
 
   constructor(tls: TlsOptions, headers: Headers) {
-    const timeouts = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs };
     const connect = { ...connectOptions(tls), timeout: connectTimeoutMs };
-    this.#dispatcher = hasProxy()
-      ? new EnvHttpProxyAgent({ ...timeouts, connect, requestTls: connect })
-      : new Agent({ ...timeouts, connect });
+    this.#options = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs, connect };
     this.#headers = headers;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dispatcher.destroy();
+    await Promise.all([...this.#dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
   }
 
   /** Fails only when there is no answer. Each error begins with Go's `Get "https://…"`. */
@@ -144,11 +148,22 @@ export class HttpClient implements AsyncDisposable {
     }
   }
 
+  #dispatcherFor(url: URL): Dispatcher {
+    const proxy = proxyOf(url, process.env)?.href ?? "";
+    const known = this.#dispatchers.get(proxy);
+    if (known !== undefined) return known;
+    const { connect, ...timeouts } = this.#options;
+    const tls = typeof connect === "object" ? { requestTls: connect } : {};
+    const made = proxy === "" ? new Agent(this.#options) : new ProxyAgent({ ...timeouts, ...tls, uri: proxy });
+    this.#dispatchers.set(proxy, made);
+    return made;
+  }
+
   async #once(method: string, url: URL, options: RequestOptions): Promise<Answer> {
     options.signal.throwIfAborted();
     try {
       const authorization = (await options.authorize?.(url, options.signal)) ?? {};
-      const data = await this.#dispatcher.request({
+      const data = await this.#dispatcherFor(url).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method,
@@ -193,6 +208,3 @@ function connectOptions(tls: TlsOptions): Pick<ConnectionOptions, "rejectUnautho
       : {}),
   };
 }
-
-const hasProxy = (): boolean =>
-  ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"].some((name) => (process.env[name] ?? "") !== "");

@@ -26,6 +26,8 @@ export interface RegistryErrorOptions extends ErrorOptions {
   readonly hasDetail?: boolean;
   /** The server did answer in HTTP: over TLS that rules out a retry in clear text. */
   readonly hasAnswered?: boolean;
+  /** How long the server asks to be left alone. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** A failure of a registry, in the words of moby's client. */
@@ -34,6 +36,7 @@ export class RegistryError extends EngineError {
   readonly code: string;
   readonly hasDetail: boolean;
   readonly hasAnswered: boolean;
+  readonly retryAfterMs: number | undefined;
 
   constructor(fault: RegistryFault, message: string, options: RegistryErrorOptions = {}) {
     super(options.kind ?? "system", message, options);
@@ -42,6 +45,7 @@ export class RegistryError extends EngineError {
     this.code = options.code ?? "";
     this.hasDetail = options.hasDetail ?? false;
     this.hasAnswered = options.hasAnswered ?? fault !== "transport";
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   /** The same failure seen from one layer up: `Get "http://…": no basic auth credentials`. */
@@ -51,6 +55,7 @@ export class RegistryError extends EngineError {
       code: this.code,
       hasDetail: false,
       hasAnswered: this.hasAnswered,
+      retryAfterMs: this.retryAfterMs,
       cause: this,
     });
   }
@@ -68,7 +73,7 @@ const codes: Readonly<Record<string, CodeWords>> = {
   UNAUTHORIZED: { message: "authentication required", kind: "unauthorized" },
   DENIED: { message: "requested access to the resource is denied", kind: "forbidden" },
   UNAVAILABLE: { message: "service unavailable", kind: "unavailable" },
-  TOOMANYREQUESTS: { message: "too many requests", kind: "system" },
+  TOOMANYREQUESTS: { message: "too many requests", kind: "tooManyRequests" },
   DIGEST_INVALID: { message: "provided digest did not match uploaded content", kind: "invalidParameter" },
   SIZE_INVALID: { message: "provided length did not match content length", kind: "invalidParameter" },
   NAME_INVALID: { message: "invalid repository name", kind: "invalidParameter" },
@@ -90,9 +95,20 @@ export interface FailedAnswer {
   readonly contentType: string;
   readonly body: string;
   readonly challengeError?: { readonly error: string; readonly description: string } | undefined;
+  /** Of a 429: what is left of the client's quota, to be added to the registry's words. */
+  readonly quota?: string;
+  readonly retryAfterMs?: number | undefined;
 }
 
 export function errorOfAnswer(answer: FailedAnswer): RegistryError {
+  const { quota = "", retryAfterMs } = answer;
+  const error = wordsOfAnswer(answer);
+  if (quota === "" && retryAfterMs === undefined) return error;
+  const { kind, code, hasDetail, cause } = error;
+  return new RegistryError(error.fault, error.message + quota, { kind, code, hasDetail, cause, retryAfterMs });
+}
+
+function wordsOfAnswer(answer: FailedAnswer): RegistryError {
   if (answer.status < 400 || answer.status >= 500) {
     const status = `${answer.status} ${answer.statusText}`.trim();
     return new RegistryError("unexpectedStatus", `received unexpected HTTP status: ${status}`);

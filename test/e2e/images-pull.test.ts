@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { createServer, request as forward } from "node:http";
+import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { ProgressMessage } from "../../src/engine/image/progress.ts";
 import { openImages, shown } from "./images-rig.ts";
@@ -253,3 +255,69 @@ for (const [status, code, message, said] of answers) {
     assert.deepEqual(shown(await rig.pull(`${registry.address}/x:1`)), [said.replaceAll("R", registry.address)]);
   });
 }
+
+test("pull: 429 is told with what is left of the quota, and is not tried again", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  registry.addImage("1", [Buffer.from("a")]);
+  registry.hook = (request, response) => {
+    if (!request.url?.includes("/manifests/")) return false;
+    response.setHeader("ratelimit-limit", "100;w=21600");
+    response.setHeader("ratelimit-remaining", "0;w=21600");
+    fail(response, 429, "TOOMANYREQUESTS", "You have reached your pull rate limit.");
+    return true;
+  };
+  const said = shown(await rig.pull(`${registry.address}/x:1`));
+  const words = "toomanyrequests: You have reached your pull rate limit. (0 of 100 pulls left in 6 hours)";
+  assert.deepEqual(said, [words]);
+  assert.equal(registry.count(/GET .*manifests/), 1);
+});
+
+test("pull: a registry that asks to be left alone for a moment is asked again after it", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [Buffer.from("a")]);
+  let refusals = 2;
+  registry.hook = (request, response) => {
+    if (!request.url?.endsWith(`/blobs/${image.layers[0]}`) || refusals-- === 0) return false;
+    response.setHeader("retry-after", "2");
+    fail(response, 429, "TOOMANYREQUESTS", "slow down");
+    return true;
+  };
+  const said = shown(await rig.pull(`${registry.address}/x:1`));
+  const id = short(image.layers[0]);
+  assert.equal(said.filter((line) => line === `${id}: Retrying in 2 seconds`).length, 2);
+  assert.ok(said.at(-1)?.startsWith("Status: Downloaded newer image"), said.join("\n"));
+});
+
+test("pull: through the proxy of the environment, with its password; not where NO_PROXY says", async (context) => {
+  await using registry = await RogueRegistry.start();
+  const name = "registry.example:5000";
+  await using rig = await openImages({ insecureRegistries: [name] });
+  registry.addImage("1", [Buffer.from("a")]);
+  const asked: string[] = [];
+  const proxy = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "");
+    asked.push(`${request.headers["proxy-authorization"]} ${request.url}`);
+    const onward = forward(`http://${registry.address}${pathname}`, { method: request.method ?? "GET" }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    onward.end();
+  });
+  proxy.on("connect", (_request, socket) => socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n"));
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const before = { ...process.env };
+  context.after(() => {
+    proxy.closeAllConnections();
+    proxy.close();
+    process.env = before;
+  });
+  const { port } = proxy.address() as AddressInfo;
+  for (const scheme of ["HTTP", "HTTPS"]) process.env[`${scheme}_PROXY`] = `http://u:p@127.0.0.1:${port}`;
+  const said = shown(await rig.pull(`${name}/x:1`));
+  assert.equal(said.at(-1), `Status: Downloaded newer image for ${name}/x:1`);
+  assert.ok(asked.includes(`Basic ${btoa("u:p")} http://${name}/v2/`), asked.join("\n"));
+  process.env.NO_PROXY = "registry.example";
+  assert.match(shown(await rig.pull(`${name}/x:1`)).join(), /lookup registry.example/);
+});

@@ -52,6 +52,7 @@ export async function openImages(options: RegistryOptions = {}): Promise<ImageRi
     clock,
     log,
     engineVersion: "28.5.2",
+    limits: { concurrentDownloads: 3, concurrentUploads: 5, downloadAttempts: 5 },
   });
   const owned = undo.move();
   return {

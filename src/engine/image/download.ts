@@ -7,7 +7,8 @@ import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, update } from "./progress.ts";
 import type { Transfer } from "./transfers.ts";
 
-const attemptLimit = 5;
+/** A registry that wants to be left alone for longer than this is not waited for. */
+const patienceMs = 60_000;
 
 /** Brings one blob into the content store; a broken connection is resumed where it broke (moby distribution/xfer). */
 export async function downloadBlob(
@@ -29,9 +30,10 @@ export async function downloadBlob(
     if ("done" in outcome) return outcome.done;
     transfer.signal.throwIfAborted();
     const { error, offset } = outcome;
-    if (attempt >= attemptLimit || isFinal(error, offset)) throw inWords(error, blob.digest);
+    if (attempt >= parts.limits.downloadAttempts || isFinal(error, offset)) throw inWords(error, blob.digest);
     parts.log.info({ err: error, digest: blob.digest, attempt }, "download failed, trying again");
-    await pause(parts, attempt * 5, id, transfer);
+    const askedMs = retryAfterOf(error);
+    await pause(parts, askedMs === undefined ? attempt * 5 : Math.ceil(askedMs / 1000), id, transfer);
   }
 }
 
@@ -110,12 +112,17 @@ const finalFaults = new Set(["noCredentials", "noToken", "unexpectedResponse", "
 
 /** What another attempt will not change (moby distribution/errors.go, retryOnError). */
 export function isFinal(error: unknown, offset = 0): boolean {
+  const askedMs = retryAfterOf(error);
+  if (askedMs !== undefined) return askedMs > patienceMs;
   if (error instanceof RegistryError) return finalFaults.has(error.fault) || finalCodes.has(error.code);
   const code = errnoOf(error);
   // Wrong bytes may come from a resumed download; from a fresh one they are the registry's.
   if (code === "EDIGEST" || code === "ESIZE") return offset === 0;
   return code === "ENOSPC" || code === "EDQUOT";
 }
+
+const retryAfterOf = (error: unknown): number | undefined =>
+  error instanceof RegistryError ? error.retryAfterMs : undefined;
 
 function inWords(error: unknown, digest: Digest): unknown {
   const code = errnoOf(error);
@@ -142,7 +149,7 @@ export async function retry<T>(parts: ImageParts, signal: AbortSignal, work: () 
       if (error instanceof RegistryError && error.fault === "verification") throw error;
       const isLast = attempt === limit;
       if (isLast || isFinal(error)) throw attemptsError(error, isLast ? limit + 1 : attempt);
-      await parts.clock.sleep(250 * 2 ** (attempt - 1), signal);
+      await parts.clock.sleep(retryAfterOf(error) ?? 250 * 2 ** (attempt - 1), signal);
     }
   }
 }

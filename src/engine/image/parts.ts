@@ -14,6 +14,14 @@ export interface ImageParts {
   readonly log: Log;
   /** What `docker version` says; images that we make carry it. */
   readonly engineVersion: string;
+  readonly limits: TransferLimits;
+}
+
+/** `max-concurrent-downloads` and its neighbours. */
+export interface TransferLimits {
+  readonly concurrentDownloads: number;
+  readonly concurrentUploads: number;
+  readonly downloadAttempts: number;
 }
 
 export interface ImageEvents {

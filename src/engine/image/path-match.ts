@@ -47,5 +47,7 @@ function translateClass(body: string): string {
 
 function escaped(char: string | undefined): string {
   if (char === undefined || char === "") throw badPattern();
-  return /[\\^$.*+?()[\]{}|/-]/.test(char) ? `\\${char}` : char;
+  // A hyphen means something in a class only, and outside of one `u` forbids to escape it; as a number it is itself in both.
+  if (char === "-") return "\\x2d";
+  return /[\\^$.*+?()[\]{}|/]/.test(char) ? `\\${char}` : char;
 }

@@ -7,8 +7,6 @@ import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
 
-const concurrentDownloads = 3;
-
 /** Where the layers of one image come from; bottom first. */
 export interface LayerSource {
   readonly repository: Repository;
@@ -23,12 +21,13 @@ const silent: ProgressOutput = { write: () => undefined };
 /** Fetches and unpacks layers: blobs side by side, each unpacked as soon as it is here, recorded from the bottom up. */
 export class LayerPuller {
   readonly #parts: ImageParts;
-  readonly #blobs = new Transfers<Blob>(concurrentDownloads);
+  readonly #blobs: Transfers<Blob>;
   readonly #layers: Transfers<Layer>;
 
   constructor(parts: ImageParts) {
     this.#parts = parts;
     const { layers } = parts.storage;
+    this.#blobs = new Transfers(parts.limits.concurrentDownloads);
     this.#layers = new Transfers(Number.POSITIVE_INFINITY, {
       take: (layer) => layers.retain(layer.chainId),
       release: (layer) => void layers.release(layer.chainId),

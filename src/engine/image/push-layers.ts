@@ -25,7 +25,6 @@ import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
 
-const concurrentUploads = 5;
 const attemptLimit = 5;
 const kB = 1 << 10;
 
@@ -41,10 +40,11 @@ export interface LayerTarget {
 /** Brings layers to a registry: those it has are not sent, those that a sister repository has are mounted. */
 export class LayerPusher {
   readonly #parts: ImageParts;
-  readonly #uploads = new Transfers<Descriptor>(concurrentUploads);
+  readonly #uploads: Transfers<Descriptor>;
 
   constructor(parts: ImageParts) {
     this.#parts = parts;
+    this.#uploads = new Transfers(parts.limits.concurrentUploads);
   }
 
   async push(target: LayerTarget, output: ProgressOutput, signal: AbortSignal): Promise<Descriptor> {
