@@ -55,6 +55,8 @@ const patterns: readonly (readonly [pattern: string, text: string, isMatch: bool
   ["[^a-c]x", "bx", false],
   ["a\\*", "a*", true],
   ["a.c", "abc", false],
+  ["hello-world", "hello-world", true],
+  ["[a\\-]x", "-x", true],
 ];
 for (const [pattern, text, isMatch] of patterns) {
   test(`reference filter: ${pattern} ${isMatch ? "matches" : "does not match"} ${text}`, () => {
