@@ -71,6 +71,17 @@ test("exec: inspect tells how it ended, and a second start is refused", async ()
   assert.equal((await daemon.http.post(`/exec/${Id}/start`, { Detach: true })).status, 409);
 });
 
+test("exec: the start says whether the client expects frames, also from a terminal", async () => {
+  const say = async (Tty: { create: boolean; start: boolean }) => {
+    const config = { Cmd: ["printf", "hi"], AttachStdout: true, Tty: Tty.create };
+    const { Id } = (await daemon.http.post("/containers/c1/exec", config)).json() as { Id: string };
+    return (await daemon.http.post(`/exec/${Id}/start`, { Tty: Tty.start })).text;
+  };
+  assert.equal(await say({ create: true, start: false }), "\x01\0\0\0\0\0\0\x02hi");
+  assert.equal(await say({ create: false, start: true }), "hi");
+  assert.equal(await say({ create: true, start: true }), "hi");
+});
+
 test("exec: fifty at once", async () => {
   const outputs = await Promise.all(Array.from({ length: 50 }, (_, n) => exec("c1", "echo", String(n))));
   assert.deepEqual(

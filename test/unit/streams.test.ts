@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import { test } from "node:test";
 import { DetachScanner, parseDetachKeys } from "../../src/engine/stream/detach-keys.ts";
 import { StdcopyStrip } from "../../src/engine/stream/stdcopy-strip.ts";
+import { StdcopyWrap } from "../../src/engine/stream/stdcopy-wrap.ts";
 
 async function scan(keys: string, chunks: string[]): Promise<{ passed: string; isDetached: boolean }> {
   let isDetached = false;
@@ -50,4 +51,10 @@ test("stdcopy strip: frames lose their headers, wherever the chunks are cut", as
     await once(strip, "end");
     assert.equal(Buffer.concat(text).toString(), "hello big world");
   }
+});
+
+test("stdcopy wrap: what a terminal says becomes frames of stdout", async () => {
+  const wrapped = Readable.from([Buffer.from("hello "), Buffer.from("world")]).pipe(new StdcopyWrap());
+  const bytes = Buffer.concat(await wrapped.toArray());
+  assert.deepEqual(bytes, Buffer.from("\x01\0\0\0\0\0\0\x06hello \x01\0\0\0\0\0\0\x05world", "latin1"));
 });

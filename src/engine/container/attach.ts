@@ -43,7 +43,8 @@ export function attachContainer(
       const end = await pump(client, shim, {
         stdin,
         isTty: config.Tty,
-        framing: options.framing,
+        // A container's terminal is raw for everyone, as the reply's type says.
+        framing: config.Tty ? "raw" : options.framing,
         detachKeys,
         closesStdin: config.StdinOnce && !config.Tty,
       });

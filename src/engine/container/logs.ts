@@ -2,6 +2,7 @@ import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import { Readable } from "node:stream";
 import { EngineError, messageOf } from "#base/errors";
+import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import {
   blockSize,
   closeLogs,
@@ -191,7 +192,5 @@ class Changes implements Disposable {
 function failureMessage(error: unknown, framing: LogSource["framing"]): Buffer {
   const text = Buffer.from(`Error grabbing logs: ${messageOf(error)}\n`);
   if (framing === "raw") return text;
-  const header = Buffer.from([3, 0, 0, 0, 0, 0, 0, 0]);
-  header.writeUInt32BE(text.length, 4);
-  return Buffer.concat([header, text]);
+  return Buffer.concat([stdcopyHeader(3, text.length), text]);
 }

@@ -8,11 +8,14 @@ import type { ContainerContext } from "../container/context.ts";
 import { isPausedForExec, runningTask } from "../container/errors.ts";
 import type { AttachSession } from "../container/options.ts";
 import { pump } from "../stream/pump.ts";
+import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import type { Exec, ExecConfig } from "./exec.ts";
 import { execFailureOf } from "./exec-failure.ts";
 import { beginExec, createExec, failExec, launchExec } from "./run.ts";
 
 export interface ExecStartOptions {
+  /** The client expects raw bytes; without it frames, even from a terminal: moby believes the start, not the create. */
+  readonly isTty: boolean;
   /** Height, width; undefined keeps what the create asked for. */
   readonly consoleSize: readonly [number, number] | undefined;
 }
@@ -38,7 +41,7 @@ export class ExecService {
   /** Checks what has a status code; the process itself starts with `connect`, and its failure is text in the stream. */
   start(id: string, options: ExecStartOptions): AttachSession {
     const { exec, container } = this.#startable(id);
-    return { isTty: exec.config.isTty, connect: (client) => this.#runAttached(container, exec, options, client) };
+    return { isTty: options.isTty, connect: (client) => this.#runAttached(container, exec, options, client) };
   }
 
   async startDetached(id: string, options: ExecStartOptions): Promise<void> {
@@ -85,7 +88,7 @@ export class ExecService {
       const pumping = pump(client, shim, {
         stdin: attachStdin,
         isTty,
-        framing: "stdcopy",
+        framing: options.isTty ? "raw" : "stdcopy",
         detachKeys: exec.detachKeys,
         closesStdin: true,
         settled: exec.ended,
@@ -95,7 +98,7 @@ export class ExecService {
       if (end === "detached") emitContainerEvent(this.#context, container, "exec_detach", { execID: exec.id });
     } catch (error) {
       // The text first: once the exec counts as ended, the pump ends the client.
-      endWithText(client, isTty, `${messageOf(inDockersWords(error))}\r\n`);
+      endWithText(client, options.isTty, `${messageOf(inDockersWords(error))}\r\n`);
       failExec(container, exec, error);
     }
   }
@@ -127,11 +130,9 @@ export class ExecService {
 const inDockersWords = (error: unknown): unknown =>
   error instanceof RuntimeError ? execFailureOf(error).error : error;
 
-/** A failing exec was already answered with 101: its error is output (a stdout frame without a terminal). */
+/** A failing exec was already answered with 101: its error is output, a frame of stdout if the client expects frames. */
 function endWithText(client: Duplex, isTty: boolean, text: string): void {
   if (client.writableEnded || client.destroyed) return;
   const payload = Buffer.from(text);
-  const header = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
-  header.writeUInt32BE(payload.length, 4);
-  client.end(isTty ? payload : Buffer.concat([header, payload]));
+  client.end(isTty ? payload : Buffer.concat([stdcopyHeader(1, payload.length), payload]));
 }

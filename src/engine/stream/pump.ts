@@ -2,10 +2,13 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import { DetachScanner } from "./detach-keys.ts";
 import { StdcopyStrip } from "./stdcopy-strip.ts";
+import { StdcopyWrap } from "./stdcopy-wrap.ts";
 
 export interface PumpOptions {
   readonly stdin: boolean;
+  /** The process has a terminal: the shim's bytes are raw, and detach keys count. */
   readonly isTty: boolean;
+  /** What the client gets, whatever the shim sends. */
   readonly framing: "stdcopy" | "raw";
   readonly detachKeys: Buffer;
   /** The client's end of stdin is the process's too. If not, it ends this client's output, as moby does. */
@@ -39,7 +42,7 @@ export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promis
     shim.on("error", () => finish("ended"));
     shim.on("close", () => finish("ended"));
 
-    const output: Readable = options.framing === "raw" && !options.isTty ? shim.pipe(new StdcopyStrip()) : shim;
+    const output = framed(shim, options);
     output.pipe(client, { end: false });
     output.on("end", () => finish("ended"));
 
@@ -48,6 +51,11 @@ export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promis
     // It may have left while the shim was being connected; then nothing above will ever fire.
     if (client.destroyed) finish("gone");
   });
+}
+
+function framed(shim: Readable, { isTty, framing }: PumpOptions): Readable {
+  if (isTty) return framing === "stdcopy" ? shim.pipe(new StdcopyWrap()) : shim;
+  return framing === "raw" ? shim.pipe(new StdcopyStrip()) : shim;
 }
 
 function joinInput(client: Duplex, shim: Writable, options: PumpOptions, finish: (end: PumpEnd) => void): void {

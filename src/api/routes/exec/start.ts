@@ -17,7 +17,7 @@ export function execStartRoute(app: FastifyInstance, { execs }: Engine): void {
       return reply.send();
     }
     const session = execs.start(request.params.name, options);
-    await runSession(request, reply, { ...session, isTty: Tty }, repeatedHeaders(reply));
+    await runSession(request, reply, session, repeatedHeaders(reply));
     return reply;
   });
 }

@@ -1,0 +1,19 @@
+import { Transform, type TransformCallback } from "node:stream";
+
+const headerSize = 8;
+
+/** What stands before a frame's payload: the stream (1 stdout, 2 stderr, 3 the daemon's own error), three zeros, the length. */
+export function stdcopyHeader(stream: 1 | 2 | 3, length: number): Buffer {
+  const header = Buffer.alloc(headerSize);
+  header[0] = stream;
+  header.writeUInt32BE(length, 4);
+  return header;
+}
+
+/** Puts a terminal's bytes into frames of stdout, for a client that did not say that it expects a terminal. */
+export class StdcopyWrap extends Transform {
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.push(stdcopyHeader(1, chunk.length));
+    done(null, chunk);
+  }
+}
