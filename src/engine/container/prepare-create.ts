@@ -85,14 +85,24 @@ export function settle(
   const LogConfig = mergeLogConfig(adapted.LogConfig, { driver: defaults.logDriver, options: defaults.logOptions });
   const isHostNetwork = adapted.NetworkMode === "host";
   const Hostname = merged.Hostname === "" && isHostNetwork ? host.hostname : merged.Hostname;
-  // dockerd reads them only now, and calls a bad one its own failure.
+  // dockerd reads these only now, and calls a bad one its own failure.
   parseSecurityOptions(adapted.SecurityOpt);
+  refuseStorageOptions(adapted.StorageOpt);
   return {
     config: { ...merged, Entrypoint: entrypoint, Hostname },
     hostConfig: { ...adapted, LogConfig, ...hiddenPaths(adapted, host) },
     path,
     args,
   };
+}
+
+/** In the words of moby's overlay2: a writable layer has no size of its own here. */
+function refuseStorageOptions(options: HostConfig["StorageOpt"]): void {
+  const [first, ...others] = Object.keys(options ?? {}).map((name) => name.toLowerCase());
+  if (first === undefined) return;
+  const isSize = first === "size" || others.includes("size");
+  const words = "--storage-opt is supported only for overlay over xfs with 'pquota' mount option";
+  throw new EngineError("system", isSize ? words : `Unknown option ${first}`);
 }
 
 /** Shown by inspect, and changed by nobody but the request. */
