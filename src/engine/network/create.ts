@@ -66,7 +66,7 @@ export function planNetwork(
     isConfigOnly: request.ConfigOnly,
     configFrom: request.ConfigFrom?.Network ?? "",
     ipamDriver: ipamDriver(request, driver),
-    ipamOptions: request.IPAM === null ? null : (request.IPAM.Options ?? {}),
+    ipamOptions: request.IPAM?.Options ?? null,
     pools: (request.IPAM?.Config ?? []).map(requestedPool),
     options,
     labels: request.Labels ?? {},
