@@ -70,4 +70,14 @@ export const migrations: readonly string[] = [
   `,
   // What the unpacked files hash to (archive/fingerprint.ts), for layers whose blob has been dropped.
   "ALTER TABLE layers ADD COLUMN fingerprint TEXT",
+  // Images that containers have mounted read-only.
+  `
+  CREATE TABLE views (
+    container_id TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    parent TEXT REFERENCES layers (chain_id),
+    PRIMARY KEY (container_id, destination)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX views_by_parent ON views (parent);
+  `,
 ];

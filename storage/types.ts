@@ -163,6 +163,12 @@ export interface SnapshotStore {
    * overlayfs.rst). A read-only one stacks the writable layer as a lower one, and may stand beside the container's own.
    */
   mount(containerId: Id, options?: { isReadOnly?: boolean }): Promise<MountedSnapshot>;
+  /** Another image that the container will look into at `destination`; its layers are kept until `removeViews`. */
+  prepareView(containerId: Id, destination: string, parent: ChainId | undefined): void;
+  /** Read-only. */
+  mountView(containerId: Id, destination: string): Promise<MountedSnapshot>;
+  /** Of a container that is gone. Idempotent. */
+  removeViews(containerId: Id): void;
 }
 
 export interface PackOptions {

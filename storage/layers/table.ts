@@ -26,7 +26,8 @@ const toLayer = (row: Row): Layer => ({
 const references = `
   EXISTS (SELECT 1 FROM layers AS child WHERE child.parent = layers.chain_id)
   OR EXISTS (SELECT 1 FROM images WHERE images.top_chain_id = layers.chain_id)
-  OR EXISTS (SELECT 1 FROM snapshots WHERE snapshots.parent = layers.chain_id)`;
+  OR EXISTS (SELECT 1 FROM snapshots WHERE snapshots.parent = layers.chain_id)
+  OR EXISTS (SELECT 1 FROM views WHERE views.parent = layers.chain_id)`;
 
 /** The rows of layers, and what refers to them. */
 export class LayerTable {

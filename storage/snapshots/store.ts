@@ -15,6 +15,7 @@ import type { Change, MountedSnapshot, OverlayMetadata, OverlayMount, SnapshotSt
 import type { WorkerPool } from "../workers/pool.ts";
 import { makeInitLayer } from "./init-layer.ts";
 import { mountDetached, type OverlayParts, overlayOptions } from "./overlay.ts";
+import { Views } from "./views.ts";
 
 export interface SnapshotStoreParts {
   readonly database: Database;
@@ -44,6 +45,7 @@ export const emptyLower = "empty";
 
 export class OverlaySnapshotStore implements SnapshotStore {
   readonly #parts: SnapshotStoreParts;
+  readonly #views: Views;
   readonly #insert;
   readonly #delete;
   readonly #find;
@@ -53,6 +55,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
   private constructor(parts: SnapshotStoreParts) {
     const { database } = parts;
     this.#parts = parts;
+    this.#views = new Views({ ...parts, emptyLower: `${emptyLower}/fs` });
     this.#insert = database.prepare("INSERT INTO snapshots (container_id, parent, snapshot_number) VALUES (?, ?, ?)");
     this.#delete = database.prepare("DELETE FROM snapshots WHERE container_id = ?");
     this.#find = database.prepare<[string], Row>("SELECT * FROM snapshots WHERE container_id = ?");
@@ -141,6 +144,18 @@ export class OverlaySnapshotStore implements SnapshotStore {
     };
   }
 
+  prepareView(containerId: Id, destination: string, parent: ChainId | undefined): void {
+    this.#views.prepare(containerId, destination, parent);
+  }
+
+  mountView(containerId: Id, destination: string): Promise<MountedSnapshot> {
+    return this.#views.mount(containerId, destination);
+  }
+
+  removeViews(containerId: Id): void {
+    this.#views.remove(containerId);
+  }
+
   /** What containers stand on, where a layer was unpacked anew. */
   async ensureInitLayers(): Promise<void> {
     for (const { parent } of this.#all.all())
@@ -150,6 +165,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
   /** Snapshots whose container was never recorded: a crash in the middle of `docker create`. */
   removeOrphans(): void {
     for (const row of this.#orphans.all()) this.remove(parseId(row.container_id));
+    this.#views.removeOrphans();
   }
 
   #mount(parts: OverlayParts): number {

@@ -52,7 +52,8 @@ async function place() {
     const context = {
       volumes,
       storage,
-      defaults: { dataRoot },
+      images: { get: (name: string): never => assert.fail(`no image ${name}`) },
+      defaults: { dataRoot, execRoot },
       index: {
         get: (reference: string) => {
           const mounts = mountsOf.get(reference);

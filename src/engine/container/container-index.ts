@@ -1,6 +1,6 @@
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
-import type { ContainerRecord } from "#storage";
+import type { ContainerRecord, MountRecord } from "#storage";
 import type { ImageUser } from "../image/parts.ts";
 import { Container } from "./container.ts";
 
@@ -116,6 +116,7 @@ export class ContainerIndex {
 
 /** Who would miss an image: by its id, or by a name of it that an image mount uses. */
 export function containersUsing(index: ContainerIndex, imageId: Digest): ImageUser[] {
-  const users = index.list().filter(({ record }) => record.imageId === imageId);
+  const mountsIt = ({ type, spec }: MountRecord): boolean => type === "image" && spec?.Source === imageId;
+  const users = index.list().filter(({ record }) => record.imageId === imageId || record.mounts.some(mountsIt));
   return users.map(({ id, name, isRunning }) => ({ id, name, isRunning }));
 }

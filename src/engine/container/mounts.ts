@@ -2,11 +2,14 @@
  * What a new container mounts, decided once at create (moby daemon/volumes.go, create_unix.go): first what it borrows from
  * others, then its own binds and mounts, then the volumes that the image declares and nothing else covers.
  */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { Mount } from "#api-schema/mount";
 import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
 import type { MountRecord, Storage } from "#storage";
+import type { ImageService } from "../image/service.ts";
 import type { VolumeService } from "../volume/service.ts";
 import { type ParsedBind, parseBind, parseVolumesFrom } from "./mounts-spec.ts";
 import { openNewRoot } from "./new-root.ts";
@@ -14,9 +17,10 @@ import { cleanPath } from "./validate-config.ts";
 
 export interface MountsContext {
   readonly volumes: Pick<VolumeService, "ensure" | "reference" | "discard">;
-  readonly storage: { readonly snapshots: Pick<Storage["snapshots"], "mount"> };
+  readonly images: Pick<ImageService, "get">;
+  readonly storage: { readonly snapshots: Pick<Storage["snapshots"], "mount" | "prepareView"> };
   readonly index: { get(reference: string): { readonly record: { readonly mounts: MountRecord[] } } };
-  readonly defaults: { readonly dataRoot: string };
+  readonly defaults: { readonly dataRoot: string; readonly execRoot: string };
 }
 
 export interface NewContainer {
@@ -33,10 +37,10 @@ export async function resolveMounts(context: MountsContext, container: NewContai
   undo.defer(() => context.volumes.discard(id, [...mounts.values()]));
   for (const borrowed of borrowedMounts(context, hostConfig.VolumesFrom)) {
     if (borrowed.type === "volume") context.volumes.reference(borrowed.name, id);
-    mounts.set(borrowed.destination, borrowed);
+    mounts.set(borrowed.destination, borrowed.type === "image" ? makeView(context, id, borrowed) : borrowed);
   }
   for (const planned of planMounts(hostConfig, context.defaults.dataRoot)) {
-    mounts.set(planned.destination, planned.type === "volume" ? await makeVolume(context, id, planned) : planned);
+    mounts.set(planned.destination, await realize(context, id, planned));
   }
   const root = await openNewRoot(context.storage.snapshots, id, config);
   await using _root = root;
@@ -48,6 +52,27 @@ export async function resolveMounts(context: MountsContext, container: NewContai
   }
   undo.move();
   return [...mounts.values()];
+}
+
+async function realize(context: MountsContext, id: Id, planned: MountRecord): Promise<MountRecord> {
+  switch (planned.type) {
+    case "volume":
+      return makeVolume(context, id, planned);
+    case "image":
+      return makeView(context, id, planned);
+    default:
+      return planned;
+  }
+}
+
+/** The image is remembered by its id: its name may move. */
+function makeView(context: MountsContext, id: Id, planned: MountRecord): MountRecord {
+  const { destination, name, spec } = planned;
+  const image = context.images.get(spec?.Source ?? name);
+  context.storage.snapshots.prepareView(id, destination, image.chainId);
+  const folder = createHash("sha256").update(destination).digest("hex").slice(0, 12);
+  const source = join(context.defaults.execRoot, "image-mounts", id, folder, "merged");
+  return { ...planned, source, spec: spec === null ? null : { ...spec, Source: image.id } };
 }
 
 function borrowedMounts(context: MountsContext, volumesFrom: readonly string[] | null): MountRecord[] {
@@ -119,6 +144,8 @@ function planMount({ mount, mode }: ParsedBind, dataRoot: string, spec: Mount | 
     }
     case "tmpfs":
       return { ...common, type: "tmpfs" };
+    case "image":
+      return { ...common, type: "image", name: mount.Source, rw: false, propagation: "rprivate" };
     default:
       throw new EngineError("notImplemented", `mounts of type ${JSON.stringify(mount.Type)} are not supported`);
   }

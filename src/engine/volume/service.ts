@@ -13,6 +13,7 @@ import { copyUp } from "./copy-up.ts";
 import { directorySize } from "./disk-usage.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
 import { VolumeFolders } from "./folders.ts";
+import { mountImages, unmountImages } from "./image-mounts.ts";
 import { unmountVolume, VolumeMounts } from "./mounts.ts";
 import { checkDriverOptions, isMounted } from "./options.ts";
 import { References } from "./references.ts";
@@ -24,7 +25,7 @@ export interface VolumeServiceOptions {
   readonly execRoot: string;
   readonly records: DocumentTable<VolumeRecord>;
   readonly storage: {
-    readonly snapshots: Pick<Storage["snapshots"], "mount">;
+    readonly snapshots: Pick<Storage["snapshots"], "mount" | "mountView" | "removeViews">;
     readonly archive: Pick<Storage["archive"], "copy">;
   };
   readonly events: Pick<Events, "emit">;
@@ -136,8 +137,9 @@ export class VolumeService {
   }
 
   /** The container is gone: its volumes are free. */
-  forget(containerId: string): void {
+  forget(containerId: Id): void {
     this.#references.drop(containerId);
+    this.#options.storage.snapshots.removeViews(containerId);
   }
 
   /** Fills fresh volumes with what the image has there. Before the first start. */
@@ -159,6 +161,7 @@ export class VolumeService {
     this.#running.set(containerId, mounts);
     try {
       for (const mount of volumeMounts(mounts)) await this.#acquire(containerId, mount);
+      await mountImages(this.#options.storage.snapshots, containerId, mounts);
     } catch (error) {
       await this.release(containerId);
       throw error;
@@ -170,6 +173,7 @@ export class VolumeService {
     const mounts = this.#running.get(containerId) ?? [];
     this.#running.delete(containerId);
     await unmountSubpaths(this.#subpaths(containerId));
+    unmountImages(mounts);
     for (const { name } of volumeMounts(mounts)) {
       const volume = this.#find(name);
       if (volume === undefined) continue;
@@ -183,11 +187,9 @@ export class VolumeService {
   async resolve(record: ContainerRecord): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     for (const mount of record.mounts) {
-      const subpath = mount.spec?.VolumeOptions?.Subpath ?? "";
+      const subpath = subpathOf(mount);
       const source =
-        mount.type === "volume" && subpath !== ""
-          ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id))
-          : mount.source;
+        subpath !== "" ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id)) : mount.source;
       resolved.push(await resolveMount(mount, source));
     }
     return resolved;
@@ -324,6 +326,11 @@ export class VolumeService {
   #subpaths(containerId: string): string {
     return join(this.#options.execRoot, "subpaths", containerId);
   }
+}
+
+function subpathOf({ type, spec }: MountRecord): string {
+  if (type === "image") return spec?.ImageOptions?.Subpath ?? "";
+  return type === "volume" ? (spec?.VolumeOptions?.Subpath ?? "") : "";
 }
 
 const volumeMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
