@@ -105,7 +105,7 @@ async function findOverlay(dataRoot: string): Promise<Finding> {
 }
 
 function findNative(): Finding {
-  const names = ["minirun", "minishim", "minispawn"] as const;
+  const names = ["minirun", "minishim", "minispawn", "minirelay"] as const;
   const missing = names.filter((name) => !existsSync(nativeBinary(name)));
   return claim(missing.length === 0, names.join(" "), `not built: ${missing.join(" ")}`);
 }

@@ -1,10 +1,10 @@
 /* The daemon's side: lines of JSON, answered one by one and in order. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "buffer.h"
@@ -196,18 +196,10 @@ static void listener_ready(struct source *s, uint32_t events)
         hang_up(c);
 }
 
-int control_open(struct relay *r, const char *path)
+int control_open(struct relay *r, int listener)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
+    if (fcntl(listener, F_SETFD, FD_CLOEXEC) < 0 || fcntl(listener, F_SETFL, O_NONBLOCK) < 0)
         return -1;
-    }
-    (void)strcpy(address.sun_path, path);
-    (void)unlink(path); /* of a relay that was killed: the daemon has found that nobody listens there */
-    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0)
-        return -1;
-    r->listener = (struct source){.fd = take_fd(&fd), .ready = listener_ready};
+    r->listener = (struct source){.fd = listener, .ready = listener_ready};
     return loop_watch(&r->loop, &r->listener, EPOLLIN);
 }

@@ -7,10 +7,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "relay.h"
+
+#define LISTENER 3 /* minispawn listens for us: the daemon can connect as soon as it has its answer */
 
 int relay_socket(const struct relay *r, int namespace_fd, int family, int type, int protocol)
 {
@@ -54,16 +55,15 @@ static void raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int open_relay(struct relay *r, const char *path)
+static int open_relay(struct relay *r)
 {
-    (void)umask(0177);
     (void)signal(SIGPIPE, SIG_IGN);
     raise_limit();
     r->host_namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     r->spare = open_spare();
     if (r->host_namespace < 0 || r->spare < 0 || loop_open(&r->loop) < 0)
         return -1;
-    return control_open(r, path);
+    return control_open(r, LISTENER);
 }
 
 int main(int count, char **arguments)
@@ -77,13 +77,11 @@ int main(int count, char **arguments)
         fprintf(stderr, "minirelay is started by minidockd: docs/relay-protocol.md\n");
         return 2;
     }
-    if (open_relay(&relay, arguments[1]) < 0) {
+    if (open_relay(&relay) < 0) {
         fprintf(stderr, "minirelay: %s: %s\n", arguments[1], strerror(errno));
         return 1;
     }
-    /* The daemon waits for the end of this stream: from here on the socket listens, and nothing of the daemon's is
-     * held. */
-    if (chdir("/") < 0 || !freopen("/dev/null", "w", stderr) || !freopen("/dev/null", "w", stdout))
+    if (chdir("/") < 0)
         return 1;
     loop_run(&relay.loop);
     (void)unlink(arguments[1]);

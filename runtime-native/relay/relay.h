@@ -24,6 +24,6 @@ int relay_socket(const struct relay *r, int namespace_fd, int family, int type, 
  * would wake the loop for ever. */
 int relay_accept(struct relay *r, int listener);
 
-int control_open(struct relay *r, const char *path);
+int control_open(struct relay *r, int listener); /* takes the descriptor of a listening socket */
 
 #endif

@@ -20,11 +20,12 @@
 #include "json.h"
 
 #define REQUEST_MAX ((size_t)64 << 10)
-#define SHIM_SOCKET 3
+#define SHIM_SOCKET 3 /* a helper's, too */
 
 struct request {
     const char *bundle;
     const char *socket; /* NULL: clean up after a shim that was killed */
+    const char *binary; /* another resident helper instead of a shim; it has no bundle, and no log */
 };
 
 static int listen_on(const char *path, struct fault *f)
@@ -64,10 +65,12 @@ static char *path_variable(void)
     return (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-static void become_shim(const struct request *r, int listener, int log, int error_pipe)
+static void become(const struct request *r, int listener, int log, int error_pipe)
 {
     char *const cleaning[] = {"minishim", "--clean", (char *)r->bundle, NULL};
     char *const serving[] = {"minishim", (char *)r->bundle, (char *)r->socket, NULL};
+    char *const helping[] = {(char *)r->binary, (char *)r->socket, NULL};
+    char *const *arguments = r->binary ? helping : listener < 0 ? cleaning : serving;
     char *const environment[] = {path_variable(), NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     reset_signals();
@@ -78,50 +81,64 @@ static void become_shim(const struct request *r, int listener, int log, int erro
     error_pipe = fcntl(error_pipe, F_DUPFD_CLOEXEC, 10);
     if (null >= 0 && log_copy >= 0 && setsid() >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&
         dup2(log_copy, 2) == 2 && (listener < 0 || dup2(socket_copy, SHIM_SOCKET) == SHIM_SOCKET))
-        (void)execve("/proc/self/exe", listener < 0 ? cleaning : serving, environment);
+        (void)execve(r->binary ? r->binary : "/proc/self/exe", arguments, environment);
     int error = errno;
     (void)write_all(error_pipe, &error, sizeof error);
     _exit(127);
 }
 
-/* The pipe's end closes at execve; before that it tells errno. */
-static int start_shim(const struct request *r, int listener, pid_t *pid, struct fault *f)
+static int open_log(const struct request *r, struct fault *f)
 {
-    int ends[2];
+    if (r->binary)
+        return open("/dev/null", O_WRONLY | O_CLOEXEC);
     AUTO_CLOSE int bundle = open(r->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (bundle < 0)
         return fault_errno(f, STAGE_IO, "open %s", r->bundle);
-    AUTO_CLOSE int log = openat(bundle, "shim.log", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int log = openat(bundle, "shim.log", O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return log < 0 ? fault_errno(f, STAGE_IO, "open %s/shim.log", r->bundle) : log;
+}
+
+/* The pipe's end closes at execve; before that it tells errno. */
+static int start(const struct request *r, int listener, pid_t *pid, struct fault *f)
+{
+    int ends[2];
+    const char *program = r->binary ? r->binary : "minishim";
+    AUTO_CLOSE int log = open_log(r, f);
     if (log < 0)
-        return fault_errno(f, STAGE_IO, "open %s/shim.log", r->bundle);
+        return -1;
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return fault_errno(f, STAGE_IO, "start minishim");
+        return fault_errno(f, STAGE_IO, "start %s", program);
     AUTO_CLOSE int reading = ends[0];
     AUTO_CLOSE int writing = ends[1];
     *pid = fork();
     if (*pid < 0)
-        return fault_errno(f, STAGE_IO, "start minishim");
+        return fault_errno(f, STAGE_IO, "start %s", program);
     if (*pid == 0)
-        become_shim(r, listener, log, writing);
+        become(r, listener, log, writing);
     close_fd(&writing);
     int error = 0;
     if (read_all(reading, &error, sizeof error) <= 0)
         return 0;
     errno = error;
-    return fault_errno(f, STAGE_IO, "start minishim");
+    return fault_errno(f, STAGE_IO, "start %s", program);
 }
 
 static int spawn(const struct request *r, pid_t *pid, struct fault *f)
 {
     if (!r->socket)
-        return start_shim(r, -1, pid, f);
+        return start(r, -1, pid, f);
     AUTO_CLOSE int listener = listen_on(r->socket, f);
     if (listener < 0)
         return -1;
-    if (start_shim(r, listener, pid, f) == 0)
+    if (start(r, listener, pid, f) == 0)
         return 0;
     (void)unlink(r->socket);
     return -1;
+}
+
+static bool is_path(const char *text)
+{
+    return text && text[0] == '/';
 }
 
 static int read_request(const struct json *root, struct request *r, struct fault *f)
@@ -129,8 +146,13 @@ static int read_request(const struct json *root, struct request *r, struct fault
     const char *op = json_string(root, "op");
     r->bundle = json_string(root, "bundle");
     r->socket = json_string(root, "socket");
+    r->binary = json_string(root, "binary");
     bool is_spawn = op && strcmp(op, "spawn") == 0, is_clean = op && strcmp(op, "clean") == 0;
-    if (!r->bundle || r->bundle[0] != '/' || !(is_spawn || is_clean) || is_spawn != (r->socket != NULL))
+    if (op && strcmp(op, "help") == 0)
+        return is_path(r->binary) && r->socket ? 0
+                                               : fault_text(f, STAGE_ARGUMENTS, "a helper needs a binary and a socket");
+    r->binary = NULL;
+    if (!is_path(r->bundle) || !(is_spawn || is_clean) || is_spawn != (r->socket != NULL))
         return fault_text(f, STAGE_ARGUMENTS, "a request needs op, an absolute bundle and, to spawn, a socket");
     return 0;
 }

@@ -21,6 +21,7 @@ import type { Storage, VolumeRecord } from "#storage";
 import type { DaemonConfig } from "./config.ts";
 import { containerDefaults, engineVersion, networkConfig, systemFacts } from "./defaults.ts";
 import { engineIdentity } from "./identity.ts";
+import { nativeBinary } from "./paths.ts";
 
 export interface Foundations {
   readonly spawner: Spawner;
@@ -85,6 +86,7 @@ export async function buildEngine(
     locks,
     clock,
     log,
+    launchRelay: (socket) => spawner.help(nativeBinary("minirelay"), socket),
   });
   const context: ContainerContext = {
     index,

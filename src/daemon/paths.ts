@@ -10,5 +10,5 @@ export function packageRoot(): string {
   throw new Error("package.json is in none of the folders above the daemon");
 }
 
-export const nativeBinary = (name: "minirun" | "minishim" | "minispawn" | "minidock-init"): string =>
+export const nativeBinary = (name: "minirun" | "minishim" | "minispawn" | "minirelay" | "minidock-init"): string =>
   join(packageRoot(), "runtime-native", "build", name);

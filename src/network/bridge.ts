@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import type { Address, Prefix } from "./address.ts";
 import { contains } from "./address.ts";
+import { virtualKinds } from "./firewall-rules.ts";
 import { tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
 import { randomMac } from "./sandbox.ts";
@@ -67,6 +67,11 @@ export class Bridges implements Disposable {
     }
   }
 
+  /** Bridges and tunnels of others: whose they are may need a host that forwards. */
+  hasStrangers(): boolean {
+    return this.#route.listLinks().some(({ kind, alias }) => virtualKinds.includes(kind) && alias !== this.#tag);
+  }
+
   /** The first IPv4 address that somebody gave to an interface. */
   findAddress4(name: string): { readonly address: Address; readonly length: number } | undefined {
     const link = this.#route.findLink(name);
@@ -89,14 +94,5 @@ export class Bridges implements Disposable {
       const rival = setup.addresses.find(({ prefix }) => contains(prefix, address));
       return rival !== undefined && (rival.address.value !== address.value || rival.prefix.length !== length);
     });
-  }
-}
-
-/** As dockerd: the host forwards once there is a network to forward for. Nobody turns it off again. */
-export function enableForwarding(family: 4 | 6): void {
-  const names =
-    family === 4 ? ["net/ipv4/ip_forward"] : ["net/ipv6/conf/default/forwarding", "net/ipv6/conf/all/forwarding"];
-  for (const name of names) {
-    if (!readFileSync(`/proc/sys/${name}`, "utf8").startsWith("1")) writeSysctl(name, "1");
   }
 }

@@ -1,8 +1,9 @@
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
-import { type Address, addressBytes, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
-import * as nft from "./netlink/nft-expressions.ts";
-import { type Chain, concatenate, type Element, NftBatch, NftSocket, type SetDefinition } from "./netlink/nftables.ts";
+import { type Address, addressBytes, type Family, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
+import { chains, interfaceName, rules, sets } from "./firewall-rules.ts";
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from "./netlink/nft-expressions.ts";
+import { type Element, NftBatch, NftSocket } from "./netlink/nftables.ts";
 
 /**
  * One nftables table of our own. Its rules never change while the daemon runs: networks and published ports are elements
@@ -17,8 +18,14 @@ export interface FirewallNetwork {
   readonly areContainersConnected: boolean;
   readonly isMasqueraded4: boolean;
   readonly isMasqueraded6: boolean;
+  /** Reached from elsewhere by the containers' own addresses: every port, or those that are published. */
+  readonly access4: Access;
+  readonly access6: Access;
   readonly subnets: readonly Prefix[];
 }
+
+/** moby's gateway modes, as far as a packet from elsewhere sees them. */
+export type Access = "published" | "routed" | "unprotected";
 
 export type Protocol = "tcp" | "udp" | "sctp";
 const protocolNumbers: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
@@ -32,127 +39,8 @@ export interface PortForward {
   readonly containerPort: number;
 }
 
-const interfaceKey = concatenate("interface");
-const pairKey = concatenate("interface", "interface");
-const target4 = concatenate("ipv4Address", "port");
-const target6 = concatenate("ipv6Address", "port");
-
-const sets: readonly SetDefinition[] = [
-  { name: "bridges", key: interfaceKey },
-  { name: "internal", key: interfaceKey },
-  { name: "masquerade4", key: interfaceKey },
-  { name: "masquerade6", key: interfaceKey },
-  // A bridge paired with itself: its containers may talk to each other.
-  { name: "connected", key: pairKey },
-  // Who cannot be answered directly when a published port leads him into a bridge: its own subnet, and the loopback.
-  { name: "hairpin4", key: concatenate("interface", "ipv4Address"), hasRanges: true },
-  { name: "hairpin6", key: concatenate("interface", "ipv6Address"), hasRanges: true },
-  { name: "ports4", key: concatenate("ipv4Address", "protocol", "port"), value: target4 },
-  { name: "ports6", key: concatenate("ipv6Address", "protocol", "port"), value: target6 },
-  // Ports of 127.0.0.0/8: for this machine alone.
-  { name: "loopback4", key: concatenate("ipv4Address", "protocol", "port") },
-  { name: "any4", key: concatenate("protocol", "port"), value: target4 },
-  { name: "any6", key: concatenate("protocol", "port"), value: target6 },
-];
-
-const chains: readonly Chain[] = [
-  { name: "publish" },
-  { name: "raw-prerouting", base: { type: "filter", hook: "prerouting", priority: -300 } },
-  { name: "nat-prerouting", base: { type: "nat", hook: "prerouting", priority: -100 } },
-  { name: "nat-output", base: { type: "nat", hook: "output", priority: -100 } },
-  { name: "nat-postrouting", base: { type: "nat", hook: "postrouting", priority: 100 } },
-  { name: "filter-forward", base: { type: "filter", hook: "forward", priority: 0 } },
-];
-
-const R1 = nft.registers.first;
-const word = nft.registers.word;
-const LOOPBACK4 = Uint8Array.of(127);
-const LOOPBACK6 = addressBytes({ family: 6, value: 1n });
-const IPS_DST_NAT = 0x20;
-const ESTABLISHED_OR_RELATED = 0x2 | 0x4;
-
-const isIpv4 = [nft.loadMeta("nfproto", R1), nft.equals(R1, Uint8Array.of(nft.NFPROTO_IPV4))];
-const isIpv6 = [nft.loadMeta("nfproto", R1), nft.equals(R1, Uint8Array.of(nft.NFPROTO_IPV6))];
-const comesFrom = (set: string) => [nft.loadMeta("iifname", R1), nft.lookup({ set, register: R1 })];
-const leavesTo = (set: string) => [nft.loadMeta("oifname", R1), nft.lookup({ set, register: R1 })];
-const leavesElsewhere = [nft.loadMeta("oifname", R1), nft.lookup({ set: "bridges", register: R1, isInverted: true })];
-const staysIn = (set: string) => [
-  nft.loadMeta("iifname", R1),
-  nft.loadMeta("oifname", word(4)),
-  nft.lookup({ set, register: R1 }),
-];
-const hairpins = (set: string, loadSource: (register: number) => nft.Expression) => [
-  nft.loadMeta("oifname", R1),
-  loadSource(word(4)),
-  nft.lookup({ set, register: R1 }),
-];
-const goesToLoopback4 = [...isIpv4, nft.loadDestinationAddress4(R1, 1), nft.equals(R1, LOOPBACK4)];
-const goesToLoopback6 = [...isIpv6, nft.loadDestinationAddress6(R1), nft.equals(R1, LOOPBACK6)];
-const isPublished = [nft.loadConntrack("status", R1), nft.hasAnyBit(R1, IPS_DST_NAT)];
-const belongsToKnown = [nft.loadConntrack("state", R1), nft.hasAnyBit(R1, ESTABLISHED_OR_RELATED)];
-
-const lookUpPort4 = [
-  ...isIpv4,
-  nft.loadDestinationAddress4(word(0)),
-  nft.loadMeta("l4proto", word(1)),
-  nft.loadDestinationPort(word(2)),
-  nft.lookup({ set: "ports4", register: R1, into: R1 }),
-];
-const lookUpPort6 = [
-  ...isIpv6,
-  nft.loadDestinationAddress6(word(0)),
-  nft.loadMeta("l4proto", word(4)),
-  nft.loadDestinationPort(word(5)),
-  nft.lookup({ set: "ports6", register: R1, into: R1 }),
-];
-const lookUpAnyPort = (set: string) => [
-  nft.loadMeta("l4proto", word(0)),
-  nft.loadDestinationPort(word(1)),
-  nft.lookup({ set, register: R1, into: R1 }),
-];
-const isLoopbackPort = [
-  nft.loadDestinationAddress4(word(0)),
-  nft.loadMeta("l4proto", word(1)),
-  nft.loadDestinationPort(word(2)),
-  nft.lookup({ set: "loopback4", register: R1 }),
-];
-const toContainer4 = nft.dnat(nft.NFPROTO_IPV4, word(0), word(1));
-const toContainer6 = nft.dnat(nft.NFPROTO_IPV6, word(0), word(4));
-
-const rules: readonly (readonly [chain: string, expressions: readonly nft.Expression[]])[] = [
-  // route_localnet is on for our bridges: what it would let in from a container or a neighbour is stopped here.
-  ["raw-prerouting", [...comesFrom("bridges"), ...goesToLoopback4, nft.drop]],
-  [
-    "raw-prerouting",
-    [
-      nft.loadMeta("iifname", R1),
-      nft.differs(R1, interfaceName("lo")),
-      ...goesToLoopback4,
-      ...isLoopbackPort,
-      nft.drop,
-    ],
-  ],
-  ["nat-prerouting", [nft.isLocalDestination(R1), nft.jump("publish")]],
-  ["nat-output", [nft.isLocalDestination(R1), nft.jump("publish")]],
-  ["publish", [...comesFrom("internal"), nft.giveBack]],
-  ["publish", [...goesToLoopback6, nft.giveBack]],
-  ["publish", [...lookUpPort4, toContainer4]],
-  ["publish", [...lookUpPort6, toContainer6]],
-  ["publish", [...isIpv4, ...lookUpAnyPort("any4"), toContainer4]],
-  ["publish", [...isIpv6, ...lookUpAnyPort("any6"), toContainer6]],
-  ["filter-forward", [...staysIn("connected"), nft.accept]],
-  ["filter-forward", [...comesFrom("internal"), nft.drop]],
-  ["filter-forward", [...leavesTo("internal"), nft.drop]],
-  ["filter-forward", [...belongsToKnown, nft.accept]],
-  ["filter-forward", [...leavesTo("bridges"), ...isPublished, nft.accept]],
-  ["filter-forward", [...leavesTo("bridges"), nft.drop]],
-  // From 127.0.0.1, or from a neighbour who asked by the host's address: the answer has to come back through the host. By
-  // address, since with br_netfilter a packet that stays on its bridge has no incoming interface any more.
-  ["nat-postrouting", [...isPublished, ...isIpv4, ...hairpins("hairpin4", nft.loadSourceAddress4), nft.masquerade]],
-  ["nat-postrouting", [...isPublished, ...isIpv6, ...hairpins("hairpin6", nft.loadSourceAddress6), nft.masquerade]],
-  ["nat-postrouting", [...isIpv4, ...comesFrom("masquerade4"), ...leavesElsewhere, nft.masquerade]],
-  ["nat-postrouting", [...isIpv6, ...comesFrom("masquerade6"), ...leavesElsewhere, nft.masquerade]],
-];
+/** A container's port, by its own address. */
+export type PortTarget = Pick<PortForward, "protocol" | "container" | "containerPort">;
 
 type Change = ReadonlyMap<string, readonly Element[]>;
 
@@ -162,6 +50,8 @@ export class Firewall implements Disposable {
   readonly #log: Log;
   readonly #networks = new Map<string, FirewallNetwork>();
   readonly #forwards = new Map<string, PortForward>();
+  readonly #open = new Map<string, PortTarget>();
+  readonly #closed = new Set<Family>();
   /** The ruleset's generation as our own transactions leave it: another value means that somebody else was here. */
   #generation = 0;
   #isInstalled = false;
@@ -181,6 +71,8 @@ export class Firewall implements Disposable {
     for (const [chain, expressions] of rules) batch.addRule(chain, expressions);
     for (const network of this.#networks.values()) addAll(batch, networkElements(network));
     addAll(batch, forwardElements([...this.#forwards.values()]));
+    addAll(batch, targetElements([...this.#open.values()]));
+    addAll(batch, familyElements([...this.#closed]));
     this.#socket.commit(batch, `install table ${this.#table}`);
     this.#isInstalled = true;
     this.#generation = this.#socket.generation();
@@ -207,6 +99,24 @@ export class Firewall implements Disposable {
   removeForwards(forwards: readonly PortForward[]): void {
     const known = forwards.filter((forward) => this.#forwards.delete(keyOf(forward)));
     if (known.length > 0) this.#change((batch) => removeAll(batch, forwardElements(known)));
+  }
+
+  /** For networks without NAT: others reach these ports by the container's own address. */
+  openTargets(targets: readonly PortTarget[]): void {
+    if (targets.length === 0) return;
+    for (const target of targets) this.#open.set(targetKey(target), target);
+    this.#change((batch) => addAll(batch, targetElements(targets)));
+  }
+
+  closeTargets(targets: readonly PortTarget[]): void {
+    const known = targets.filter((target) => this.#open.delete(targetKey(target)));
+    if (known.length > 0) this.#change((batch) => removeAll(batch, targetElements(known)));
+  }
+
+  /** The host forwards in this family because of us: strangers do not pass, unless another engine's device or a VPN is involved. */
+  closeToStrangers(family: Family): void {
+    this.#closed.add(family);
+    this.#change((batch) => addAll(batch, familyElements([family])));
   }
 
   /** Looks whether somebody flushed our rules, and puts them back. A few microseconds when nobody touched nf_tables. */
@@ -263,11 +173,11 @@ export class Firewall implements Disposable {
 }
 
 function addAll(batch: NftBatch, change: Change): void {
-  for (const [set, elements] of change) batch.addElements(set, elements);
+  for (const [set, elements] of change) if (elements.length > 0) batch.addElements(set, elements);
 }
 
 function removeAll(batch: NftBatch, change: Change): void {
-  for (const [set, elements] of change) batch.deleteElements(set, elements);
+  for (const [set, elements] of change) if (elements.length > 0) batch.deleteElements(set, elements);
 }
 
 function networkElements(network: FirewallNetwork): Change {
@@ -283,6 +193,10 @@ function networkElements(network: FirewallNetwork): Change {
   if (network.isInternal) change.set("internal", [name]);
   if (network.isMasqueraded4) change.set("masquerade4", [name]);
   if (network.isMasqueraded6) change.set("masquerade6", [name]);
+  for (const family of [4, 6] as const) {
+    const access = family === 4 ? network.access4 : network.access6;
+    if (access !== "published") change.set(`${access}${family}`, [name]);
+  }
   return change;
 }
 
@@ -313,13 +227,23 @@ function forwardElements(forwards: readonly PortForward[]): Change {
   return change;
 }
 
-function interfaceName(name: string): Uint8Array {
-  const bytes = Buffer.alloc(16);
-  bytes.write(name);
-  return bytes;
+function targetElements(targets: readonly PortTarget[]): Change {
+  const elementsOf = (family: Family): Element[] => {
+    const own = targets.filter(({ container }) => container.family === family);
+    const keys = own.map(({ protocol, container, containerPort }) =>
+      Buffer.concat([addressBytes(container), protocolField(protocol), portField(containerPort)]),
+    );
+    return keys.map((key) => ({ key }));
+  };
+  return new Map([4 as const, 6 as const].map((family) => [`open${family}`, elementsOf(family)]));
 }
 
 const protocolField = (protocol: Protocol): Uint8Array => Uint8Array.of(protocolNumbers[protocol], 0, 0, 0);
 const portField = (port: number): Uint8Array => Uint8Array.of(port >> 8, port & 0xff, 0, 0);
+const familyElements = (families: readonly Family[]): Change =>
+  new Map([["closed", families.map((family) => ({ key: Uint8Array.of(family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6) }))]]);
+
+const targetKey = ({ protocol, container, containerPort }: PortTarget): string =>
+  `${protocol} ${container.family} ${container.value} ${containerPort}`;
 const keyOf = ({ protocol, host, hostPort }: PortForward): string =>
   `${protocol} ${host.family} ${host.value} ${hostPort}`;

@@ -1,10 +1,10 @@
 /** The door of `src/network`: what the kernel does for networks, without knowing containers or Docker. */
 export * from "./address.ts";
-export { type BridgeSetup, Bridges, enableForwarding } from "./bridge.ts";
-export { type Names, Resolver, type ResolverOptions } from "./dns/resolver.ts";
-export type { Upstream } from "./dns/upstream.ts";
-export { Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
+export { type BridgeSetup, Bridges } from "./bridge.ts";
+export { type Access, Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
+export { Forwarding } from "./forwarding.ts";
 export { type AddressPool, choosePool, defaultAddressPools, Pool } from "./ipam.ts";
 export { ephemeralPorts, PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 export { type PortOwner, type PortRequest, Ports, type PublishedPort, parseHostAddress } from "./ports.ts";
+export { type NamedEndpoint, Relay, type RelayOptions, type Resolver, type Upstream } from "./relay.ts";
 export { formatMac, type Plug, portName, randomMac, type Sandbox as NetworkSandbox, Sandboxes } from "./sandbox.ts";

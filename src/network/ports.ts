@@ -1,25 +1,9 @@
-import { closeSync } from "node:fs";
 import { errnoOf } from "#base/errors";
-import {
-  AF_INET,
-  AF_INET6,
-  bind,
-  IPPROTO_IPV6,
-  IPPROTO_SCTP,
-  IPV6_V6ONLY,
-  inetAddress,
-  listen,
-  SO_REUSEADDR,
-  SOCK_DGRAM,
-  SOCK_STREAM,
-  SOL_SOCKET,
-  setsockopt,
-  socket,
-} from "#native";
-import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
+import { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
-import { type Forwarder, forwardLater } from "./port-forwarder.ts";
+import type { HeldPort, Relay } from "./relay.ts";
+import { RelayError } from "./relay-connection.ts";
 
 /** One `-p`: a container's port, and where it is wanted on the host. */
 export interface PortRequest {
@@ -32,10 +16,11 @@ export interface PortRequest {
 }
 
 export interface PublishedPort extends PortForward {
-  /** Holds the port: another program that wants it is told so by the kernel. Undefined once a forwarder owns it. */
-  readonly fd: number | undefined;
-  /** Where kernel NAT cannot reach: from IPv6 to a container that has IPv4 only, and from ::1. */
-  readonly forwarder: Forwarder | undefined;
+  /**
+   * Held by the relay, or open at the container's own address: a routed network has no ports of the host, and `hostPort`
+   * is 0. A held one may be in others' hands after a restart: the kernel's part of it works nevertheless.
+   */
+  readonly kind: "held" | "routed";
 }
 
 export interface PortOwner {
@@ -43,84 +28,121 @@ export interface PortOwner {
   readonly address6: Address | undefined;
   /** Where a port goes that names no host address. */
   readonly defaultHostAddress: Address;
+  /** Families in which the container is reached by its own address. */
+  readonly isRouted4: boolean;
+  readonly isRouted6: boolean;
 }
 
 const attempts = 10;
 const any4: Address = { family: 4, value: 0n };
 const any6: Address = { family: 6, value: 0n };
 
-/** Publishes ports of containers on this host: chooses, holds, and tells the firewall. */
+/** Publishes ports of containers on this host: chooses, has them held, and tells the firewall. */
 export class Ports {
   readonly #allocator: PortAllocator;
   readonly #firewall: Firewall;
+  readonly #relay: Relay;
 
-  constructor(allocator: PortAllocator, firewall: Firewall) {
+  constructor(allocator: PortAllocator, firewall: Firewall, relay: Relay) {
     this.#allocator = allocator;
     this.#firewall = firewall;
+    this.#relay = relay;
   }
 
   /** All of them or none. The order of the answer is that of moby: fixed ports first, then by container port. */
-  publish(requests: readonly PortRequest[], owner: PortOwner): PublishedPort[] {
-    return this.#publish(requests, owner, hold);
+  async publish(requests: readonly PortRequest[], owner: PortOwner): Promise<PublishedPort[]> {
+    const groups = this.#allocateAll(bindingGroups(requests, owner));
+    try {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          await this.#relay.holdPorts(groups.flatMap(heldPorts));
+          break;
+        } catch (error) {
+          this.#chooseAgain(groups, error, attempt === attempts);
+        }
+      }
+      const published = groups.flatMap(publishedPorts);
+      this.#openAll(published);
+      return published;
+    } catch (error) {
+      for (const group of groups) this.#release(group);
+      throw error;
+    }
   }
 
   /**
    * As `publish`, for a container that had these ports all along while nobody held them. Another program that has taken one
    * keeps its socket; what is for the container goes to the container as it did.
    */
-  republish(requests: readonly PortRequest[], owner: PortOwner, onTaken: (error: unknown) => void): PublishedPort[] {
-    return this.#publish(requests, owner, (binding, port) => {
-      try {
-        return hold(binding, port);
-      } catch (error) {
-        onTaken(error);
-        return undefined;
-      }
-    });
+  async republish(requests: readonly PortRequest[], owner: PortOwner, onTaken: (error: unknown) => void) {
+    const groups = this.#allocateAll(bindingGroups(requests, owner));
+    const published = groups.flatMap(publishedPorts);
+    this.#openAll(published);
+    for (const port of groups.flatMap(heldPorts)) await this.#relay.holdPorts([port]).catch(onTaken);
+    return published;
   }
 
-  #publish(requests: readonly PortRequest[], owner: PortOwner, take: Hold): PublishedPort[] {
-    const published: PublishedPort[] = [];
+  /** The ports are free for others when this resolves. */
+  async unpublish(published: readonly PublishedPort[]): Promise<void> {
+    if (published.length === 0) return;
+    this.#firewall.removeForwards(published.filter(isTranslated));
+    this.#firewall.closeTargets(published.filter(isRouted));
+    const held = published.filter((port) => !isRouted(port));
+    for (const { host, protocol, hostPort } of held) this.#allocator.release(host, protocol, hostPort);
+    await this.#relay.dropPorts(held.map(idOf));
+  }
+
+  #openAll(published: readonly PublishedPort[]): void {
+    this.#firewall.addForwards(published.filter(isTranslated));
+    this.#firewall.openTargets(published.filter(isRouted));
+  }
+
+  #allocateAll(groups: readonly (readonly Binding[])[]): Group[] {
+    const allocated: Group[] = [];
     try {
-      for (const group of groupByPort([...requests].sort(compareRequests))) {
-        const bindings = group.flatMap((request) => bindingsOf(request, owner));
-        if (bindings.length > 0) published.push(...this.#publishTogether(bindings, take));
-      }
-      this.#firewall.addForwards(published.filter(isTranslated));
+      for (const bindings of groups) allocated.push(this.#allocate(bindings));
+      return allocated;
     } catch (error) {
-      this.#release(published);
+      for (const group of allocated) this.#release(group);
       throw error;
     }
-    return published.map(startForwarder);
   }
 
-  unpublish(published: readonly PublishedPort[]): void {
-    this.#firewall.removeForwards(published.filter(isTranslated));
-    this.#release(published);
+  /** The same port on several addresses; routed bindings have none. */
+  #allocate(bindings: readonly Binding[]): Group {
+    const held = bindings.filter((binding) => !binding.isRouted);
+    const [first] = held;
+    if (first === undefined) return { bindings, hostPort: 0 };
+    const addresses = held.map(({ host }) => host);
+    return { bindings, hostPort: this.#allocator.allocate(addresses, first.protocol, first.hostPorts) };
   }
 
-  /** The same port on several addresses. A random port that turns out to be taken is replaced by another one. */
-  #publishTogether(bindings: readonly Binding[], take: Hold): PublishedPort[] {
-    const [{ protocol, hostPorts } = failBecauseEmpty()] = bindings;
-    const addresses = bindings.map(({ host }) => host);
+  #release({ bindings, hostPort }: Group): void {
+    for (const { host, protocol, isRouted: isFree } of bindings) {
+      if (!isFree) this.#allocator.release(host, protocol, hostPort);
+    }
+  }
+
+  /** A random port that turns out to be taken is replaced by another one; a fixed one is refused. */
+  #chooseAgain(groups: Group[], error: unknown, isLast: boolean): void {
+    if (!(error instanceof RelayError)) throw error;
+    let index = error.index;
+    const at = groups.findIndex((group) => {
+      const count = heldPorts(group).length;
+      if (index < count) return true;
+      index -= count;
+      return false;
+    });
+    const group = groups[at];
+    const binding = group?.bindings.filter((candidate) => !candidate.isRouted)[index];
+    if (group === undefined || binding === undefined) throw error;
+    const { hostPorts } = binding;
     const isFixed = hostPorts !== undefined && hostPorts.first === hostPorts.last;
-    for (let attempt = 1; ; attempt += 1) {
-      const port = this.#allocator.allocate(addresses, protocol, hostPorts);
-      try {
-        return bindAll(bindings, port, take);
-      } catch (error) {
-        for (const address of addresses) this.#allocator.release(address, protocol, port);
-        if (isFixed || attempt === attempts) throw error;
-      }
-    }
-  }
-
-  #release(published: readonly PublishedPort[]): void {
-    for (const { fd, forwarder, host, protocol, hostPort } of published) {
-      forwarder?.close();
-      if (fd !== undefined) closeSync(fd);
-      this.#allocator.release(host, protocol, hostPort);
-    }
+    if (isFixed || isLast) throw bindError(binding, group.hostPort, error);
+    // The next one is taken before this one is given back: a search does not return to it.
+    const next = this.#allocate(group.bindings);
+    this.#release(group);
+    groups[at] = next;
   }
 }
 
@@ -130,14 +152,19 @@ interface Binding {
   readonly hostPorts: PortRange | undefined;
   readonly host: Address;
   readonly container: Address;
+  readonly isRouted: boolean;
 }
 
-/** Takes a port on the host; undefined where it cannot be held and need not be. */
-type Hold = (binding: Binding, port: number) => number | undefined;
+/** Bindings that get one port. */
+interface Group {
+  readonly bindings: readonly Binding[];
+  readonly hostPort: number;
+}
 
-const failBecauseEmpty = (): never => {
-  throw new Error("no binding to publish");
-};
+const bindingGroups = (requests: readonly PortRequest[], owner: PortOwner): Binding[][] =>
+  groupByPort([...requests].sort(compareRequests))
+    .map((group) => group.flatMap((request) => bindingsOf(request, owner)))
+    .filter((bindings) => bindings.length > 0);
 
 /** One request is one binding a family; a family in which the container has no address falls away. */
 function bindingsOf(request: PortRequest, owner: PortOwner): Binding[] {
@@ -147,16 +174,40 @@ function bindingsOf(request: PortRequest, owner: PortOwner): Binding[] {
   const hosts = isEverywhere ? [any4, any6] : [host];
   return hosts.flatMap((address) => {
     const container = address.family === 4 ? owner.address4 : (owner.address6 ?? owner.address4);
-    return container === undefined ? [] : [{ protocol, containerPort, hostPorts, host: address, container }];
+    if (container === undefined) return [];
+    const isOwn = container.family === address.family && (address.family === 4 ? owner.isRouted4 : owner.isRouted6);
+    // There is no port of the host, so there is no address of the host either.
+    const shown = isOwn ? (address.family === 4 ? any4 : any6) : address;
+    return [{ protocol, containerPort, hostPorts, host: shown, container, isRouted: isOwn }];
   });
 }
 
-/** The kernel's NAT does it: both ends are of one family. It cannot lead out of the machine what came from ::1. */
-const isTranslated = ({ host, container }: PortForward): boolean =>
-  host.family === container.family && !(host.family === 6 && isLoopback(host));
+const publishedPorts = ({ bindings, hostPort }: Group): PublishedPort[] =>
+  bindings.map(({ protocol, containerPort, host, container, isRouted: isOwn }) => ({
+    ...{ protocol, containerPort, host, container },
+    hostPort: isOwn ? 0 : hostPort,
+    kind: isOwn ? "routed" : "held",
+  }));
 
-const needsForwarder = (port: PortForward): boolean =>
-  !isTranslated(port) || (port.host.family === 6 && isUnspecified(port.host));
+const heldPorts = (group: Group): HeldPort[] =>
+  publishedPorts(group)
+    .filter((port) => !isRouted(port))
+    .map((port) => ({
+      id: idOf(port),
+      protocol: port.protocol,
+      host: port.host,
+      hostPort: port.hostPort,
+      target: port.container,
+      targetPort: port.containerPort,
+    }));
+
+const idOf = ({ protocol, host, hostPort }: PortForward): string => `${bracketed(host)}:${hostPort}/${protocol}`;
+
+const isRouted = ({ kind }: PublishedPort): boolean => kind === "routed";
+
+/** The kernel's NAT does it: both ends are of one family. It cannot lead out of the machine what came from ::1. */
+const isTranslated = (port: PublishedPort): boolean =>
+  !isRouted(port) && port.host.family === port.container.family && !(port.host.family === 6 && isLoopback(port.host));
 
 const protocolOrder: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
@@ -190,60 +241,20 @@ function groupByPort(sorted: readonly PortRequest[]): PortRequest[][] {
   return groups;
 }
 
-function bindAll(bindings: readonly Binding[], hostPort: number, take: Hold): PublishedPort[] {
-  const bound: PublishedPort[] = [];
-  try {
-    for (const binding of bindings) {
-      const { protocol, containerPort, host, container } = binding;
-      const fd = take(binding, hostPort);
-      bound.push({ protocol, host, hostPort, container, containerPort, fd, forwarder: undefined });
-    }
-    return bound;
-  } catch (error) {
-    for (const { fd } of bound) if (fd !== undefined) closeSync(fd);
-    throw error;
-  }
-}
-
-/** A socket on the port, so that the kernel refuses it to others and tells us who was first. */
-function hold(binding: Binding, hostPort: number): number | undefined {
-  const { protocol, host } = binding;
-  const family = host.family === 4 ? AF_INET : AF_INET6;
-  let fd: number;
-  try {
-    fd = socket(family, protocol === "udp" ? SOCK_DGRAM : SOCK_STREAM, protocol === "sctp" ? IPPROTO_SCTP : 0);
-  } catch (error) {
-    // A host without SCTP can still pass it on to a container.
-    if (protocol === "sctp" && errnoOf(error) === "EPROTONOSUPPORT") return undefined;
-    throw error;
-  }
-  try {
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (family === AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    bind(fd, inetAddress(formatAddress(host), hostPort));
-    // With SO_REUSEADDR only listening tells whether somebody else has the port on another address.
-    if (protocol !== "udp") listen(fd, 511);
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw new PortError(`failed to bind host port for ${describe(binding, hostPort)}: ${reasonOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function startForwarder(port: PublishedPort): PublishedPort {
-  const { fd, protocol, container, containerPort } = port;
-  if (!needsForwarder(port) || fd === undefined || protocol === "sctp") return port;
-  const target = { address: formatAddress(container), port: containerPort };
-  return { ...port, fd: undefined, forwarder: forwardLater(fd, protocol, target) };
-}
-
 const bracketed = (address: Address): string =>
   address.family === 4 ? formatAddress(address) : `[${formatAddress(address)}]`;
 
 const describe = ({ host, container, containerPort, protocol }: Binding, hostPort: number): string =>
   `${bracketed(host)}:${hostPort}:${bracketed(container)}:${containerPort}/${protocol}`;
+
+function bindError(binding: Binding, hostPort: number, cause: RelayError): PortError {
+  // A kernel without SCTP: dockerd finds out when its proxy listens.
+  const message =
+    cause.code === "EPROTONOSUPPORT"
+      ? `error starting userland proxy: failed to listen on ${bracketed(binding.host)}:${hostPort}: protocol not supported`
+      : `failed to bind host port for ${describe(binding, hostPort)}: ${reasonOf(cause)}`;
+  return new PortError(message, { cause });
+}
 
 /** The C library's words, which Go prints, for what bind(2) may say. */
 const reasons: Readonly<Record<string, string>> = {

@@ -28,7 +28,7 @@ export interface Sandbox {
   /** Path of the namespace. */
   readonly key: string;
   /** The endpoint that eth0 was made for; undefined once it is used or where there is none. */
-  readonly readyEndpointId: Id | undefined;
+  readyEndpointId: Id | undefined;
 }
 
 interface Ready {
@@ -133,7 +133,8 @@ export class Sandboxes implements Disposable {
   /** Makes the interface (or uses the one that is ready), plugs it into its bridge and brings it up with its addresses. */
   plug(sandbox: Sandbox, plug: Plug): void {
     const isReady = sandbox.readyEndpointId === plug.endpointId && plug.name === firstInterface;
-    if (!isReady) this.#addVeth(sandbox.key, plug.endpointId, plug.name);
+    if (isReady) sandbox.readyEndpointId = undefined;
+    else this.#addVeth(sandbox.key, plug.endpointId, plug.name);
     this.#plugIn(plug, isReady ? this.#fresh.get(sandbox.key)?.portIndex : undefined);
     const hasIpv6 = plug.addresses.some(({ address }) => address.family === 6);
     const sysctls = hasIpv6 ? [[`net/ipv6/conf/${plug.name}/disable_ipv6`, "0"] as const] : [];

@@ -52,6 +52,11 @@ export class Spawner implements AsyncDisposable {
     return this.#request({ op: "clean", bundle });
   }
 
+  /** Starts another resident helper, which stays when the daemon goes; its socket listens when this resolves. */
+  help(binary: string, socket: string): Promise<number> {
+    return this.#request({ op: "help", binary, socket });
+  }
+
   /** The shims stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;

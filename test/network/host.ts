@@ -12,7 +12,9 @@ import { Locks } from "#base/locks";
 import { createLog } from "#base/log";
 import { Events, Filters } from "#engine";
 import { CLONE_NEWNET, unshare } from "#native";
+import { Spawner } from "#runtime";
 import { type ContainerRecord, openStorage } from "#storage";
+import { nativeBinary } from "../../src/daemon/paths.ts";
 import { NetworkService, openNetworkService, type Sandbox } from "../../src/engine/network/service.ts";
 
 const exec = promisify(execFile);
@@ -67,6 +69,7 @@ export class TestHost implements AsyncDisposable {
   readonly events: Events;
   service: NetworkService;
   readonly #storage: Awaited<ReturnType<typeof openStorage>>;
+  readonly #spawner: Spawner;
   readonly #open: () => Promise<NetworkService>;
   readonly #records = new Map<string, ContainerRecord>();
   readonly #children = new Set<ChildProcess>();
@@ -74,10 +77,12 @@ export class TestHost implements AsyncDisposable {
   private constructor(parts: {
     directory: string;
     storage: Awaited<ReturnType<typeof openStorage>>;
+    spawner: Spawner;
     bridge: Partial<BridgeConfig>;
   }) {
     this.directory = parts.directory;
     this.#storage = parts.storage;
+    this.#spawner = parts.spawner;
     this.events = new Events(systemClock);
     const locks = new Locks();
     const log = createLog("error");
@@ -106,6 +111,7 @@ export class TestHost implements AsyncDisposable {
         locks,
         clock: systemClock,
         log,
+        launchRelay: (socket) => parts.spawner.help(nativeBinary("minirelay"), socket),
       });
     // Replaced at once by `start`: a host without its service is never handed out.
     this.service = Object.create(NetworkService.prototype);
@@ -127,7 +133,8 @@ export class TestHost implements AsyncDisposable {
   static async #on(directory: string, bridge: Partial<BridgeConfig>, running: readonly ContainerRecord[]) {
     const log = createLog("error");
     const storage = await openStorage({ dataRoot: join(directory, "data"), execRoot: join(directory, "exec"), log });
-    const host = new TestHost({ directory, storage, bridge });
+    const spawner = await Spawner.start({ binary: nativeBinary("minispawn"), log });
+    const host = new TestHost({ directory, storage, spawner, bridge });
     for (const record of running) host.#records.set(record.id, record);
     host.service = await host.#open();
     await host.service.restore(running);
@@ -196,6 +203,7 @@ export class TestHost implements AsyncDisposable {
     for (const record of this.#records.values()) await this.service.detach(record);
     this.#records.clear();
     await this.service.shutdown();
+    await this.#spawner[Symbol.asyncDispose]();
     await this.#storage[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }

@@ -1,11 +1,12 @@
-import { type BridgeSetup, enableForwarding, type FirewallNetwork } from "#network";
+import type { Access, BridgeSetup, FirewallNetwork } from "#network";
+import type { GatewayMode } from "./bridge-options.ts";
 import type { NetworkContext } from "./context.ts";
 import type { Network } from "./network.ts";
 
-type Parts = Pick<NetworkContext, "bridges" | "firewall" | "config">;
+type Parts = Pick<NetworkContext, "bridges" | "firewall" | "forwarding" | "config">;
 
 /** Makes the kernel's side of a bridge network: interface, gateway addresses, forwarding, firewall. Idempotent. */
-export function setUpBridge({ bridges, firewall, config }: Parts, network: Network): void {
+export function setUpBridge({ bridges, firewall, forwarding, config }: Parts, network: Network): void {
   const { record, bridge, bridgeName } = network;
   bridges.ensure({
     name: bridgeName,
@@ -15,8 +16,8 @@ export function setUpBridge({ bridges, firewall, config }: Parts, network: Netwo
     isReachedFromLoopback: !record.isInternal,
   });
   if (config.bridge.isForwardingEnabled) {
-    if (record.isIpv4Enabled) enableForwarding(4);
-    if (record.isIpv6Enabled) enableForwarding(6);
+    if (record.isIpv4Enabled) forwarding.ensure(4);
+    if (record.isIpv6Enabled) forwarding.ensure(6);
   }
   firewall.addNetwork(firewallNetwork(network));
 }
@@ -47,6 +48,13 @@ function firewallNetwork(network: Network): FirewallNetwork {
     areContainersConnected: bridge.areContainersConnected,
     isMasqueraded4: isNat(bridge.gatewayMode4),
     isMasqueraded6: isNat(bridge.gatewayMode6),
+    access4: accessOf(bridge.gatewayMode4),
+    access6: accessOf(bridge.gatewayMode6),
     subnets: [...network.pools(4), ...network.pools(6)].map(({ subnet }) => subnet),
   };
+}
+
+function accessOf(mode: GatewayMode): Access {
+  if (mode === "routed") return "routed";
+  return mode === "nat-unprotected" ? "unprotected" : "published";
 }

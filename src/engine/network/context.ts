@@ -1,7 +1,7 @@
 import type { Clock } from "#base/clock";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
-import type { AddressPool, Bridges, Firewall, Ports, Sandboxes } from "#network";
+import type { AddressPool, Bridges, Firewall, Forwarding, Ports, Relay, Sandboxes } from "#network";
 import type { ContainerRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { NetworkIndex } from "./network-index.ts";
@@ -48,7 +48,10 @@ export interface NetworkContext {
   readonly sandboxes: Sandboxes;
   readonly bridges: Bridges;
   readonly firewall: Firewall;
+  readonly forwarding: Forwarding;
   readonly ports: Ports;
+  /** Answers names and holds ports, whether the daemon is there or not. */
+  readonly relay: Relay;
   readonly containers: ContainerLookup;
   readonly events: Events;
   /** The containers' own: whoever changes a container's networks holds its lock. */

@@ -20,6 +20,7 @@ import { type Attachment, dnsNames, validateSettings, withoutOperational } from 
 import { forbidden, invalid, prefixed } from "./errors.ts";
 import { gatewayText } from "./gateways.ts";
 import { isUserNetwork } from "./modes.ts";
+import { announce } from "./names.ts";
 import type { ContainerSandbox, Endpoint, Network } from "./network.ts";
 
 export function joinNetwork(
@@ -41,6 +42,7 @@ export function joinNetwork(
     : bareEndpoint(context.sandboxes.newEndpointId(), network, container);
   network.addEndpoint(endpoint);
   sandbox.endpoints.push(endpoint);
+  announce(context.relay, endpoint);
   return { endpoint, settings: operational(settings, endpoint) };
 }
 

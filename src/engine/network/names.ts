@@ -1,50 +1,37 @@
-import type { Address, Family, Names } from "#network";
+import type { Relay, Upstream } from "#network";
 import { parseLink } from "./legacy-links.ts";
-import type { ContainerSandbox, Endpoint } from "./network.ts";
+import { isUserNetwork } from "./modes.ts";
+import { addressesOf, type ContainerSandbox, type Endpoint } from "./network.ts";
 
-/** What the resolver of one container knows: who is on its networks now. Nothing is copied, so nothing goes stale. */
-export function namesFor(sandbox: ContainerSandbox): Names {
-  return {
-    addresses: (name, family) => resolve(sandbox, name.toLowerCase(), family),
-    nameOf: (address) => nameOf(sandbox, address),
-  };
+/** What a sandbox's resolver does with names that are nobody's here. */
+export interface Resolver {
+  readonly upstreams: readonly Upstream[];
+  readonly isNdotsSet: boolean;
 }
 
-/** A name may be followed by that of its network, and both may hold dots: `a.b.c` is also a.b in network c and a in b.c. */
-function resolve(sandbox: ContainerSandbox, name: string, family: Family): readonly Address[] | undefined {
-  const found = resolveOn(sandbox, sandbox.endpoints, name, family);
-  if (found !== undefined) return found;
-  for (let dot = name.lastIndexOf("."); dot > 0; dot = name.lastIndexOf(".", dot - 1)) {
-    const endpoints = sandbox.endpoints.filter(({ network }) => network.name === name.slice(dot + 1));
-    const addresses = resolveOn(sandbox, endpoints, name.slice(0, dot), family);
-    if (addresses !== undefined) return addresses;
-  }
-  return undefined;
+export const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
+  endpoints.some(({ network }) => isUserNetwork(network.name));
+
+const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
+  endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
+
+/** The others on its network find it. */
+export function announce(relay: Relay, endpoint: Endpoint): void {
+  const { id, network, names } = endpoint;
+  if (names.length > 0) relay.putEndpoint({ id, network: network.id, names, addresses: addressesOf(endpoint) });
 }
 
-/** Undefined when nobody has the name; empty when whoever has it has no address of this family. */
-function resolveOn(
-  { container }: ContainerSandbox,
-  endpoints: readonly Endpoint[],
-  name: string,
-  family: Family,
-): readonly Address[] | undefined {
-  for (const { network } of endpoints) {
-    const link = (container.networks[network.name]?.Links ?? []).map(parseLink).find(({ alias }) => alias === name);
-    const holders = network.endpointsNamed(link?.name ?? name);
-    if (holders === undefined) continue;
-    return [...holders].flatMap(({ address4, address6 }) => {
-      const address = family === 4 ? address4 : address6;
-      return address === undefined ? [] : [address];
-    });
-  }
-  return undefined;
-}
-
-function nameOf(sandbox: ContainerSandbox, address: Address): string | undefined {
-  for (const { network } of sandbox.endpoints) {
-    const name = network.endpointAt(address)?.names[0];
-    if (name !== undefined) return `${name}.${network.name}`;
-  }
-  return undefined;
+/** Opens the sandbox's resolver, or tells it which networks it may look into now. */
+export async function serveNames(relay: Relay, sandbox: ContainerSandbox, resolver: Resolver): Promise<void> {
+  const { id, key, container, endpoints } = sandbox;
+  const networks = endpoints.map(({ network }) => ({
+    id: network.id,
+    name: network.name,
+    links: Object.fromEntries(
+      (container.networks[network.name]?.Links ?? [])
+        .map(parseLink)
+        .map(({ alias, name }) => [alias.toLowerCase(), name.toLowerCase()]),
+    ),
+  }));
+  await relay.putResolver({ id, key, networks, canForward: hasWayOut(sandbox), ...resolver });
 }

@@ -3,18 +3,17 @@ import {
   type Address,
   contains,
   type Family,
-  formatAddress,
   type NetworkSandbox,
   Pool,
   type PublishedPort,
   parseAddress,
   parsePrefix,
-  type Resolver,
 } from "#network";
 import type { ContainerRecord } from "#storage";
 import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
 import type { NetworkFiles } from "./files.ts";
 import type { Gateways } from "./gateways.ts";
+import type { Resolver } from "./names.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
 
 /** A container on a network, as long as it runs. */
@@ -45,6 +44,7 @@ export interface ContainerSandbox {
   readonly endpoints: Endpoint[];
   gateways: Gateways;
   published: readonly PublishedPort[];
+  /** What its name queries may lead to; undefined where the relay does not answer them. */
   resolver: Resolver | undefined;
 }
 
@@ -54,8 +54,6 @@ export class Network {
   readonly bridge: BridgeOptions;
   readonly #pools: readonly { readonly record: PoolRecord; readonly pool: Pool }[];
   readonly #endpoints = new Map<string, Endpoint>();
-  readonly #byName = new Map<string, Set<Endpoint>>();
-  readonly #byAddress = new Map<string, Endpoint>();
 
   constructor(record: NetworkRecord) {
     this.record = record;
@@ -108,56 +106,18 @@ export class Network {
 
   addEndpoint(endpoint: Endpoint): void {
     this.#endpoints.set(endpoint.id, endpoint);
-    for (const address of addressesOf(endpoint)) this.#byAddress.set(formatAddress(address), endpoint);
-    this.#addNames(endpoint);
-  }
-
-  /** The same endpoint under other names. */
-  renameEndpoint(endpoint: Endpoint, names: readonly string[]): void {
-    this.#removeNames(endpoint);
-    endpoint.names = names;
-    this.#addNames(endpoint);
   }
 
   /** Its leases are given back, too. Whether it was here. */
   removeEndpoint(endpoint: Endpoint): boolean {
     if (!this.#endpoints.delete(endpoint.id)) return false;
-    for (const address of addressesOf(endpoint)) {
-      this.#byAddress.delete(formatAddress(address));
-      this.poolOf(address)?.release(address);
-    }
-    this.#removeNames(endpoint);
+    for (const address of addressesOf(endpoint)) this.poolOf(address)?.release(address);
     return true;
   }
 
   /** By the name of its container. */
   findEndpoint(name: string): Endpoint | undefined {
     return this.endpoints.find(({ container }) => container.name === name);
-  }
-
-  /** Everyone who answers to a name. */
-  endpointsNamed(name: string): ReadonlySet<Endpoint> | undefined {
-    return this.#byName.get(name);
-  }
-
-  endpointAt(address: Address): Endpoint | undefined {
-    return this.#byAddress.get(formatAddress(address));
-  }
-
-  #addNames(endpoint: Endpoint): void {
-    for (const name of endpoint.names) {
-      const holders = this.#byName.get(name);
-      if (holders === undefined) this.#byName.set(name, new Set([endpoint]));
-      else holders.add(endpoint);
-    }
-  }
-
-  #removeNames(endpoint: Endpoint): void {
-    for (const name of endpoint.names) {
-      const holders = this.#byName.get(name);
-      holders?.delete(endpoint);
-      if (holders?.size === 0) this.#byName.delete(name);
-    }
   }
 
   poolOf(address: Address): Pool | undefined {

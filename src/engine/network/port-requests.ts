@@ -51,7 +51,10 @@ export function portMap(config: ContainerConfig, published: readonly PublishedPo
   }
   for (const { protocol, containerPort, host, hostPort } of published) {
     const name = `${containerPort}/${protocol}`;
-    map[name] = [...(map[name] ?? []), { HostIp: formatAddress(host), HostPort: String(hostPort) }];
+    map[name] = [
+      ...(map[name] ?? []),
+      { HostIp: formatAddress(host), HostPort: hostPort === 0 ? "" : String(hostPort) },
+    ];
   }
   return map;
 }

@@ -8,6 +8,7 @@ import { setUpBridge } from "./bridge-network.ts";
 import type { NetworkContext } from "./context.ts";
 import { ensureDefaultNetworks } from "./defaults.ts";
 import type { NetworkFiles } from "./files.ts";
+import { announce } from "./names.ts";
 import type { ContainerSandbox, Endpoint } from "./network.ts";
 import type { ContainerSandboxes } from "./sandboxes.ts";
 
@@ -17,6 +18,7 @@ export async function restoreNetworks(
   running: readonly ContainerRecord[],
   filesOf: (container: ContainerRecord) => NetworkFiles,
 ): Promise<void> {
+  await context.relay.open();
   const connected = running.filter(({ hostConfig }) => containerOf(hostConfig.NetworkMode) === undefined);
   ensureDefaultNetworks(
     context,
@@ -29,6 +31,7 @@ export async function restoreNetworks(
   }
   // One transaction puts the table there with every network and port: no packet meets half of it.
   context.firewall.install();
+  await context.relay.dropUnclaimed();
   await removeStrays(context, sandboxes.list());
   await removeStrayBridges(context);
 }
@@ -109,5 +112,6 @@ function endpointOf(context: NetworkContext, container: ContainerRecord, name: s
     names: (settings.DNSNames ?? []).map((alias) => alias.toLowerCase()),
   };
   network.addEndpoint(endpoint);
+  announce(context.relay, endpoint);
   return endpoint;
 }

@@ -5,7 +5,7 @@
 import { hostname } from "node:os";
 import { EngineError, messageOf } from "#base/errors";
 import { type Id, newId } from "#base/ids";
-import { type PortOwner, type PublishedPort, Resolver } from "#network";
+import type { PortOwner, PublishedPort } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
 import type { NetworkContext } from "./context.ts";
@@ -25,7 +25,7 @@ import {
 import { chooseGateways, defaultRoutes, type Gateways } from "./gateways.ts";
 import { legacyLinks } from "./legacy-links.ts";
 import { isUserNetwork } from "./modes.ts";
-import { namesFor } from "./names.ts";
+import { announce, needsResolver, serveNames } from "./names.ts";
 import { addressesOf, type ContainerSandbox, type Endpoint, type Network } from "./network.ts";
 import { portMap, portRequests, recordedRequests } from "./port-requests.ts";
 import type { ResolverKind } from "./resolv-conf.ts";
@@ -58,9 +58,15 @@ export class ContainerSandboxes {
     this.#byContainer.set(container.id, sandbox);
     try {
       const networks = this.#connectAll(sandbox);
-      this.#context.sandboxes.settle(sandbox.key);
       const name = hostnameOf(container);
-      await Promise.all([writeHostname(sandbox.files, name), this.#writeFiles(sandbox)]);
+      await Promise.all([
+        this.#refresh(sandbox).catch((error: unknown) => {
+          throw prefixed(setupFailed, error);
+        }),
+        writeHostname(sandbox.files, name),
+        this.#writeFiles(sandbox),
+      ]);
+      this.#context.sandboxes.settle(sandbox.key);
       const isHost = sandbox.network === undefined;
       return {
         id: sandbox.id,
@@ -86,22 +92,30 @@ export class ContainerSandboxes {
     if (sandbox === undefined) return;
     this.#byContainer.delete(container.id);
     const { endpoints } = sandbox;
-    this.#context.ports.unpublish(sandbox.published);
-    sandbox.resolver?.close();
+    const served = this.#stopServing(sandbox);
     const plugged = endpoints.filter(({ network }) => network.isBridge).map(({ id }) => id);
     if (sandbox.network !== undefined) this.#context.sandboxes.remove(sandbox.id, plugged);
     for (const endpoint of endpoints) {
       endpoint.network.removeEndpoint(endpoint);
       this.#emit("disconnect", endpoint);
     }
+    await served;
+  }
+
+  /** Its ports are free for others when this resolves; requests are sent before it returns. */
+  async #stopServing({ id, endpoints, published, resolver }: ContainerSandbox): Promise<void> {
+    const { ports, relay } = this.#context;
+    for (const endpoint of endpoints) relay.dropEndpoint(endpoint.id);
+    const answers = [ports.unpublish(published), resolver === undefined ? undefined : relay.dropResolver(id)];
+    await Promise.all(answers);
   }
 
   /** One more network for a running container. */
   async connect(sandbox: ContainerSandbox, network: Network, asked: Attachment): Promise<Attachment> {
     const { endpoint, settings } = joinNetwork(this.#context, sandbox, network, asked);
     try {
-      this.#refresh(sandbox);
-      await this.#startResolver(sandbox);
+      await this.#refresh(sandbox);
+      await this.#serveNames(sandbox);
       await changeHosts(sandbox.files, sandbox.container, { added: addressesOf(endpoint) });
     } catch (error) {
       await this.#remove(sandbox, endpoint);
@@ -130,9 +144,9 @@ export class ContainerSandboxes {
     try {
       const owner = portOwner(sandbox.gateways);
       if (owner !== undefined) {
-        sandbox.published = this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
+        sandbox.published = await this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
       }
-      await this.#startResolver(sandbox);
+      await this.#serveNames(sandbox, { isAdopted: true });
     } catch (error) {
       warn(error);
     }
@@ -142,10 +156,8 @@ export class ContainerSandboxes {
   rename(container: ContainerRecord): void {
     for (const endpoint of this.find(container.id)?.endpoints ?? []) {
       const names = container.networks[endpoint.network.name]?.DNSNames ?? [];
-      endpoint.network.renameEndpoint(
-        endpoint,
-        names.map((name) => name.toLowerCase()),
-      );
+      endpoint.names = names.map((name) => name.toLowerCase());
+      announce(this.#context.relay, endpoint);
     }
   }
 
@@ -181,7 +193,6 @@ export class ContainerSandboxes {
         networks[network.name] = settings;
         this.#emit("connect", endpoint);
       }
-      this.#refresh(sandbox);
       return networks;
     } catch (error) {
       throw prefixed(setupFailed, error);
@@ -189,24 +200,25 @@ export class ContainerSandboxes {
   }
 
   /** Routes and ports follow the gateway, which may be another one now. */
-  #refresh(sandbox: ContainerSandbox): void {
+  async #refresh(sandbox: ContainerSandbox): Promise<void> {
     const gateways = chooseGateways(sandbox.endpoints);
     const before = sandbox.gateways;
     if (gateways.endpoint4 === before.endpoint4 && gateways.endpoint6 === before.endpoint6) return;
     sandbox.gateways = gateways;
     const isChange = before.endpoint4 !== undefined || before.endpoint6 !== undefined;
     this.#context.sandboxes.setDefaultRoutes(sandbox.key, defaultRoutes(gateways), isChange);
-    this.#context.ports.unpublish(sandbox.published);
+    const published = sandbox.published;
     sandbox.published = [];
-    sandbox.published = this.#publish(sandbox);
-    if (sandbox.resolver !== undefined) sandbox.resolver.canForward = hasWayOut(sandbox);
+    await this.#context.ports.unpublish(published);
+    sandbox.published = await this.#publish(sandbox);
   }
 
-  #publish({ gateways, container }: ContainerSandbox): readonly PublishedPort[] {
+  async #publish({ gateways, container }: ContainerSandbox): Promise<readonly PublishedPort[]> {
     const owner = portOwner(gateways);
-    if (owner === undefined) return [];
+    const requests = portRequests(container.config, container.hostConfig);
+    if (owner === undefined || requests.length === 0) return [];
     try {
-      return this.#context.ports.publish(portRequests(container.config, container.hostConfig), owner);
+      return await this.#context.ports.publish(requests, owner);
     } catch (error) {
       throw endpointError(owner.endpoint, error);
     }
@@ -216,7 +228,9 @@ export class ContainerSandboxes {
     sandbox.endpoints.splice(sandbox.endpoints.indexOf(endpoint), 1);
     if (endpoint.network.isBridge) await this.#context.sandboxes.unplug(endpoint.id);
     endpoint.network.removeEndpoint(endpoint);
-    this.#refresh(sandbox);
+    this.#context.relay.dropEndpoint(endpoint.id);
+    await this.#refresh(sandbox);
+    await this.#serveNames(sandbox);
     await changeHosts(sandbox.files, sandbox.container, { removed: addressesOf(endpoint) });
   }
 
@@ -232,28 +246,23 @@ export class ContainerSandboxes {
   }
 
   async #writeResolvConf(sandbox: ContainerSandbox): Promise<void> {
-    if (needsResolver(sandbox)) return this.#startResolver(sandbox);
+    if (needsResolver(sandbox)) return this.#serveNames(sandbox);
     const kind: ResolverKind = sandbox.network === undefined ? "host" : "legacy";
     const { text } = await this.#makeResolvConf(sandbox, kind);
     await writeResolvConf(sandbox.files, text);
   }
 
   /** From its first user network on a container asks our resolver, and goes on so. */
-  async #startResolver(sandbox: ContainerSandbox): Promise<void> {
-    if (sandbox.resolver !== undefined || sandbox.network === undefined || !needsResolver(sandbox)) return;
+  async #serveNames(sandbox: ContainerSandbox, { isAdopted = false } = {}): Promise<void> {
+    const { relay } = this.#context;
+    if (sandbox.network === undefined) return;
+    if (sandbox.resolver !== undefined) return serveNames(relay, sandbox, sandbox.resolver);
+    if (!needsResolver(sandbox)) return;
     const { text, upstreams, isNdotsSet } = await this.#makeResolvConf(sandbox, "internal");
-    const { namespaces } = this.#context.sandboxes;
-    const { log } = this.#context;
-    sandbox.resolver = Resolver.open({
-      namespaces,
-      key: sandbox.key,
-      names: namesFor(sandbox),
-      upstreams,
-      isNdotsSet,
-      canForward: hasWayOut(sandbox),
-      log,
-    });
-    await writeResolvConf(sandbox.files, text);
+    sandbox.resolver = { upstreams, isNdotsSet };
+    // What a user has made of the file since then stays.
+    const written = isAdopted ? undefined : writeResolvConf(sandbox.files, text);
+    await Promise.all([serveNames(relay, sandbox, sandbox.resolver), written]);
   }
 
   #makeResolvConf({ container, endpoints }: ContainerSandbox, kind: ResolverKind) {
@@ -342,12 +351,6 @@ const isPlain = (network: Network | undefined): boolean =>
 const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
   config.Hostname === "" && hostConfig.NetworkMode === "host" ? hostname() : config.Hostname;
 
-const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
-  endpoints.some(({ network }) => isUserNetwork(network.name));
-
-const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
-  endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
-
 /** Ports lead to the endpoints that carry what is for elsewhere. */
 function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly endpoint: Endpoint }) | undefined {
   const endpoint = endpoint4 ?? endpoint6;
@@ -357,6 +360,8 @@ function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly 
     address4: endpoint4?.address4,
     address6: endpoint6?.address6,
     defaultHostAddress: endpoint.network.bridge.defaultHostAddress ?? { family: 4, value: 0n },
+    isRouted4: endpoint4?.network.bridge.gatewayMode4 === "routed",
+    isRouted6: endpoint6?.network.bridge.gatewayMode6 === "routed",
   };
 }
 

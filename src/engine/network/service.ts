@@ -13,9 +13,11 @@ import {
   defaultAddressPools,
   ephemeralPorts,
   Firewall,
+  Forwarding,
   PortAllocator,
   Ports,
   parsePrefix,
+  Relay,
   Sandboxes,
 } from "#network";
 import type { ContainerRecord, Storage } from "#storage";
@@ -201,15 +203,16 @@ export class NetworkService {
   /** Where no container runs nothing is left; where some do, their networks stay as they are. */
   async shutdown(): Promise<void> {
     clearInterval(this.#verifying);
-    const { networks, firewall, sandboxes, bridges } = this.#context;
+    const { networks, firewall, forwarding, sandboxes, bridges, relay } = this.#context;
     const isInUse = this.#sandboxes.list().length > 0;
-    for (const sandbox of this.#sandboxes.list()) sandbox.resolver?.close();
     sandboxes.drain();
     await removeStrays(this.#context, this.#sandboxes.list());
     if (!isInUse) {
       for (const network of networks.list()) if (network.isBridge) await tearDownBridge(this.#context, network);
+      forwarding.release({ isNeeded: bridges.hasStrangers() });
       firewall.uninstall();
     }
+    await relay.close({ isOver: !isInUse });
     sandboxes[Symbol.dispose]();
     firewall[Symbol.dispose]();
     bridges[Symbol.dispose]();
@@ -260,6 +263,8 @@ export interface NetworkServiceOptions {
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
+  /** Starts a minirelay at this socket; it listens when this resolves. */
+  readonly launchRelay: (socket: string) => Promise<unknown>;
 }
 
 /** Builds the service and its mechanisms. Nothing happens in the kernel before `restore`. */
@@ -269,12 +274,17 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
   const instance = createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
   const tag = `minidock-${instance}`;
   const firewall = new Firewall(tag, log);
+  const sandboxes = new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log });
+  const { namespaces } = sandboxes;
+  const relay = new Relay({ socket: join(execRoot, "relay.sock"), launch: options.launchRelay, namespaces, log });
   const context: NetworkContext = {
     networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
-    sandboxes: new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log }),
+    sandboxes,
     bridges: new Bridges(tag),
     firewall,
-    ports: new Ports(new PortAllocator(ephemeralPorts()), firewall),
+    forwarding: new Forwarding(join(execRoot, "forwarding"), firewall),
+    ports: new Ports(new PortAllocator(ephemeralPorts()), firewall, relay),
+    relay,
     containers,
     events,
     locks,

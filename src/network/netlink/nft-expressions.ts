@@ -19,7 +19,7 @@ export const registers = { verdict: 0, first: 1, word: (n: number): number => 8 
 export const NFPROTO_IPV4 = 2;
 export const NFPROTO_IPV6 = 10;
 
-const meta = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+const meta = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16, iifkind: 26, oifkind: 27 } as const;
 const ct = { state: 0, status: 2 } as const;
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;

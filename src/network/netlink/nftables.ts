@@ -76,6 +76,7 @@ const types = {
   protocol: { type: 12, length: 4 },
   port: { type: 13, length: 4 },
   interface: { type: 41, length: 16 },
+  family: { type: 2, length: 1 },
 } as const;
 
 /** A key or value of several fields: each is padded to 32 bits, the type numbers are six bits each. */

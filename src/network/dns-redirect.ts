@@ -1,5 +1,5 @@
-import * as nft from "../netlink/nft-expressions.ts";
-import { NftBatch, NftSocket } from "../netlink/nftables.ts";
+import * as nft from "./netlink/nft-expressions.ts";
+import { NftBatch, NftSocket } from "./netlink/nftables.ts";
 
 const table = "minidock-dns";
 const resolver = Uint8Array.of(127, 0, 0, 11);
