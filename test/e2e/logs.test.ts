@@ -93,7 +93,7 @@ test("logs: a reader that stops reading does not hold the container", async () =
   watching.stdout?.resume();
   const isOver = lineOf(watching, /end/).catch(() => "ended");
   await Promise.race([isOver, daemon.ok("exec", "w1", "sh", "-c", "until [ -d /proc/self ]; do :; done")]);
-  stalled.kill();
-  watching.kill();
+  stalled.kill("SIGKILL"); // the CLI handles SIGTERM, and is blocked in a write
+  watching.kill("SIGKILL");
   await daemon.ok("rm", "-f", "w1");
 });
