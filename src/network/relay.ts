@@ -26,7 +26,11 @@ export interface Resolver {
   /** Path of the sandbox's namespace. */
   readonly key: string;
   /** In the order of the search; `links` are names that only this sandbox knows, by alias. */
-  readonly networks: readonly { readonly id: string; readonly name: string; readonly links: Record<string, string> }[];
+  readonly networks: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly links: Readonly<Record<string, string>>;
+  }[];
   readonly upstreams: readonly Upstream[];
   /** Somebody has chosen `ndots`: a name without a dot is not passed on. */
   readonly isNdotsSet: boolean;

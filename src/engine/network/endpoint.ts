@@ -20,7 +20,7 @@ import { type Attachment, dnsNames, validateSettings, withoutOperational } from 
 import { forbidden, invalid, prefixed } from "./errors.ts";
 import { gatewayText } from "./gateways.ts";
 import { isUserNetwork } from "./modes.ts";
-import { announce } from "./names.ts";
+import { announce, linksOf } from "./names.ts";
 import type { ContainerSandbox, Endpoint, Network } from "./network.ts";
 
 export function joinNetwork(
@@ -56,6 +56,7 @@ const bareEndpoint = (id: Id, network: Network, container: ContainerRecord): End
   address6: undefined,
   priority: 0,
   names: [],
+  links: {},
 });
 
 function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Network, settings: Attachment): Endpoint {
@@ -83,7 +84,8 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
     const { container } = sandbox;
     const names = (settings.DNSNames ?? []).map((name) => name.toLowerCase());
     const priority = settings.GwPriority;
-    return { id, network, container, interfaceName, mac: formatMac(mac), ...addresses, priority, names };
+    const links = linksOf(settings.Links);
+    return { id, network, container, interfaceName, mac: formatMac(mac), ...addresses, priority, names, links };
   } catch (error) {
     for (const address of [addresses.address4, addresses.address6]) {
       if (address !== undefined) network.poolOf(address)?.release(address);

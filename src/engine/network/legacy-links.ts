@@ -38,7 +38,7 @@ export function resolveLinks({ Links, NetworkMode }: HostConfig, find: Find): st
 }
 
 /** Links to containers that are gone are gone, too. */
-export const legacyLinks = (container: Pick<ContainerRecord, "hostConfig">, find: Find): LegacyLink[] =>
+export const linksOf = (container: Pick<ContainerRecord, "hostConfig">, find: Find): LegacyLink[] =>
   (container.hostConfig.Links ?? []).flatMap((link) => {
     const { name, alias } = parseLink(link);
     const child = find(name);
@@ -49,17 +49,31 @@ export const legacyLinks = (container: Pick<ContainerRecord, "hostConfig">, find
 export const linkName = (container: Pick<ContainerRecord, "name">, alias: string): string =>
   `/${container.name}/${alias}`;
 
+/** All of these names, by the id of the child. */
+export function linkNamesOf(
+  containers: readonly ContainerRecord[],
+  find: Find,
+): ReadonlyMap<string, readonly string[]> {
+  const links = containers.flatMap((container) => linksOf(container, find).map((link) => ({ container, ...link })));
+  const byChild = Map.groupBy(links, ({ child }) => child.id);
+  const names = Array.from(byChild, ([id, own]): [string, string[]] => [
+    id,
+    own.map(({ container, alias }) => linkName(container, alias)),
+  ]);
+  return new Map(names);
+}
+
 /** HostConfig.Links for clients. */
 export function shownLinks(container: ContainerRecord, find: Find): string[] | null {
-  const links = legacyLinks(container, find);
+  const links = linksOf(container, find);
   if (links.length === 0) return null;
   return links.map(({ child, alias }) => `/${child.name}:${linkName(container, alias)}`);
 }
 
 /** What a container's /etc/hosts says of the children on the default bridge (moby's addLegacyLinks). */
-export function linkedHosts(container: ContainerRecord, find: Find): HostEntry[] {
+export function legacyLinks(container: ContainerRecord, { find }: Pick<ContainerLookup, "find">): HostEntry[] {
   if (container.networks.bridge === undefined) return [];
-  return legacyLinks(container, find).flatMap((link) => {
+  return linksOf(container, find).flatMap((link) => {
     if (link.child.networks.bridge === undefined) {
       const message = `Cannot link to /${link.child.name}, as it does not belong to the default network`;
       throw new EngineError("system", message);
@@ -76,13 +90,13 @@ export function hostsOf(link: LegacyLink): HostEntry[] {
     .map((address) => ({ address, names: hostNames(link) }));
 }
 
-export const hostNames = ({ child, alias }: LegacyLink): string =>
+const hostNames = ({ child, alias }: LegacyLink): string =>
   [alias, child.config.Hostname, ...(alias === child.name ? [] : [child.name])].join(" ");
 
 /** `ALIAS_PORT_80_TCP_ADDR=…` and its like: what the children offer (moby's setupLinkedContainers). */
 export function linkEnvironment(container: ContainerRecord, find: Find): string[] {
   if (container.networks.bridge === undefined) return [];
-  return legacyLinks(container, find).flatMap(({ child, alias }) => {
+  return linksOf(container, find).flatMap(({ child, alias }) => {
     const name = linkName(container, alias);
     if (!["running", "paused", "restarting"].includes(child.state.status)) {
       throw new EngineError("system", `Cannot link to a non running container: /${child.name} AS ${name}`);

@@ -15,6 +15,9 @@ export const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
 const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
   endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
 
+export const linksOf = (links: readonly string[] | null): Record<string, string> =>
+  Object.fromEntries((links ?? []).map(parseLink).map(({ alias, name }) => [alias.toLowerCase(), name.toLowerCase()]));
+
 /** The others on its network find it. */
 export function announce(relay: Relay, endpoint: Endpoint): void {
   const { id, network, names } = endpoint;
@@ -23,15 +26,7 @@ export function announce(relay: Relay, endpoint: Endpoint): void {
 
 /** Opens the sandbox's resolver, or tells it which networks it may look into now. */
 export async function serveNames(relay: Relay, sandbox: ContainerSandbox, resolver: Resolver): Promise<void> {
-  const { id, key, container, endpoints } = sandbox;
-  const networks = endpoints.map(({ network }) => ({
-    id: network.id,
-    name: network.name,
-    links: Object.fromEntries(
-      (container.networks[network.name]?.Links ?? [])
-        .map(parseLink)
-        .map(({ alias, name }) => [alias.toLowerCase(), name.toLowerCase()]),
-    ),
-  }));
+  const { id, key, endpoints } = sandbox;
+  const networks = endpoints.map(({ network, links }) => ({ id: network.id, name: network.name, links }));
   await relay.putResolver({ id, key, networks, canForward: hasWayOut(sandbox), ...resolver });
 }

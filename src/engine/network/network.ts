@@ -30,6 +30,8 @@ export interface Endpoint {
   readonly priority: number;
   /** What the network's resolver calls it, the container's name first, in lower case. */
   names: readonly string[];
+  /** `--link name:alias`: what only this container calls others there, by alias, in lower case. */
+  readonly links: Readonly<Record<string, string>>;
 }
 
 /** A running container's network: its namespace and what is plugged into it. */

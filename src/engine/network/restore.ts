@@ -8,7 +8,7 @@ import { setUpBridge } from "./bridge-network.ts";
 import type { NetworkContext } from "./context.ts";
 import { ensureDefaultNetworks } from "./defaults.ts";
 import type { NetworkFiles } from "./files.ts";
-import { announce } from "./names.ts";
+import { announce, linksOf } from "./names.ts";
 import type { ContainerSandbox, Endpoint } from "./network.ts";
 import type { ContainerSandboxes } from "./sandboxes.ts";
 
@@ -110,6 +110,7 @@ function endpointOf(context: NetworkContext, container: ContainerRecord, name: s
     address6: lease(settings.GlobalIPv6Address),
     priority: settings.GwPriority,
     names: (settings.DNSNames ?? []).map((alias) => alias.toLowerCase()),
+    links: linksOf(settings.Links),
   };
   network.addEndpoint(endpoint);
   announce(context.relay, endpoint);
