@@ -17,15 +17,19 @@ import {
   watchHealth,
   watchTask,
 } from "#engine";
-import { readExitRecord, Task } from "#runtime";
+import { readExitRecord, Task, type TaskState } from "#runtime";
+import type { ContainerState } from "#storage";
 
 /** Connects to what runs. Returns the work that is left for after the daemon serves: ends, restarts, leftovers. */
 export async function takeOver(context: ContainerContext): Promise<() => Promise<void>> {
-  const wasRunning = context.index.list().filter((container) => container.isRunning || container.task !== undefined);
+  // Not only those that are recorded as running: a daemon may have died between a start and its record.
+  const bundles = new Set(await readdir(join(context.defaults.execRoot, "containers")).catch(() => []));
   const ended: Container[] = [];
   await Promise.all(
-    wasRunning.map(async (container) => {
-      if (!(await reconnect(context, container))) ended.push(container);
+    context.index.list().map(async (container) => {
+      const mayRun = container.isRunning || bundles.has(container.id);
+      const isAlive = mayRun && (await reconnect(context, container));
+      if (!isAlive && container.isRunning) ended.push(container);
     }),
   );
   const alive = context.index.list().filter((container) => container.task !== undefined);
@@ -53,12 +57,19 @@ async function reconnect(context: ContainerContext, container: Container): Promi
     return false;
   }
   container.task = task;
-  container.record.state.pid = state.pid;
-  if (state.status !== "stopped") container.record.state.status = state.status;
+  adopt(container.record.state, state);
   context.index.save(container);
   watchTask(context, container, task);
   watchHealth(context, container, false);
   return true;
+}
+
+/** What the shim knows is newer than what the database says. An end is handled as one that happens now. */
+function adopt(record: ContainerState, { status, pid, startedAt }: TaskState): void {
+  if (startedAt !== "") record.startedAt = startedAt;
+  record.pid = pid;
+  record.hasRun = true;
+  record.status = status === "paused" ? "paused" : "running";
 }
 
 async function recordMissedExit(context: ContainerContext, container: Container): Promise<void> {

@@ -78,6 +78,8 @@ async function launch(context: ContainerContext, container: Container): Promise<
   record.ports = sandbox.ports;
   record.sandboxId = sandbox.id;
   record.sandboxKey = sandbox.key;
+  // Written before the process runs: a daemon that dies right after the start finds it again, with its addresses.
+  context.index.save(container);
 
   undo.defer(() => releaseSharedMemory(context, record));
   const { directory, socket } = await prepareBundle(context, container, sandbox);
