@@ -124,7 +124,7 @@ test("ps: a wrong filter is refused in dockerd's words", () => {
 });
 
 test("ps: what a line says", () => {
-  const facts = { now: 1_767_225_780_000_000_000n, findImage: () => image };
+  const facts = { now: 1_767_225_780_000_000_000n, findImage: () => image, linkNames: new Map() };
   const [first, second] = records.map((record) => summaryOf(record, facts));
   assert.equal(first?.Command, "sh -c 'exit 3'");
   assert.equal(first?.Status, "Exited (3) About a minute ago");

@@ -110,6 +110,7 @@ function build(name: string, variant: RecordedVariant, recorded: Spec): Spec {
     : [];
   return specOf({
     container,
+    linkEnvironment: [],
     networkNamespace: undefined,
     mounts: [...memory, ...withEngineMounts(container, networkFiles, resolved)],
     readFile,

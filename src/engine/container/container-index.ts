@@ -2,6 +2,7 @@ import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, MountRecord } from "#storage";
 import type { ImageUser } from "../image/parts.ts";
+import { linkedId } from "../network/legacy-links.ts";
 import { Container } from "./container.ts";
 
 /** Where containers are kept on disk; `storage/records` implements it. */
@@ -27,11 +28,13 @@ export class ContainerIndex {
     for (const record of table.list()) this.#show(new Container(record));
   }
 
-  /** By full id, exact name, or a prefix of the id that only one container has; in this order. */
+  /** By full id, exact name, name of a link, or a prefix of the id that only one container has; in this order. */
   get(text: string): Container {
     if (text === "") throw new EngineError("invalidParameter", 'invalid name or ID supplied: ""');
     const found = this.#byId.get(text) ?? this.#byName.get(text.replace(/^\//, ""));
     if (found !== undefined) return found;
+    const linked = this.#linked(text);
+    if (linked !== undefined) return linked;
     const [match, second] = [...this.#byId.values()].filter((container) => container.id.startsWith(text));
     if (second !== undefined) {
       throw new EngineError("invalidParameter", `multiple IDs found with provided prefix: ${text}`);
@@ -106,6 +109,14 @@ export class ContainerIndex {
     this.#table.delete(container.id);
     this.#byId.delete(container.id);
     this.#byName.delete(container.name);
+  }
+
+  /** "parent/alias" is one more name of the container that the parent is linked to. */
+  #linked(text: string): Container | undefined {
+    const [, parent = "", alias = ""] = /^\/?([^/]+)\/([^/]+)$/.exec(text) ?? [];
+    const container = this.#byName.get(parent);
+    const id = container === undefined ? undefined : linkedId(container.record, alias);
+    return id === undefined ? undefined : this.#byId.get(id);
   }
 
   #show(container: Container): void {

@@ -9,6 +9,7 @@ import { type Id, newId } from "#base/ids";
 import { type Platform, parsePlatform } from "#registry";
 import type { ContainerRecord, ContainerState } from "#storage";
 import type { ImageForRun } from "../image/service.ts";
+import { resolveLinks } from "../network/legacy-links.ts";
 import { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -35,10 +36,13 @@ export async function createContainer(context: ContainerContext, options: Create
     networkMode: prepared.hostConfig.NetworkMode,
     networkingConfig: prepared.networkingConfig,
   });
+  const Links = resolveLinks(prepared.hostConfig, (reference) => context.index.find(reference)?.record);
   const id = newId();
   const name = holdName(context, options.name, id);
   try {
-    const container = await build(context, { id, name, prepared, asked: options.request.HostConfig });
+    const hostConfig = { ...prepared.hostConfig, Links };
+    const asked = options.request.HostConfig;
+    const container = await build(context, { id, name, prepared: { ...prepared, hostConfig }, asked });
     emitContainerEvent(context, container, "create");
   } finally {
     context.index.release(name);

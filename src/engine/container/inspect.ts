@@ -3,6 +3,7 @@ import type { HostConfig, Ulimit } from "#api-schema/container-config";
 import type { ContainerInspect, InspectState, NetworkSettings } from "#api-schema/container-inspect";
 import type { MountPoint } from "#api-schema/mount";
 import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
+import { shownLinks } from "../network/legacy-links.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { containerSizes } from "./inspect-sizes.ts";
@@ -22,6 +23,7 @@ export async function inspectContainer(
     logPath: logPath(context.defaults, record.id),
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
+    links: shownLinks(record, (reference) => context.index.find(reference)?.record),
     defaultUlimits: Object.values(context.defaults.spec.ulimits ?? {}),
     sizes,
   });
@@ -34,6 +36,7 @@ export interface InspectFacts {
   readonly logPath: string;
   readonly graphData: Record<string, string>;
   readonly execIds: readonly string[];
+  readonly links: string[] | null;
   readonly defaultUlimits: readonly Ulimit[];
   readonly sizes: { readonly sizeRw: number; readonly sizeRootFs: number } | undefined;
 }
@@ -62,7 +65,11 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     ProcessLabel: "",
     AppArmorProfile: "",
     ExecIDs: facts.execIds.length === 0 ? null : [...facts.execIds],
-    HostConfig: { ...hostConfig, Ulimits: withDefaults(hostConfig.Ulimits, facts.defaultUlimits) },
+    HostConfig: {
+      ...hostConfig,
+      Links: facts.links,
+      Ulimits: withDefaults(hostConfig.Ulimits, facts.defaultUlimits),
+    },
     GraphDriver: { Data: facts.graphData, Name: "overlay2" },
     SizeRw: facts.sizes?.sizeRw ?? null,
     SizeRootFs: facts.sizes?.sizeRootFs ?? null,

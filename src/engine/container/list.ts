@@ -3,6 +3,7 @@ import type { ContainerSummary } from "#api-schema/container-summary";
 import type { EndpointSettings } from "#api-schema/network-settings";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
+import { linkNamesOf } from "../network/legacy-links.ts";
 import type { ContainerContext } from "./context.ts";
 import { mountPointOf } from "./inspect.ts";
 import { containerSizes } from "./inspect-sizes.ts";
@@ -23,9 +24,10 @@ export async function listContainers(context: ContainerContext, options: ListOpt
     },
   );
   const now = context.clock.now();
+  const linkNames = linkNamesOf(records, (reference) => context.index.find(reference)?.record);
   const summaries: ContainerSummary[] = [];
   for (const record of selectRecords(records, filter, options)) {
-    const summary = summaryOf(record, { now, findImage });
+    const summary = summaryOf(record, { now, findImage, linkNames });
     if (!options.size) summaries.push(summary);
     else {
       const { sizeRw, sizeRootFs } = await containerSizes(context.storage, record);
@@ -73,14 +75,16 @@ export interface SummaryFacts {
   readonly now: bigint;
   /** The id that a reference stands for now. */
   readonly findImage: (reference: string) => Digest | undefined;
+  /** The names that links give to containers, by their ids. */
+  readonly linkNames: ReadonlyMap<string, readonly string[]>;
 }
 
-export function summaryOf(record: ContainerRecord, { now, findImage }: SummaryFacts): ContainerSummary {
+export function summaryOf(record: ContainerRecord, { now, findImage, linkNames }: SummaryFacts): ContainerSummary {
   const { config, hostConfig, state } = record;
   const isCurrent = config.Image === record.imageId || findImage(config.Image) === record.imageId;
   return {
     Id: record.id,
-    Names: [`/${record.name}`],
+    Names: [`/${record.name}`, ...(linkNames.get(record.id) ?? [])].sort(),
     // A name that was moved to another image would lie.
     Image: isCurrent ? config.Image : record.imageId,
     ImageID: record.imageId,

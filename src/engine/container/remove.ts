@@ -10,6 +10,7 @@ import type { ContainerContext } from "./context.ts";
 import { killAndWait } from "./kill.ts";
 import type { RemoveOptions } from "./options.ts";
 import { bundleDirectory, containerDirectory } from "./paths.ts";
+import { removeLink } from "./unlink.ts";
 
 /** `reference` is the caller's word for the container, which the error texts repeat. */
 export async function removeContainer(
@@ -22,7 +23,7 @@ export async function removeContainer(
     throw new EngineError("conflict", `removal of container ${reference} is already in progress`);
   }
   if (container.isRemoved) return;
-  if (options.link) throw new EngineError("system", "Conflict, cannot remove the default link name of the container");
+  if (options.link) return removeLink(context, container, reference);
   container.isRemovalInProgress = true;
   try {
     await endRun(context, container, options.force);

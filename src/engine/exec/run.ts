@@ -6,6 +6,7 @@ import { emitContainerEvent } from "../container/container-events.ts";
 import type { ContainerContext } from "../container/context.ts";
 import { runningTask } from "../container/errors.ts";
 import { openUserFiles } from "../container/user-files.ts";
+import { linkEnvironment } from "../network/legacy-links.ts";
 import { execProcess } from "../spec/index.ts";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
 import { Exec, type ExecConfig } from "./exec.ts";
@@ -24,6 +25,7 @@ export async function createExec(context: ContainerContext, container: Container
   const process = execProcess(container.record, config, {
     readFile: userFiles.read,
     host: context.host,
+    linkEnvironment: linkEnvironment(container.record, (reference) => context.index.find(reference)?.record),
     ...(ulimits === undefined ? {} : { ulimits }),
     ...(hasNoNewPrivileges === undefined ? {} : { hasNoNewPrivileges }),
   });

@@ -39,6 +39,16 @@ export const withoutEntries = (text: string, entries: readonly HostEntry[]): str
 
 export const withEntries = (text: string, entries: readonly HostEntry[]): string => text + entries.map(line).join("");
 
+/** The lines with exactly these names give way to others; where there are none yet, the others come last. */
+export function replaceEntries(text: string, names: string, entries: readonly HostEntry[]): string {
+  const lines = text.split(/(?<=\n)/);
+  const isOld = (candidate: string) => candidate.endsWith(`\t${names}\n`);
+  const first = lines.findIndex(isOld);
+  const kept = lines.filter((candidate) => !isOld(candidate));
+  kept.splice(first < 0 ? kept.length : first, 0, ...entries.map(line));
+  return kept.join("");
+}
+
 /** `--add-host name:address`; the address may hold colons. */
 export function parseExtraHost(text: string): { readonly name: string; readonly address: string } {
   const colon = text.indexOf(":");

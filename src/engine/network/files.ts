@@ -3,7 +3,15 @@ import { dirname, join } from "node:path";
 import { errnoOf } from "#base/errors";
 import type { Address } from "#network";
 import type { ContainerRecord } from "#storage";
-import { type HostEntry, ownEntries, parseExtraHost, renderHosts, withEntries, withoutEntries } from "./etc-hosts.ts";
+import {
+  type HostEntry,
+  ownEntries,
+  parseExtraHost,
+  renderHosts,
+  replaceEntries,
+  withEntries,
+  withoutEntries,
+} from "./etc-hosts.ts";
 import {
   type ContainerResolvConf,
   containerResolvConf,
@@ -78,6 +86,13 @@ export async function changeHosts(
   const entries = (addresses: readonly Address[] = []) => ownEntries(Hostname, Domainname, addresses);
   const text = await readFile(files.hosts, "utf8");
   const changed = withEntries(withoutEntries(text, entries(change.removed)), entries(change.added));
+  if (changed !== text) await writeFile(files.hosts, changed, { mode });
+}
+
+/** Says where another container is, or with no entries that it is nowhere; in place as well. */
+export async function replaceHosts(files: NetworkFiles, names: string, entries: readonly HostEntry[]): Promise<void> {
+  const text = await readFile(files.hosts, "utf8");
+  const changed = replaceEntries(text, names, entries);
   if (changed !== text) await writeFile(files.hosts, changed, { mode });
 }
 

@@ -70,6 +70,10 @@ export function shownLinks(container: ContainerRecord, find: Find): string[] | n
   return links.map(({ child, alias }) => `/${child.name}:${linkName(container, alias)}`);
 }
 
+/** Which container the last part of "parent/alias" leads to. */
+export const linkedId = (container: ContainerRecord, alias: string): string | undefined =>
+  (container.hostConfig.Links ?? []).map(parseLink).find((link) => link.alias === alias)?.name;
+
 /** What a container's /etc/hosts says of the children on the default bridge (moby's addLegacyLinks). */
 export function legacyLinks(container: ContainerRecord, { find }: Pick<ContainerLookup, "find">): HostEntry[] {
   if (container.networks.bridge === undefined) return [];
@@ -90,7 +94,7 @@ export function hostsOf(link: LegacyLink): HostEntry[] {
     .map((address) => ({ address, names: hostNames(link) }));
 }
 
-const hostNames = ({ child, alias }: LegacyLink): string =>
+export const hostNames = ({ child, alias }: LegacyLink): string =>
   [alias, child.config.Hostname, ...(alias === child.name ? [] : [child.name])].join(" ");
 
 /** `ALIAS_PORT_80_TCP_ADDR=…` and its like: what the children offer (moby's setupLinkedContainers). */

@@ -24,6 +24,7 @@ import {
 } from "./files.ts";
 import { chooseGateways, defaultRoutes, type Gateways } from "./gateways.ts";
 import { legacyLinks } from "./legacy-links.ts";
+import { tellParents } from "./link-hosts.ts";
 import { isUserNetwork } from "./modes.ts";
 import { announce, needsResolver, serveNames } from "./names.ts";
 import { addressesOf, type ContainerSandbox, type Endpoint, type Network } from "./network.ts";
@@ -66,6 +67,7 @@ export class ContainerSandboxes {
         writeHostname(sandbox.files, name),
         this.#writeFiles(sandbox),
       ]);
+      await tellParents(this.list(), { ...container, networks }, this.#context.containers);
       this.#context.sandboxes.settle(sandbox.key);
       const isHost = sandbox.network === undefined;
       return {

@@ -32,6 +32,8 @@ import { asked, dnsNames, emptySettings, validateSettings } from "./endpoint-set
 import { forbidden, invalid, joinMessages, noSuchNetwork, prefixed } from "./errors.ts";
 import { filesIn } from "./files.ts";
 import { filterNetworks, inspectNetwork, isPredefined } from "./inspect.ts";
+import type { LegacyLink } from "./legacy-links.ts";
+import { dropLink } from "./link-hosts.ts";
 import { connectContainer, disconnectContainer, findEndpoint } from "./membership.ts";
 import { isUserNetwork } from "./modes.ts";
 import type { Network } from "./network.ts";
@@ -190,6 +192,12 @@ export class NetworkService {
       container.networks[name] = { ...settings, DNSNames: dnsNames(container, settings.Aliases) };
     }
     this.#sandboxes.rename(container);
+  }
+
+  /** `docker rm --link`: the record has lost the link already. */
+  async unlink(container: ContainerRecord, link: LegacyLink): Promise<void> {
+    const sandbox = this.#sandboxes.find(container.id);
+    if (sandbox !== undefined) await dropLink(sandbox, link);
   }
 
   /** Brings the kernel in line with the database: before anything is attached, once. */

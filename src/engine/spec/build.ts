@@ -33,6 +33,8 @@ export interface SpecDefaults {
 
 export interface SpecInput extends SpecDefaults {
   readonly container: Pick<ContainerRecord, "id" | "path" | "args" | "config" | "hostConfig">;
+  /** What linked containers offer. */
+  readonly linkEnvironment: readonly string[];
   /** Path of the network namespace; undefined with the host's. */
   readonly networkNamespace: string | undefined;
   /** The user's mounts, the volumes and the engine's own files. */
@@ -104,7 +106,7 @@ function processOf(input: SpecInput, security: SecurityOptions): Process {
     ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
     user,
     args: hasInit(input) ? [initInContainer, "--", ...command] : command,
-    env: withHome(containerEnvironment(config, config.Tty), () => homeOf(user.uid, readFile)),
+    env: withHome(containerEnvironment(config, config.Tty, input.linkEnvironment), () => homeOf(user.uid, readFile)),
     cwd: config.WorkingDir === "" ? "/" : config.WorkingDir,
     capabilities: { bounding: granted, effective: granted, permitted: granted },
     ...(rlimits.length === 0 ? {} : { rlimits }),

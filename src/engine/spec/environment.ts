@@ -3,8 +3,9 @@ import type { ContainerConfig } from "#api-schema/container-config";
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-export function containerEnvironment(config: ContainerConfig, isTty: boolean): string[] {
-  const base = [`PATH=${defaultPath}`, `HOSTNAME=${config.Hostname}`, ...(isTty ? ["TERM=xterm"] : [])];
+/** `links`: what linked containers offer. */
+export function containerEnvironment(config: ContainerConfig, isTty: boolean, links: readonly string[]): string[] {
+  const base = [`PATH=${defaultPath}`, `HOSTNAME=${config.Hostname}`, ...(isTty ? ["TERM=xterm"] : []), ...links];
   return overrideEnvironment(base, config.Env ?? []);
 }
 

@@ -24,6 +24,8 @@ export interface ExecRequest {
 export interface ExecTarget extends Pick<SpecDefaults, "ulimits" | "hasNoNewPrivileges"> {
   readonly readFile: ReadFile;
   readonly host: HostInfo;
+  /** What linked containers offer. */
+  readonly linkEnvironment: readonly string[];
 }
 
 /** The bounding set of an exec is never more than the container's, unless `--privileged` says so. */
@@ -33,7 +35,10 @@ export function execProcess(container: ContainerRecord, request: ExecRequest, ta
   const security = parseSecurityOptions(hostConfig.SecurityOpt, target.hasNoNewPrivileges);
   const user = execUser(container, request.user, readFile);
   const granted = request.isPrivileged ? [...host.capabilities] : chooseCapabilities(hostConfig, host);
-  const environment = overrideEnvironment(containerEnvironment(config, request.isTty), request.env);
+  const environment = overrideEnvironment(
+    containerEnvironment(config, request.isTty, target.linkEnvironment),
+    request.env,
+  );
   const rlimits = rlimitsOf(hostConfig, target.ulimits);
   const [height, width] = request.consoleSize ?? [];
   return {

@@ -2,6 +2,7 @@
 import { readFile as readHostFile } from "node:fs/promises";
 import type { Spec } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import { linkEnvironment } from "../network/legacy-links.ts";
 import type { Sandbox } from "../network/service.ts";
 import type { ReadFile } from "./accounts.ts";
 import { type SpecDefaults, specOf } from "./build.ts";
@@ -45,6 +46,7 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
   return specOf({
     ...options,
     container: { ...container, config },
+    linkEnvironment: linkEnvironment(container, options.findContainer),
     networkNamespace: sandbox.namespacePath,
     mounts,
     devices: await readHostDevices(container.hostConfig),
