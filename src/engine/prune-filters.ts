@@ -24,7 +24,13 @@ function fail(text: string): never {
 }
 
 const unitsNs: Readonly<Record<string, number>> = {
-  ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9,
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
 };
 
 /** A Go duration before `now` ("10m", "1h30m"), a Unix time ("1700000000.5"), or an RFC 3339-like date. */
