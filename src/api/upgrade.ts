@@ -68,6 +68,11 @@ export function unreadBody(request: IncomingMessage & Upgraded): AsyncIterable<B
   return readExactly(taken, Number(request.headers["content-length"] ?? 0));
 }
 
+/** A body that nobody asked for (dockerode sends one to attach) must not become the first bytes of the stream. */
+export async function skipBody(request: FastifyRequest): Promise<void> {
+  for await (const _ of unreadBody(request.raw));
+}
+
 /**
  * Takes the connection from HTTP: from here on it belongs to the caller, bytes that the client sent early included.
  * `allowHalfOpen` is set: the client's EOF ends only its own direction.

@@ -83,6 +83,15 @@ test("attach: a refusal is text on the connection that was taken", async () => {
   );
 });
 
+test("attach: a body is no part of the stream", async () => {
+  await using api = await startApi(script);
+  const whole = post("/v1.51/containers/c/attach?stream=1&stdin=1", [json, ...upgrade], '{"stream":true}');
+  for (const cut of [whole.length - 5, whole.length]) {
+    const answer = await api.raw(whole.slice(0, cut), `${whole.slice(cut)}stdin`);
+    assert.equal(bodyOf(answer), "stdin(end of stdin)");
+  }
+});
+
 const start = '{"Detach":false,"Tty":false}';
 const json = "Content-Type: application/json";
 

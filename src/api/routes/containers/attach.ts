@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { AttachOptions, AttachSession, Engine } from "#engine";
 import { refuseAttach, runSession } from "../../hijack.ts";
+import { skipBody } from "../../upgrade.ts";
 import type { Named } from "../../urls.ts";
 
 export function attachRoute(app: FastifyInstance, { containers }: Engine): void {
@@ -12,6 +13,7 @@ export function attachRoute(app: FastifyInstance, { containers }: Engine): void 
       refuseAttach(request, reply, error);
       return reply;
     }
+    await skipBody(request);
     await runSession(request, reply, session);
     return reply;
   });
