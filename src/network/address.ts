@@ -43,7 +43,20 @@ function parseGroups(text: string): bigint {
 export function formatAddress(address: Address): string {
   if (address.family === 4) return [24n, 16n, 8n, 0n].map((shift) => (address.value >> shift) & 0xffn).join(".");
   const groups = Array.from({ length: 8 }, (_, i) => ((address.value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
+  const zeros = longestZeros(groups);
+  if (zeros.length < 2) return groups.join(":");
+  return `${groups.slice(0, zeros.start).join(":")}::${groups.slice(zeros.start + zeros.length).join(":")}`;
+}
+
+/** The run that `::` stands for: the first of the longest ones (RFC 5952, 4.2). */
+function longestZeros(groups: readonly string[]): { readonly start: number; readonly length: number } {
+  let best = { start: 0, length: 0 };
+  for (let start = 0; start < groups.length; start += 1) {
+    let end = start;
+    while (groups[end] === "0") end += 1;
+    if (end - start > best.length) best = { start, length: end - start };
+  }
+  return best;
 }
 
 /** Network byte order. */

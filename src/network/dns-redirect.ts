@@ -7,11 +7,14 @@ const R1 = nft.registers.first;
 const word = nft.registers.word;
 const protocols = { udp: 17, tcp: 6 } as const;
 
-/** Runs inside a container's namespace: port 53 of 127.0.0.11 leads to our sockets. Answers come back by connection tracking. */
-export function redirectDns(ports: { readonly udp: number; readonly tcp: number }): void {
+/**
+ * Runs inside a container's namespace: port 53 of 127.0.0.11 leads to our sockets. Answers come back by connection tracking.
+ * A new namespace has no table of ours to delete first, and must not: closing a socket behind a deletion waits 20 ms for RCU.
+ */
+export function redirectDns(ports: { readonly udp: number; readonly tcp: number }, isNew: boolean): void {
   using socket = new NftSocket();
-  const batch = new NftBatch(table)
-    .resetTable()
+  const batch = new NftBatch(table);
+  (isNew ? batch.addTable() : batch.resetTable())
     .addChain({ name: "output", base: { type: "nat", hook: "output", priority: -100 } })
     .addRule("output", redirect(protocols.udp, ports.udp))
     .addRule("output", redirect(protocols.tcp, ports.tcp));

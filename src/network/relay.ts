@@ -116,7 +116,7 @@ export class Relay {
     this.#resolvers.set(id, resolver);
     const answer = await this.#request(resolverRequest(resolver));
     const ports = { udp: numberIn(answer, "udp"), tcp: numberIn(answer, "tcp") };
-    if (!isThere) this.#options.namespaces.enter(key, () => redirectDns(ports));
+    if (!isThere) this.#options.namespaces.enter(key, () => redirectDns(ports, true));
   }
 
   async dropResolver(id: string): Promise<void> {
@@ -196,7 +196,7 @@ export class Relay {
     try {
       const answer = await connection.request(resolverRequest(resolver));
       const ports = { udp: numberIn(answer, "udp"), tcp: numberIn(answer, "tcp") };
-      this.#options.namespaces.enter(resolver.key, () => redirectDns(ports));
+      this.#options.namespaces.enter(resolver.key, () => redirectDns(ports, false));
     } catch (error) {
       this.#warn(error);
     }

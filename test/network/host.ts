@@ -210,10 +210,10 @@ export class TestHost implements AsyncDisposable {
 }
 
 /** A command for the shell, run in a container's network. */
-export const insideOf = (namespacePath: string | undefined, command: string): string =>
-  namespacePath === undefined
-    ? command
-    : `nsenter --net=${namespacePath} sh -ec ${JSON.stringify(command).replaceAll("$", "\\$")}`;
+export function insideOf(namespacePath: string | undefined, command: string): string {
+  const place = namespacePath === undefined ? "" : `nsenter --net=${namespacePath} `;
+  return `${place}sh -ec ${JSON.stringify(command).replaceAll("$", "\\$")}`;
+}
 
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;

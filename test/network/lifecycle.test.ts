@@ -66,7 +66,7 @@ test(
     });
     const [line] = await once(first.stdout.setEncoding("utf8"), "data");
     const { directory, records } = JSON.parse(String(line));
-    const [web, lost] = records;
+    const [web, one, two, lost] = records;
     await sh(`mkdir ${directory}/www; echo page > ${directory}/www/index.html`);
     const httpd = insideOf(web.sandboxKey, `exec busybox httpd -f -p 80 -h ${directory}/www`);
     const server = spawn("sh", ["-c", `exec ${httpd}`], { stdio: "ignore" });
@@ -76,8 +76,16 @@ test(
     first.kill("SIGKILL");
     await once(first, "exit");
     assert.equal(await sh(fetchPage), "page");
+    // Without any daemon names are answered, and IPv6 reaches a container that has none.
+    const dig = (name: string) => sh(insideOf(one.sandboxKey, `dig +time=2 +tries=1 +short @127.0.0.11 ${name}`));
+    const addressOfTwo = two.networks.named.IPAddress;
+    assert.equal(await dig("two"), addressOfTwo);
+    assert.equal(await sh("curl -gsf --max-time 2 http://[::1]:18083/"), "page");
 
-    await using host = await TestHost.adopt(directory, [web]);
+    await using host = await TestHost.adopt(directory, [web, one, two]);
+    assert.equal(await dig("two"), addressOfTwo);
+    const third = await host.container({ name: "three", network: "named" });
+    assert.equal(await dig("three"), third.record.networks.named?.IPAddress);
     assert.equal(await sh(fetchPage), "page");
     assert.equal(await sh("curl -gsf --max-time 2 http://[::1]:18083/"), "page");
     assert.deepEqual(Object.keys(host.service.inspect("bridge").Containers ?? {}), [web.id]);

@@ -5,31 +5,9 @@ import type { NetworkCreateRequest } from "#api-schema/network";
 import { EngineError } from "#base/errors";
 import { Filters } from "#engine";
 import { isRoot, neighbour, sh, TestHost } from "./host.ts";
+import { subnet, wish } from "./wishes.ts";
 
 const options = { skip: isRoot ? false : "needs root" };
-
-const wish = (name: string, part: Partial<NetworkCreateRequest> = {}): NetworkCreateRequest => ({
-  Name: name,
-  Driver: "bridge",
-  Scope: "",
-  EnableIPv4: null,
-  EnableIPv6: null,
-  IPAM: { Driver: "default", Options: {}, Config: [] },
-  Internal: false,
-  Attachable: false,
-  Ingress: false,
-  ConfigOnly: false,
-  ConfigFrom: null,
-  Options: {},
-  Labels: {},
-  ...part,
-});
-
-const subnet = (text: string, part: { IPRange?: string; Gateway?: string } = {}): NetworkCreateRequest["IPAM"] => ({
-  Driver: "default",
-  Options: {},
-  Config: [{ Subnet: text, IPRange: "", Gateway: "", AuxiliaryAddresses: null, ...part }],
-});
 
 async function refusal(work: Promise<unknown>): Promise<string> {
   try {

@@ -7,11 +7,14 @@ import type { Id } from "#base/ids";
 import {
   type Address,
   addressBytes,
+  contains,
   type Family,
   formatAddress,
   formatMac,
   type Plug,
+  type Prefix,
   parseAddress,
+  prefixOf,
   randomMac,
 } from "#network";
 import type { ContainerRecord } from "#storage";
@@ -73,10 +76,7 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
       isIsolated: !network.bridge.areContainersConnected,
       mac,
       mtu: network.bridge.mtu > 0 ? network.bridge.mtu : undefined,
-      addresses: [addresses.address4, addresses.address6].flatMap((address) => {
-        const prefix = address === undefined ? undefined : network.poolOf(address)?.subnet;
-        return address === undefined || prefix === undefined ? [] : [{ address, prefix }];
-      }),
+      addresses: [...ownAddresses(network, addresses), ...linkLocalAddresses(settings)],
       sysctls: interfaceSysctls(settings, interfaceName),
     };
     const ready = isFirst ? sandbox.network : undefined;
@@ -93,6 +93,26 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
     throw error;
   }
 }
+
+const ownAddresses = (network: Network, { address4, address6 }: Addresses): Plug["addresses"] =>
+  [address4, address6].flatMap((address) => {
+    const prefix = address === undefined ? undefined : network.poolOf(address)?.subnet;
+    return address === undefined || prefix === undefined ? [] : [{ address, prefix }];
+  });
+
+/** `--link-local-ip`: further addresses that nobody leases. moby gives them the length of their range. */
+const linkLocalAddresses = ({ IPAMConfig }: Attachment): Plug["addresses"] =>
+  (IPAMConfig?.LinkLocalIPs ?? []).flatMap((text) => {
+    const address = parseAddress(text);
+    if (address === undefined) return [];
+    if (!contains(linkLocal[address.family], address)) throw invalid(`invalid link local IP address: ${text}`);
+    return [{ address, prefix: prefixOf(address, address.family === 4 ? 16 : 64) }];
+  });
+
+const linkLocal: Readonly<Record<Family, Prefix>> = {
+  4: { family: 4, base: 0xa9fe_0000n, length: 16 },
+  6: { family: 6, base: 0xfe80n << 112n, length: 10 },
+};
 
 function freeInterfaceName(sandbox: ContainerSandbox, network: Network): string {
   const prefix = network.bridge.interfacePrefix === "" ? "eth" : network.bridge.interfacePrefix;

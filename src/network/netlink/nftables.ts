@@ -114,11 +114,13 @@ export class NftBatch {
     return this.writer.count === 1;
   }
 
+  addTable(): this {
+    return this.#tableMessage(NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+  }
+
   /** The table anew, whatever was in it: deleting needs it to be there, so it is made first. */
   resetTable(): this {
-    return this.#tableMessage(NEWTABLE, NLM_F_CREATE)
-      .deleteTable()
-      .#tableMessage(NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+    return this.#tableMessage(NEWTABLE, NLM_F_CREATE).deleteTable().addTable();
   }
 
   deleteTable(): this {

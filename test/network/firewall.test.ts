@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isRoot, neighbour, sh, TestHost } from "./host.ts";
+import { wish } from "./wishes.ts";
+
+const options = { skip: isRoot ? false : "needs root" };
+const httpd = (host: TestHost) => `busybox httpd -f -p 80 -h ${host.directory}/www`;
+const page = (host: TestHost) => `mkdir ${host.directory}/www; echo page > ${host.directory}/www/index.html`;
+const get = (url: string) => `curl -gsf --max-time 1 ${url}`;
+const mode = (name: string) => ({ Options: { "com.docker.network.bridge.gateway_mode_ipv4": name } });
+const ports = (port: string) => ({ PortBindings: { "80/tcp": [{ HostIp: "", HostPort: port }] } });
+
+test(
+  "routed: published ports are open at the container's own address, which is not hidden, and others are not",
+  options,
+  async () => {
+    await using host = await TestHost.start();
+    await using outside = await neighbour();
+    await sh(page(host));
+    await host.service.create(wish("r1", mode("routed")));
+    const server = await host.container({ network: "r1", hostConfig: ports("18080") });
+    const shut = await host.container({ network: "r1" });
+    await server.serve(httpd(host), ":80 ");
+    await shut.serve(httpd(host), ":80 ");
+    assert.deepEqual(server.record.ports?.["80/tcp"], [
+      { HostIp: "0.0.0.0", HostPort: "" },
+      { HostIp: "::", HostPort: "18080" },
+    ]);
+    const [open, closed] = [server, shut].map(({ record }) => record.networks.r1?.IPAddress);
+    await outside.run("ip route add 172.16.0.0/12 via 192.0.2.1");
+    assert.equal(await outside.run(get(`http://${open}/`)), "page");
+    assert.notEqual((await outside.attempt(get(`http://${closed}/`))).code, 0);
+    await outside.run(`busybox ping -c 1 -W 1 ${closed}`);
+    assert.notEqual((await outside.attempt(get("http://192.0.2.1:18080/"))).code, 0);
+    const stranger = await host.container();
+    assert.equal(await stranger.run(get(`http://${open}/`)), "page");
+    await server.stop();
+    assert.match(await sh("nft list ruleset"), /set open4 \{\n\s+type ipv4_addr . inet_proto . inet_service\n\s+\}/);
+  },
+);
+
+test("nat-unprotected: every port is open to the outside, and to no other network", options, async () => {
+  await using host = await TestHost.start();
+  await using outside = await neighbour();
+  await sh(page(host));
+  await host.service.create(wish("u1", mode("nat-unprotected")));
+  const server = await host.container({ network: "u1" });
+  await server.serve(httpd(host), ":80 ");
+  const address = server.record.networks.u1?.IPAddress;
+  await outside.run("ip route add 172.16.0.0/12 via 192.0.2.1");
+  assert.equal(await outside.run(get(`http://${address}/`)), "page");
+  const stranger = await host.container();
+  assert.notEqual((await stranger.attempt(get(`http://${address}/`))).code, 0);
+});
+
+test(
+  "strangers: a host that forwards only for its containers is no router between its neighbours",
+  options,
+  async () => {
+    await sh("sysctl -qw net.ipv4.ip_forward=0");
+    const host = await TestHost.start();
+    {
+      await using outside = await neighbour();
+      await sh(`ip netns add ${host.directory.slice(-6)}
+      ip link add up1 type veth peer name up1 netns ${host.directory.slice(-6)}
+      ip addr add 198.51.100.1/24 dev up1; ip link set up1 up
+      ip -n ${host.directory.slice(-6)} addr add 198.51.100.2/24 dev up1; ip -n ${host.directory.slice(-6)} link set up1 up
+      ip -n ${host.directory.slice(-6)} route add default via 198.51.100.1`);
+      await outside.run("ip route add default via 192.0.2.1");
+      assert.equal(await sh("sysctl -n net.ipv4.ip_forward"), "1");
+      assert.notEqual((await outside.attempt("busybox ping -c 1 -W 1 198.51.100.2")).code, 0);
+      const container = await host.container();
+      await container.run("busybox ping -c 1 -W 2 198.51.100.2");
+      // Another engine's bridge is not our business.
+      await sh("ip link add other0 type bridge; ip addr add 10.66.0.1/24 dev other0; ip link set other0 up");
+      await sh(`ip link del up1; ip netns del ${host.directory.slice(-6)}; ip link del other0`);
+    }
+    await host[Symbol.asyncDispose]();
+    assert.equal(await sh("sysctl -n net.ipv4.ip_forward"), "0");
+  },
+);
