@@ -147,3 +147,15 @@ test("firewall: rules of others are left alone", async () => {
   assert.match(await daemon.inNetwork("nft", "list", "tables"), /table inet stranger/);
   await daemon.inNetwork("nft", "delete", "table", "inet", "stranger");
 });
+
+test("network create: IPAM options are null where nobody gave any, as dockerd keeps them", async () => {
+  for (const [IPAM, expected] of [
+    [{ Config: null }, "null"],
+    [{ Options: {} }, "{}"],
+    [{ Options: { a: "b" } }, '{"a":"b"}'],
+  ] as const) {
+    assert.equal((await daemon.http.post("/networks/create", { Name: "ipam-options", IPAM })).status, 201);
+    assert.equal(await daemon.ok("network", "inspect", "-f", "{{json .IPAM.Options}}", "ipam-options"), expected);
+    await daemon.ok("network", "rm", "ipam-options");
+  }
+});
