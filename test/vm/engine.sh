@@ -1,4 +1,5 @@
 # Runs in the virtual machine (test/vm/boot): the engine on a pure cgroup v2 host with Debian's own kernel, through the stock CLI.
+echo # the BIOS has left its escape codes on this line
 cd /work
 mkdir -p /var/lib/mini /run/mini /etc/docker
 echo '{}' >/etc/docker/daemon.json
