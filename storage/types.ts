@@ -65,6 +65,8 @@ export interface Layer {
   readonly snapshotNumber: number;
   /** What it was unpacked from. The blob may have been dropped since. */
   readonly blob: Digest | undefined;
+  /** The length of what `tar` gives; undefined for layers of older engines. */
+  readonly tarBytes: number | undefined;
   /** Of its files, taken before the blob was dropped. */
   readonly fingerprint: Digest | undefined;
 }
@@ -104,6 +106,11 @@ export interface LayerStore {
   release(chainId: ChainId): ChainId[];
   /** The exact uncompressed tar: its sha256 is the diffID. Fails with ENOENT when the blob has been dropped. */
   tar(chainId: ChainId): Readable;
+  /**
+   * Drops a blob that can be had again, after taking the fingerprint of what was unpacked from it. False when somebody uses it
+   * now. `content.ingest` brings it back.
+   */
+  dropBlob(digest: Digest): Promise<boolean>;
   /** The blob it was unpacked from, if it is still here. */
   blob(chainId: ChainId): Blob | undefined;
   /** moby's GraphDriver.Data. */
@@ -152,8 +159,11 @@ export interface SnapshotStore {
   metadata(containerId: Id): OverlayMetadata;
   /** Row now, files in the background. Whether there was one; layers that only it kept go too. */
   remove(containerId: Id): boolean;
-  /** Bytes of the writable layer, as `docker ps --size` counts. */
-  usage(containerId: Id, signal?: AbortSignal): Promise<number>;
+  /**
+   * Bytes of the writable layer, as `docker ps --size` counts. `isStill`: the container does not run. Then what was measured
+   * once holds until the next `overlay` or writable `mount`, over restarts of the engine too.
+   */
+  usage(containerId: Id, options?: { isStill?: boolean; signal?: AbortSignal }): Promise<number>;
   /** Sorted by path. */
   changes(containerId: Id, signal?: AbortSignal): Promise<Change[]>;
   /** The writable layer as a layer tar, whiteouts included. Pause the container for a consistent one. */

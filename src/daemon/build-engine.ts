@@ -19,7 +19,7 @@ import { Registry } from "#registry";
 import type { Spawner } from "#runtime";
 import type { Storage, VolumeRecord } from "#storage";
 import type { DaemonConfig } from "./config.ts";
-import { containerDefaults, engineVersion, networkConfig, systemFacts } from "./defaults.ts";
+import { blobWatermark, containerDefaults, engineVersion, networkConfig, systemFacts } from "./defaults.ts";
 import { engineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
 
@@ -60,6 +60,7 @@ export async function buildEngine(
       concurrentUploads: config.maxConcurrentUploads,
       downloadAttempts: config.maxDownloadAttempts,
     },
+    blobs: { directory: dataRoot, watermarkPercent: blobWatermark(config) },
   });
   const volumes = await VolumeService.open(
     {

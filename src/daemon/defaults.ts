@@ -107,3 +107,12 @@ export function systemFacts(config: DaemonConfig, identity: { id: string; backin
     seccompProfile: config.seccompProfile,
   };
 }
+
+/** `--storage-opt blobs.watermark=PERCENT`: how full the disk may be before compressed layers that a registry has are dropped. */
+export function blobWatermark({ storageOptions }: Pick<DaemonConfig, "storageOptions">): number {
+  const name = "blobs.watermark=";
+  const text = storageOptions.findLast((option) => option.startsWith(name))?.slice(name.length) ?? "95%";
+  const percent = Number(/^(\d{1,3})%?$/.exec(text)?.[1]);
+  if (percent <= 100) return percent;
+  throw new Error(`invalid storage option ${name}${text}: a percentage is wanted`);
+}

@@ -28,12 +28,12 @@ export async function applyLayer(
   try {
     const budget = new Budget(limitsFor(statSync(job.blobPath).size), job.directory);
     using placer = new Placer({ rootFd, budget, intercept: placeWhiteout });
-    const diffId = await feed(job.blobPath, placer, signal, onProgress);
+    const { diffId, tarBytes } = await feed(job.blobPath, placer, signal, onProgress);
     if (job.diffId !== undefined && job.diffId !== diffId) throw new DigestError(job.diffId, diffId);
     placer.finish();
     syncDirectory(job.directory);
     const sizeBytes = placer.hasReplaced ? measureTree(job.directory) : placer.contentBytes;
-    return { diffId, sizeBytes };
+    return { diffId, sizeBytes, tarBytes };
   } finally {
     closeSync(rootFd);
   }
@@ -44,18 +44,20 @@ async function feed(
   placer: Placer,
   signal: AbortSignal,
   onProgress: (bytes: number) => void,
-): Promise<Digest> {
+): Promise<{ diffId: Digest; tarBytes: number }> {
   const source = createReadStream(blobPath, { highWaterMark: 1 << 20 });
   const reader = new TarReader(placer);
   const hash = createHash("sha256");
+  let tarBytes = 0;
   for await (const chunk of decompress(source)) {
     signal.throwIfAborted();
     hash.update(chunk);
+    tarBytes += chunk.length;
     reader.write(chunk);
     onProgress(source.bytesRead);
   }
   reader.end();
-  return sha256Digest(hash.digest("hex"));
+  return { diffId: sha256Digest(hash.digest("hex")), tarBytes };
 }
 
 /** One call for the whole layer: thousands of fsyncs would cost seconds. */

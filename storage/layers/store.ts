@@ -109,6 +109,16 @@ export class OverlayLayerStore implements LayerStore {
     return blob === undefined ? undefined : this.#parts.content.find(blob);
   }
 
+  async dropBlob(digest: Digest): Promise<boolean> {
+    const { table, pool, layout, content } = this.#parts;
+    for (const layer of table.byBlob(digest)) {
+      if (layer.fingerprint !== undefined) continue;
+      const directory = join(layout.snapshot(layer.snapshotNumber), "fs");
+      table.setFingerprint(layer.chainId, await pool.run<"fingerprint">({ kind: "fingerprint", directory }));
+    }
+    return content.isHeld(digest) ? false : content.delete(digest);
+  }
+
   metadata(chainId: ChainId): OverlayMetadata {
     const [top = "", ...below] = this.stack(chainId).map((layer) => this.#parts.layout.snapshot(layer.snapshotNumber));
     return overlayMetadata(
@@ -189,14 +199,14 @@ export class OverlayLayerStore implements LayerStore {
     undo.defer(() => trash.discard(folder));
     await mkdir(directory, { mode: 0o755 });
     const job = { kind: "apply", blobPath: content.path(blob), directory, diffId: expected } as const;
-    const { diffId, sizeBytes } = await pool.run<"apply">(job, { signal, onProgress });
+    const { diffId, sizeBytes, tarBytes } = await pool.run<"apply">(job, { signal, onProgress });
     await wanted.after;
     signal.throwIfAborted();
     const chainId = chainIdOf(parent, diffId);
     // Without an expected diffID it may turn out only now that the layer has been here all along.
     const known = this.find(chainId);
     if (known !== undefined) return this.#held(known);
-    const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob, fingerprint: undefined };
+    const layer: Layer = { chainId, diffId, parent, sizeBytes, snapshotNumber, blob, tarBytes, fingerprint: undefined };
     this.#parts.table.insert(layer);
     undo.move();
     return this.#held(layer);

@@ -11,6 +11,7 @@ interface Row {
   readonly snapshot_number: number;
   readonly blob: string | null;
   readonly fingerprint: string | null;
+  readonly tar_bytes: number | null;
 }
 
 const toLayer = (row: Row): Layer => ({
@@ -20,6 +21,7 @@ const toLayer = (row: Row): Layer => ({
   sizeBytes: row.size_bytes,
   snapshotNumber: row.snapshot_number,
   blob: row.blob === null ? undefined : parseDigest(row.blob),
+  tarBytes: row.tar_bytes ?? undefined,
   fingerprint: row.fingerprint === null ? undefined : parseDigest(row.fingerprint),
 });
 
@@ -45,7 +47,7 @@ export class LayerTable {
   constructor(database: Database) {
     this.#find = database.prepare<[string], Row>("SELECT * FROM layers WHERE chain_id = ?");
     this.#list = database.prepare<[], Row>("SELECT * FROM layers ORDER BY snapshot_number");
-    this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, NULL)");
+    this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, NULL, ?)");
     this.#setSnapshot = database.prepare("UPDATE layers SET snapshot_number = ? WHERE chain_id = ?");
     this.#setFingerprint = database.prepare("UPDATE layers SET fingerprint = ? WHERE chain_id = ?");
     this.#byBlob = database.prepare<[string], Row>("SELECT * FROM layers WHERE blob = ?");
@@ -65,8 +67,8 @@ export class LayerTable {
   }
 
   insert(layer: Layer): void {
-    const { chainId, diffId, parent, sizeBytes, snapshotNumber, blob } = layer;
-    this.#insert.run(chainId, diffId, parent ?? null, sizeBytes, snapshotNumber, blob ?? null);
+    const { chainId, diffId, parent, sizeBytes, snapshotNumber, blob, tarBytes } = layer;
+    this.#insert.run(chainId, diffId, parent ?? null, sizeBytes, snapshotNumber, blob ?? null, tarBytes ?? null);
   }
 
   /** The files are in another folder from now on. */

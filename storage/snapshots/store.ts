@@ -32,6 +32,7 @@ interface Row {
   readonly container_id: string;
   readonly parent: string | null;
   readonly snapshot_number: number;
+  readonly size_bytes: number | null;
 }
 
 interface Snapshot {
@@ -46,7 +47,10 @@ export const emptyLower = "empty";
 export class OverlaySnapshotStore implements SnapshotStore {
   readonly #parts: SnapshotStoreParts;
   readonly #views: Views;
+  /** How often each snapshot was given to a writer since this start. */
+  readonly #writers = new Map<Id, number>();
   readonly #insert;
+  readonly #setSize;
   readonly #delete;
   readonly #find;
   readonly #all;
@@ -57,6 +61,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
     this.#parts = parts;
     this.#views = new Views({ ...parts, emptyLower: `${emptyLower}/fs` });
     this.#insert = database.prepare("INSERT INTO snapshots (container_id, parent, snapshot_number) VALUES (?, ?, ?)");
+    this.#setSize = database.prepare("UPDATE snapshots SET size_bytes = ? WHERE container_id = ?");
     this.#delete = database.prepare("DELETE FROM snapshots WHERE container_id = ?");
     this.#find = database.prepare<[string], Row>("SELECT * FROM snapshots WHERE container_id = ?");
     this.#all = database.prepare<[], Row>("SELECT * FROM snapshots");
@@ -94,6 +99,7 @@ export class OverlaySnapshotStore implements SnapshotStore {
   }
 
   overlay(containerId: Id): OverlayMount {
+    this.#forgetSize(containerId);
     return overlayOptions(this.#overlayParts(this.#get(containerId)), this.#parts.layout.snapshots);
   }
 
@@ -107,15 +113,28 @@ export class OverlaySnapshotStore implements SnapshotStore {
     const row = this.#find.get(containerId);
     if (row === undefined) return false;
     this.#delete.run(containerId);
+    this.#writers.delete(containerId);
     const { folder, parent } = this.#toSnapshot(row);
     this.#parts.trash.discard(folder);
     if (parent !== undefined) this.#parts.layers.removeIfUnreferenced(parent);
     return true;
   }
 
-  async usage(containerId: Id, signal?: AbortSignal): Promise<number> {
+  async usage(containerId: Id, options: { isStill?: boolean; signal?: AbortSignal } = {}): Promise<number> {
+    const { isStill = false, signal } = options;
+    const known = this.#find.get(containerId)?.size_bytes;
+    if (isStill && typeof known === "number") return known;
+    const writers = this.#writers.get(containerId);
     const directory = join(this.#get(containerId).folder, "fs");
-    return this.#parts.pool.run<"measure">({ kind: "measure", directory }, { signal });
+    const sizeBytes = await this.#parts.pool.run<"measure">({ kind: "measure", directory }, { signal });
+    if (isStill && this.#writers.get(containerId) === writers) this.#setSize.run(sizeBytes, containerId);
+    return sizeBytes;
+  }
+
+  /** Somebody may write from now on. */
+  #forgetSize(containerId: Id): void {
+    this.#writers.set(containerId, (this.#writers.get(containerId) ?? 0) + 1);
+    if (this.#find.get(containerId)?.size_bytes !== null) this.#setSize.run(null, containerId);
   }
 
   async changes(containerId: Id, signal?: AbortSignal): Promise<Change[]> {
@@ -135,13 +154,15 @@ export class OverlaySnapshotStore implements SnapshotStore {
   }
 
   async mount(containerId: Id, options: { isReadOnly?: boolean } = {}): Promise<MountedSnapshot> {
+    const { isReadOnly = false } = options;
     const parts = this.#overlayParts(this.#get(containerId));
-    const rootFd = this.#mount(options.isReadOnly === true ? readOnly(parts) : parts);
-    return {
-      rootFd,
-      path: fdPath(rootFd),
-      [Symbol.asyncDispose]: async () => closeSync(rootFd),
+    if (!isReadOnly) this.#forgetSize(containerId);
+    const rootFd = this.#mount(isReadOnly ? readOnly(parts) : parts);
+    const end = (): void => {
+      closeSync(rootFd);
+      if (!isReadOnly && this.has(containerId)) this.#forgetSize(containerId);
     };
+    return { rootFd, path: fdPath(rootFd), [Symbol.asyncDispose]: async () => end() };
   }
 
   prepareView(containerId: Id, destination: string, parent: ChainId | undefined): void {

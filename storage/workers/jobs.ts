@@ -40,7 +40,7 @@ export type Job =
   | { readonly kind: "remove"; readonly directory: string };
 
 export interface JobResults {
-  readonly apply: { readonly diffId: Digest; readonly sizeBytes: number };
+  readonly apply: { readonly diffId: Digest; readonly sizeBytes: number; readonly tarBytes: number };
   readonly pack: null;
   readonly unpack: null;
   readonly copy: null;

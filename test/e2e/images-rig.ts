@@ -31,7 +31,7 @@ export const never = new AbortController().signal;
 export const tag = (name: string): TaggedReference => parseRepoTag(name, "") ?? invalid();
 
 /** An image service on a store of its own. Its clock does not wait: retries follow at once. */
-export async function openImages(options: RegistryOptions = {}): Promise<ImageRig> {
+export async function openImages(options: RegistryOptions = {}, watermarkPercent = 100): Promise<ImageRig> {
   const folder = mkdtempSync("/var/tmp/images-");
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -53,6 +53,7 @@ export async function openImages(options: RegistryOptions = {}): Promise<ImageRi
     log,
     engineVersion: "28.5.2",
     limits: { concurrentDownloads: 3, concurrentUploads: 5, downloadAttempts: 5 },
+    blobs: { directory: folder, watermarkPercent },
   });
   const owned = undo.move();
   return {

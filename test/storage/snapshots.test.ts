@@ -153,3 +153,27 @@ test("remove: a large tree is gone before the store is closed", async () => {
   assert.ok(existsSync("/etc"));
   await rig[Symbol.asyncDispose]();
 });
+
+test("usage: measured once while nobody can write, again after somebody could", async () => {
+  await using rig = await openTestStorage();
+  const { snapshots } = rig.storage;
+  const id = newId();
+  await snapshots.prepare(id, undefined);
+  const upper = snapshots.metadata(id).UpperDir;
+  const isStill = true;
+  writeFileSync(join(upper, "first"), "12345");
+  assert.equal(await snapshots.usage(id, { isStill }), 5);
+  // Behind the store's back, to see that it does not look.
+  writeFileSync(join(upper, "second"), "12345");
+  assert.equal(await snapshots.usage(id, { isStill }), 5);
+  assert.equal(await snapshots.usage(id), 10, "of one that runs, always");
+  snapshots.overlay(id);
+  assert.equal(await snapshots.usage(id, { isStill }), 10);
+  {
+    await using root = await snapshots.mount(id);
+    writeFileSync(join(root.path, "third"), "12345");
+    assert.equal(await snapshots.usage(id, { isStill }), 15);
+    writeFileSync(join(root.path, "fourth"), "12345");
+  }
+  assert.equal(await snapshots.usage(id, { isStill }), 20);
+});

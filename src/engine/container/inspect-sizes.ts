@@ -3,9 +3,9 @@ import type { ContainerRecord, Storage } from "#storage";
 /** Bytes that the container wrote, and those together with its image's. */
 export async function containerSizes(
   storage: Pick<Storage, "snapshots" | "records">,
-  record: Pick<ContainerRecord, "id" | "imageId">,
+  record: Pick<ContainerRecord, "id" | "imageId" | "state">,
 ): Promise<{ sizeRw: number; sizeRootFs: number }> {
-  const sizeRw = await storage.snapshots.usage(record.id);
+  const sizeRw = await storage.snapshots.usage(record.id, { isStill: record.state.pid === 0 });
   const image = storage.records.images.find(record.imageId);
   return { sizeRw, sizeRootFs: sizeRw + (image?.sizeBytes ?? 0) };
 }

@@ -23,7 +23,7 @@ export async function pruneContainers(
   for (const container of context.index.list()) {
     if (signal.aborted) break;
     if (!isPrunable(container, filters, until)) continue;
-    const sizeBytes = await context.storage.snapshots.usage(container.id, signal);
+    const sizeBytes = await context.storage.snapshots.usage(container.id, { isStill: true, signal });
     try {
       await removeContainer(context, container, { force: false, removeVolumes: false, link: false }, container.id);
     } catch (error) {

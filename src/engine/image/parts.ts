@@ -15,6 +15,7 @@ export interface ImageParts {
   /** What `docker version` says; images that we make carry it. */
   readonly engineVersion: string;
   readonly limits: TransferLimits;
+  readonly blobs: BlobLimit;
 }
 
 /** `max-concurrent-downloads` and its neighbours. */
@@ -22,6 +23,14 @@ export interface TransferLimits {
   readonly concurrentDownloads: number;
   readonly concurrentUploads: number;
   readonly downloadAttempts: number;
+}
+
+/** When the compressed blobs, which are a cache, have to make room. */
+export interface BlobLimit {
+  /** Somewhere on the disk that is meant. */
+  readonly directory: string;
+  /** Used part of that disk; 100 keeps all blobs. */
+  readonly watermarkPercent: number;
 }
 
 export interface ImageEvents {

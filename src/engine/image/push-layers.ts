@@ -20,6 +20,7 @@ import {
   type Upload,
 } from "#registry";
 import type { Layer } from "#storage";
+import { ensureBlobs } from "./blob-cache.ts";
 import { isFinal } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
@@ -92,6 +93,7 @@ export class LayerPusher {
       return mounted;
     }
     try {
+      await ensureBlobs(this.#parts, [target.layer.chainId], transfer.signal);
       const sent = await this.#send(target, upload, transfer);
       update(transfer.output, id, "Pushed");
       return sent;

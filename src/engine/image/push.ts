@@ -25,6 +25,7 @@ import {
   type TaggedReference,
   trimReference,
 } from "#registry";
+import { holdLayers } from "./blob-cache.ts";
 import type { ImageParts } from "./parts.ts";
 import { emitAux, type ProgressOutput, say, update } from "./progress.ts";
 import type { LayerPusher } from "./push-layers.ts";
@@ -83,6 +84,7 @@ async function pushTo(push: Push): Promise<void> {
 
 async function pushTag(push: Push, ref: TaggedReference, image: Image): Promise<void> {
   const { parts, repository, output, signal } = push;
+  using _ = holdLayers(parts, image.chainIds);
   const kept = await keptManifest(parts, image);
   const layers = await pushLayers(push, ref, image, kept);
   const config = await pushConfig(push, image);
@@ -123,7 +125,15 @@ async function keptManifest(parts: ImageParts, image: Image): Promise<ImageManif
   const bytes = await content.readBytes(digest, manifestSizeLimit);
   const manifest = parseManifest(bytes, detectMediaType(bytes));
   if (manifest.kind !== "manifest" || manifest.config.digest !== image.id) return undefined;
-  return manifest.layers.every((layer) => content.has(layer.digest)) ? manifest : undefined;
+  const isHere = (blob: Digest, index: number): boolean => content.has(blob) || isDropped(parts, image, index, blob);
+  return manifest.layers.every((layer, index) => isHere(layer.digest, index)) ? manifest : undefined;
+}
+
+/** To save space; it can be had again. */
+function isDropped({ storage }: ImageParts, image: Image, index: number, blob: Digest): boolean {
+  const chainId = image.chainIds[index];
+  const layer = chainId === undefined ? undefined : storage.layers.find(chainId);
+  return layer?.blob === blob && layer.fingerprint !== undefined;
 }
 
 /** Docker's schema 2, indented as docker/distribution indents it: the digest depends on it. */

@@ -19,6 +19,7 @@ import {
   storedReference,
   type TaggedReference,
 } from "#registry";
+import { ensureBlobs, holdLayers } from "./blob-cache.ts";
 import { platformOf, systemOf } from "./config.ts";
 import { goJson } from "./config-json.ts";
 import { legacyConfigs } from "./legacy-config.ts";
@@ -52,6 +53,11 @@ export async function saveImages(
 ): Promise<Readable> {
   const saved = selectImages(parts, names);
   for (const { image } of saved) checkSavable(image, platform);
+  using held = new DisposableStack();
+  for (const { image } of saved) {
+    held.use(holdLayers(parts, image.chainIds));
+    await ensureBlobs(parts, image.chainIds, signal);
+  }
   const files = new Map<string, File>();
   const manifest = [];
   const index = [];
@@ -75,7 +81,10 @@ export async function saveImages(
   if (Object.keys(repositories).length > 0)
     addFile(files, "repositories", `${goJson(sortKeys(repositories))}\n`, epoch);
   const last = saved.at(-1);
-  return packFiles(files, last === undefined ? epoch : timeOf(last.image), signal);
+  const archive = packFiles(files, last === undefined ? epoch : timeOf(last.image), signal);
+  const kept = held.move();
+  archive.once("close", () => kept.dispose());
+  return archive;
 }
 
 /** The images in the order in which they were asked for, each once with all its names. */
@@ -137,7 +146,7 @@ interface LayerSource {
   readonly digest: Digest;
 }
 
-/** Layers go in uncompressed, as moby's do. Their length must be known before the first byte, so each is read twice. */
+/** Layers go in uncompressed, as moby's do. A length that is not on record must be found before the first byte. */
 async function addLayers(
   parts: ImageParts,
   image: Image,
@@ -150,7 +159,8 @@ async function addLayers(
     if (chainId === undefined) throw new Error("image has fewer chainIDs than diffIDs");
     const path = blobPath(diffId);
     const open = () => parts.storage.layers.tar(chainId);
-    const sizeBytes = files.get(path)?.sizeBytes ?? (await lengthOf(open(), signal));
+    const { tarBytes } = parts.storage.layers.get(chainId);
+    const sizeBytes = files.get(path)?.sizeBytes ?? tarBytes ?? (await lengthOf(open(), signal));
     if (!files.has(path)) files.set(path, { sizeBytes, mtime: timeOf(image), open });
     sources.push({ mediaType: mediaTypes.ociLayer, size: sizeBytes, digest: diffId });
   }

@@ -13,6 +13,7 @@ import type { Digest } from "#base/ids";
 import type { Access, Credentials, Login, Platform, TaggedReference } from "#registry";
 import type { ChainId } from "#storage";
 import type { Filters } from "../filters.ts";
+import { trimBlobs } from "./blob-cache.ts";
 import {
   type CommitRequest,
   type CommitSource,
@@ -47,12 +48,15 @@ export interface ImageForRun {
   readonly chainId: ChainId | undefined;
 }
 
+const trimTimeoutMs = 600_000;
+
 /** The images of this engine, by name and by id. */
 export class ImageService {
   readonly #parts: ImageParts;
   readonly #puller: LayerPuller;
   readonly #pusher: LayerPusher;
   #isPruning = false;
+  #isTrimming = false;
 
   constructor(parts: ImageParts) {
     this.#parts = parts;
@@ -116,6 +120,7 @@ export class ImageService {
   async pull(request: PullRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
     try {
       await pullImage(this.#parts, this.#puller, request, output, signal);
+      this.#trimSoon();
     } catch (error) {
       // Blobs that came before it failed; what is half here stays, to be continued.
       this.#collectSoon();
@@ -163,6 +168,18 @@ export class ImageService {
 
   async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
     return this.#parts.registry.login(credentials, signal);
+  }
+
+  /** After the answer; one at a time, and nobody waits for it. */
+  #trimSoon(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    const { log } = this.#parts;
+    trimBlobs(this.#parts, AbortSignal.timeout(trimTimeoutMs))
+      .catch((err: unknown) => log.warn({ err }, "blobs not dropped"))
+      .finally(() => {
+        this.#isTrimming = false;
+      });
   }
 
   /** Blobs that lost their last user go after the answer, not before it. */
