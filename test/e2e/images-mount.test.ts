@@ -76,3 +76,18 @@ test("image mount: it goes on through a restart of the engine", async () => {
   assert.equal(await daemon.ok("exec", "long", "ls", "/s/lower"), "0\n1");
   await daemon.ok("rm", "-f", "long");
 });
+
+test("create: without an image the root is empty", async () => {
+  const Mounts = [{ Type: "image", Source: "busybox", Target: "/b" }];
+  const created = await daemon.http.post("/containers/create?name=bare", {
+    Cmd: ["/b/bin/busybox", "echo", "bare"],
+    HostConfig: { Mounts },
+  });
+  assert.equal(created.status, 201, created.text);
+  assert.equal(await daemon.ok("start", "-a", "bare"), "bare");
+  assert.equal(await daemon.ok("inspect", "-f", "{{json .Image}} {{json .Config.Image}}", "bare"), '"" ""');
+  assert.match(await daemon.ok("ps", "-a"), /\s"\/b\/bin\/busybox ech/);
+  await daemon.ok("rm", "bare");
+  const nothing = await daemon.http.post("/containers/create", {});
+  assert.deepEqual([nothing.status, nothing.json()], [400, { message: "no command specified" }]);
+});

@@ -20,7 +20,7 @@ export async function openForCommit(
   const isPaused = options.pause && container.status === "running" && (await tryPause(context, container));
   return {
     id: container.id,
-    imageId: container.record.imageId,
+    imageId: container.record.imageId ?? undefined,
     config: container.record.config,
     emitCommit: (attributes) => emitContainerEvent(context, container, "commit", attributes),
     [Symbol.asyncDispose]: async () => {

@@ -69,7 +69,7 @@ async function build(context: ContainerContext, plan: Plan): Promise<Container> 
   const { id, prepared } = plan;
   const directory = containerDirectory(context.defaults, id);
 
-  await context.storage.snapshots.prepare(id, prepared.image.chainId);
+  await context.storage.snapshots.prepare(id, prepared.image?.chainId);
   undo.defer(() => void context.storage.snapshots.remove(id));
   await mkdir(directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rm(directory, { recursive: true, force: true }));
@@ -97,7 +97,7 @@ function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord
     created: formatTime(context.clock.now()),
     path: prepared.path,
     args: prepared.args,
-    imageId: prepared.image.id,
+    imageId: prepared.image?.id ?? null,
     config:
       config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode)
         ? { ...config, Hostname: id.slice(0, 12) }

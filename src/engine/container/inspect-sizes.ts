@@ -6,6 +6,6 @@ export async function containerSizes(
   record: Pick<ContainerRecord, "id" | "imageId" | "state">,
 ): Promise<{ sizeRw: number; sizeRootFs: number }> {
   const sizeRw = await storage.snapshots.usage(record.id, { isStill: record.state.pid === 0 });
-  const image = storage.records.images.find(record.imageId);
+  const image = record.imageId === null ? undefined : storage.records.images.find(record.imageId);
   return { sizeRw, sizeRootFs: sizeRw + (image?.sizeBytes ?? 0) };
 }

@@ -52,7 +52,7 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     Path: record.path,
     Args: record.args,
     State: stateOf(state),
-    Image: record.imageId,
+    Image: record.imageId ?? "",
     ResolvConfPath: file("resolv.conf"),
     HostnamePath: file("hostname"),
     HostsPath: file("hosts"),

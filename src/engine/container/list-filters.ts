@@ -127,7 +127,7 @@ function volumeTest(filters: Filters): Matches {
 function ancestorTest(filters: Filters, lookups: Lookups): Matches {
   if (!filters.has("ancestor")) return () => true;
   const images = new Set(filters.get("ancestor").flatMap((image) => [...lookups.descendantsOf(image)]));
-  return (record) => images.has(record.imageId);
+  return ({ imageId }) => imageId !== null && images.has(imageId);
 }
 
 function networkTest(filters: Filters): Matches {

@@ -81,13 +81,14 @@ export interface SummaryFacts {
 
 export function summaryOf(record: ContainerRecord, { now, findImage, linkNames }: SummaryFacts): ContainerSummary {
   const { config, hostConfig, state } = record;
-  const isCurrent = config.Image === record.imageId || findImage(config.Image) === record.imageId;
+  const imageId = record.imageId ?? "";
+  const isCurrent = config.Image === imageId || findImage(config.Image) === imageId;
   return {
     Id: record.id,
     Names: [`/${record.name}`, ...(linkNames.get(record.id) ?? [])].sort(),
     // A name that was moved to another image would lie.
-    Image: isCurrent ? config.Image : record.imageId,
-    ImageID: record.imageId,
+    Image: isCurrent ? config.Image : imageId,
+    ImageID: imageId,
     Command: [record.path, ...record.args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg))].join(" "),
     Created: Number(parseTime(record.created) / 1_000_000_000n),
     Ports: portsOf(record.ports),

@@ -59,8 +59,8 @@ function expandTag(template: string, record: ContainerRecord): string {
     ID: shortId(record.id),
     FullID: record.id,
     Name: record.name,
-    ImageID: shortId(record.imageId),
-    ImageFullID: record.imageId,
+    ImageID: shortId(record.imageId ?? ""),
+    ImageFullID: record.imageId ?? "",
     ImageName: record.config.Image,
     DaemonName: "docker",
   };

@@ -30,7 +30,8 @@ export interface CreateSurroundings<Image extends FoundImage> {
 }
 
 export interface PreparedCreate<Image extends FoundImage = FoundImage> {
-  readonly image: Image;
+  /** None: the root is empty. */
+  readonly image: Image | undefined;
   /** `Hostname` may still be empty: it becomes the short id. */
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
@@ -48,8 +49,9 @@ export async function prepareCreate<Image extends FoundImage>(
   surroundings: CreateSurroundings<Image>,
 ): Promise<PreparedCreate<Image>> {
   const checked = await validateCreate(options.request, surroundings);
-  const image = surroundings.findImage(checked.config.Image);
-  const settled = settle(checked, image.config.config, surroundings);
+  const { Image: reference } = checked.config;
+  const image = reference === "" ? undefined : surroundings.findImage(reference);
+  const settled = settle(checked, image?.config.config, surroundings);
   return {
     image,
     ...settled,
@@ -59,7 +61,8 @@ export async function prepareCreate<Image extends FoundImage>(
 }
 
 /** Nobody asked for a foreign image by name of its platform: it was probably taken by mistake. */
-async function platformWarnings(image: FoundImage): Promise<string[]> {
+async function platformWarnings(image: FoundImage | undefined): Promise<string[]> {
+  if (image === undefined) return [];
   const own = platformOf(image.config);
   if (imageRunsOn(hostPlatform, own)) return [];
   const host = await bestHostPlatform();
@@ -80,7 +83,9 @@ export function settle(
 ): Settled {
   const { host, defaults } = surroundings;
   const adapted = adaptHostConfig(checked.hostConfig, surroundings);
-  const merged = imageConfig === undefined ? checked.config : mergeImageConfig(checked.config, imageConfig);
+  const { Volumes } = checked.config;
+  const own = { ...checked.config, Volumes: Object.keys(Volumes ?? {}).length === 0 ? null : Volumes };
+  const merged = imageConfig === undefined ? own : mergeImageConfig(checked.config, imageConfig);
   const { path, args, entrypoint } = commandOf(merged);
   const LogConfig = mergeLogConfig(adapted.LogConfig, { driver: defaults.logDriver, options: defaults.logOptions });
   const isHostNetwork = adapted.NetworkMode === "host";
