@@ -108,3 +108,18 @@ test("ipc: a shareable container lends its /dev/shm", async () => {
   assert.equal(await sh("until [ -s /dev/shm/f ]; do :; done; cat /dev/shm/f", "--ipc", "container:lender"), "s");
   await daemon.ok("rm", "-f", "lender");
 });
+
+test("volumes: a folder of a volume begins with what the image has at its place; the rest of the volume stays", async () => {
+  await daemon.ok("volume", "create", "folders");
+  await daemon.ok("run", "--rm", "-v", "folders:/v", "busybox", "mkdir", "/v/empty");
+  const mount = "type=volume,source=folders,target=/bin,volume-subpath=empty";
+  assert.equal(await daemon.ok("run", "--rm", "--mount", mount, "busybox", "ls", "/bin/busybox"), "/bin/busybox");
+  assert.equal(await daemon.ok("run", "--rm", "-v", "folders:/v", "busybox", "ls", "/v"), "empty");
+});
+
+test("rename: a bad name is quoted as moby has it, with its slash", async () => {
+  await daemon.ok("create", "--name", "good-name", "busybox");
+  const { json } = await daemon.http.post("/containers/good-name/rename?name=@");
+  const reason = "Invalid container name (/@), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed";
+  assert.deepEqual(json(), { message: `Error when allocating new name: ${reason}` });
+});

@@ -272,7 +272,10 @@ test("volume: a subpath cannot lead outside, and is a mount of the engine's own"
   await here.volumes.release(good.id);
   assert.equal(existsSync(resolved.source), false);
   const evil = await here.create(mount("evil"));
-  await assert.rejects(here.volumes.resolve(record(evil.id, evil.mounts)), /escapes from base/);
+  await assert.rejects(
+    here.volumes.resolve(record(evil.id, evil.mounts)),
+    /path concatenation escapes the base directory/,
+  );
   const missing = await here.create(mount("nosuch"));
   await assert.rejects(here.volumes.resolve(record(missing.id, missing.mounts)), /no such file or directory/);
 });

@@ -56,11 +56,11 @@ export class ContainerIndex {
     return [...this.#byId.values()];
   }
 
-  /** Holds a name (without slash) for an id, until `insert` or `release`. */
-  reserve(name: string, id: string): void {
+  /** Holds a name (without slash) for an id, until `insert` or `release`. `shown`: how a bad one is quoted. */
+  reserve(name: string, id: string, shown = name): void {
     if (!namePattern.test(name)) {
       const rule = "[a-zA-Z0-9][a-zA-Z0-9_.-]";
-      throw new EngineError("invalidParameter", `Invalid container name (${name}), only ${rule} are allowed`);
+      throw new EngineError("invalidParameter", `Invalid container name (${shown}), only ${rule} are allowed`);
     }
     const holder = this.holderOf(name);
     if (holder !== undefined) {

@@ -10,7 +10,7 @@ export async function renameContainer(context: ContainerContext, container: Cont
     throw new EngineError("invalidParameter", "Renaming a container with the same name as its current name");
   }
   try {
-    context.index.reserve(name, container.id);
+    context.index.reserve(name, container.id, `/${name}`);
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     throw new EngineError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error });

@@ -11,30 +11,30 @@ import {
   fstat,
   isDirectory,
   O_CLOEXEC,
-  O_DIRECTORY,
   O_PATH,
   openat2,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
 } from "#native";
 import type { Storage } from "#storage";
+import { openSubpath } from "./subpath.ts";
 
-/** Copies `path` of the container's root into the folder `volume`, if that is empty and there is such a directory. */
+/** Copies `path` of the container's root into `subpath` of the volume ("" for all of it), if that is empty and the root has such a directory. */
 export async function copyUp(
   archive: Pick<Storage["archive"], "copy">,
   rootFd: number,
   path: string,
-  volume: string,
+  { volume, subpath }: { readonly volume: string; readonly subpath: string },
 ): Promise<void> {
-  if ((await readdir(volume)).length > 0) return;
   const source = openIn(rootFd, path);
   if (source === undefined) return;
   await using undo = new AsyncDisposableStack();
   undo.defer(() => closeSync(source));
   const found = fstat(source);
   if (!isDirectory(found)) return;
-  const target = openat2(AT_FDCWD, volume, { flags: O_PATH | O_DIRECTORY | O_CLOEXEC });
+  const target = openSubpath(volume, subpath);
   undo.defer(() => closeSync(target));
+  if (!isDirectory(fstat(target)) || (await readdir(fdPath(target))).length > 0) return;
   await archive.copy(source, ".", target, ".");
   fchownat(target, "", { uid: found.uid, gid: found.gid }, AT_EMPTY_PATH);
   // fchmodat takes no O_PATH descriptor, but the path through /proc is as exact (proc_pid_fd(5)).

@@ -151,7 +151,8 @@ export class VolumeService {
       const volume = this.#get(mount.name);
       await this.#locks.run(volume.name, async () => {
         using _held = await this.#hold(volume, record.id);
-        await copyUp(this.#options.storage.archive, root.rootFd, mount.destination, volume.mountpoint);
+        const target = { volume: volume.mountpoint, subpath: mount.spec?.VolumeOptions?.Subpath ?? "" };
+        await copyUp(this.#options.storage.archive, root.rootFd, mount.destination, target);
       });
     }
   }

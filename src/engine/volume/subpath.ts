@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { EngineError, errnoOf, messageOf } from "#base/errors";
+import { EngineError, errnoOf } from "#base/errors";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -31,14 +31,18 @@ export async function mountSubpath(volume: string, subpath: string, directory: s
     undo.defer(() => closeSync(fd));
     return fd;
   };
-  const root = owned(openat2(AT_FDCWD, volume, { flags: O_PATH | O_DIRECTORY | O_CLOEXEC }));
-  const fd = owned(openBeneath(root, subpath, volume));
+  const fd = owned(openSubpath(volume, subpath));
   const target = await makeTarget(directory, isDirectory(fstat(fd)));
   moveMount(owned(openTree(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH)), AT_FDCWD, target);
   return target;
 }
 
-function openBeneath(root: number, subpath: string, volume: string): number {
+/** A descriptor (O_PATH) of what lies at `subpath`, never outside of the volume; "" is the volume itself. Throws in moby's words. */
+export function openSubpath(volume: string, subpath: string): number {
+  const root = openat2(AT_FDCWD, volume, { flags: O_PATH | O_DIRECTORY | O_CLOEXEC });
+  if (subpath === "") return root;
+  using undo = new DisposableStack();
+  undo.defer(() => closeSync(root));
   try {
     return openat2(root, subpath, { flags: O_PATH | O_CLOEXEC, resolve: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS });
   } catch (error) {
@@ -47,7 +51,9 @@ function openBeneath(root: number, subpath: string, volume: string): number {
       const message = `cannot access path ${path}: lstat ${path}: no such file or directory`;
       throw new EngineError("system", message, { cause: error });
     }
-    throw new EngineError("system", `path ${path} escapes from base ${volume}: ${messageOf(error)}`, { cause: error });
+    if (errnoOf(error) !== "EXDEV") throw error;
+    const message = `path concatenation escapes the base directory, base: ${volume}, subpath: ${subpath}`;
+    throw new EngineError("system", message, { cause: error });
   }
 }
 
