@@ -202,3 +202,15 @@ test("run: namespaces may be the host's or another's", async () => {
 test("run: no file descriptor of ours is open inside", async () => {
   assert.equal(await sh("ls /proc/self/fd"), "0\n1\n2\n3"); // 3 is ls reading the folder.
 });
+
+test("run: a namespace of a container that has stopped is 409 for IPC and 500 for PID, as with dockerd", async () => {
+  await daemon.ok("run", "--name", "namespace-donor", "--ipc", "shareable", "busybox", "true");
+  for (const [mode, status] of [
+    ["IpcMode", 409],
+    ["PidMode", 500],
+  ] as const) {
+    const body = { Image: "busybox", HostConfig: { [mode]: "container:namespace-donor" } };
+    assert.equal((await daemon.http.post(`/containers/create?name=joins-${mode}`, body)).status, 201);
+    assert.equal((await daemon.http.post(`/containers/joins-${mode}/start`)).status, status);
+  }
+});

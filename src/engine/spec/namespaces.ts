@@ -55,8 +55,9 @@ export function ipcContainer(reference: string, find: FindContainer): ContainerR
 }
 
 function runningDonor(reference: string, kind: "IPC" | "PID", find: FindContainer): ContainerRecord {
+  // moby lets the reason decide for IPC only; a PID namespace that cannot be joined is its own failure.
   const failed = (problem: "invalidParameter" | "conflict", text: string): EngineError =>
-    new EngineError(problem, `failed to join ${kind} namespace: ${text}`);
+    new EngineError(kind === "IPC" ? problem : "system", `failed to join ${kind} namespace: ${text}`);
   const donor = find(reference);
   if (donor === undefined) throw failed("invalidParameter", `No such container: ${reference}`);
   const { status } = donor.state;
