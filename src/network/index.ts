@@ -4,7 +4,16 @@ export { type BridgeSetup, Bridges } from "./bridge.ts";
 export { type Access, Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
 export { Forwarding } from "./forwarding.ts";
 export { type AddressPool, choosePool, defaultAddressPools, Pool } from "./ipam.ts";
+export { type ChildLink, ParentLinks } from "./parents.ts";
 export { ephemeralPorts, PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 export { type PortOwner, type PortRequest, Ports, type PublishedPort, parseHostAddress } from "./ports.ts";
 export { type NamedEndpoint, Relay, type RelayOptions, type Resolver, type Upstream } from "./relay.ts";
-export { formatMac, type Plug, portName, randomMac, type Sandbox as NetworkSandbox, Sandboxes } from "./sandbox.ts";
+export {
+  type DefaultRoute,
+  formatMac,
+  type Plug,
+  portName,
+  randomMac,
+  type Sandbox as NetworkSandbox,
+  Sandboxes,
+} from "./sandbox.ts";

@@ -1,4 +1,4 @@
-import { errnoOf } from "#base/errors";
+import { errnoText } from "#base/errno-text";
 import { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
@@ -252,21 +252,9 @@ function bindError(binding: Binding, hostPort: number, cause: RelayError): PortE
   const message =
     cause.code === "EPROTONOSUPPORT"
       ? `error starting userland proxy: failed to listen on ${bracketed(binding.host)}:${hostPort}: protocol not supported`
-      : `failed to bind host port for ${describe(binding, hostPort)}: ${reasonOf(cause)}`;
+      : `failed to bind host port for ${describe(binding, hostPort)}: ${errnoText(cause.code)}`;
   return new PortError(message, { cause });
 }
-
-/** The C library's words, which Go prints, for what bind(2) may say. */
-const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: "address already in use",
-  EADDRNOTAVAIL: "cannot assign requested address",
-  EACCES: "permission denied",
-};
-
-const reasonOf = (error: unknown): string => {
-  const code = errnoOf(error) ?? "";
-  return reasons[code] ?? code;
-};
 
 /** A host address of `-p`: empty is undefined, and anything that is no address as well, as Go's ParseIP has it. */
 export const parseHostAddress = (text: string): Address | undefined => (text === "" ? undefined : parseAddress(text));

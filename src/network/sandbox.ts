@@ -1,21 +1,30 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { errnoText } from "#base/errno-text";
 import { errnoOf } from "#base/errors";
 import { type Id, newId, shortId } from "#base/ids";
 import type { Log } from "#base/log";
-import type { Address, Prefix } from "./address.ts";
+import type { Address, Family, Prefix } from "./address.ts";
 import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
+import type { ChildLink } from "./parents.ts";
 
-/** One interface inside a sandbox and its other end on a bridge. */
+/** A veth's other end. */
+export interface BridgePort {
+  readonly kind: "bridge";
+  readonly bridge: string;
+  /** The port reaches the bridge and the outside, but no other container. */
+  readonly isIsolated: boolean;
+}
+
+/** One interface inside a sandbox, and what it hangs from on the host. */
 export interface Plug {
   readonly endpointId: Id;
   /** "eth0". */
   readonly name: string;
-  readonly bridge: string;
-  /** The port reaches the bridge and the outside, but no other container. */
-  readonly isIsolated: boolean;
-  readonly mac: Uint8Array;
+  readonly link: BridgePort | ChildLink;
+  /** Undefined: the kernel's choice, and for an ipvlan its parent's. */
+  readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly addresses: readonly { readonly address: Address; readonly prefix: Prefix }[];
   /** Names below /proc/sys, and their values. */
@@ -29,6 +38,14 @@ export interface Sandbox {
   readonly key: string;
   /** The endpoint that eth0 was made for; undefined once it is used or where there is none. */
   readyEndpointId: Id | undefined;
+}
+
+export interface DefaultRoute {
+  /** Of the interface inside. */
+  readonly name: string;
+  readonly family: Family;
+  /** Undefined: everybody is on the link. */
+  readonly gateway: Address | undefined;
 }
 
 interface Ready {
@@ -132,38 +149,55 @@ export class Sandboxes implements Disposable {
 
   /** Makes the interface (or uses the one that is ready), plugs it into its bridge and brings it up with its addresses. */
   plug(sandbox: Sandbox, plug: Plug): void {
-    const isReady = sandbox.readyEndpointId === plug.endpointId && plug.name === firstInterface;
-    if (isReady) sandbox.readyEndpointId = undefined;
-    else this.#addVeth(sandbox.key, plug.endpointId, plug.name);
-    this.#plugIn(plug, isReady ? this.#fresh.get(sandbox.key)?.portIndex : undefined);
+    if (plug.link.kind === "bridge") this.#plugIntoBridge(sandbox, plug, plug.link);
+    else this.#addChild(sandbox.key, plug.name, plug.link);
     const hasIpv6 = plug.addresses.some(({ address }) => address.family === 6);
     const sysctls = hasIpv6 ? [[`net/ipv6/conf/${plug.name}/disable_ipv6`, "0"] as const] : [];
     this.#writeSysctls(sandbox.key, sysctls);
     this.#inside(sandbox.key, (inside) => bringUp(inside, plug));
-    this.#writeSysctls(sandbox.key, plug.sysctls);
+    try {
+      this.#writeSysctls(sandbox.key, plug.sysctls);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT") throw error;
+      const [[name] = [""]] = plug.sysctls;
+      const reason = `/proc/sys/${name} is not a sysctl file`;
+      throw new Error(`failed to add interface ${portName(plug.endpointId)} to sandbox: ${reason}`, { cause: error });
+    }
   }
 
   /** Sets the default routes of a sandbox; with `isChange` those of before go first. */
-  setDefaultRoutes(
-    key: string,
-    routes: readonly { readonly name: string; readonly gateway: Address }[],
-    isChange: boolean,
-  ): void {
+  setDefaultRoutes(key: string, routes: readonly DefaultRoute[], isChange: boolean): void {
     this.#inside(key, (inside) => {
       const stale = new RouteBatch().deleteDefaultRoute(4).deleteDefaultRoute(6);
       if (isChange) inside.route.tryEach(stale, "delete default routes");
       const batch = new RouteBatch();
-      for (const { name, gateway } of routes) batch.setDefaultRoute(inside.indexOf(name), gateway);
+      for (const { name, family, gateway } of routes) batch.setDefaultRoute(inside.indexOf(name), family, gateway);
       inside.route.apply(batch, "set default routes");
     });
   }
 
-  /** The name inside of the interface of an endpoint, by its MAC address. */
-  findInterface(key: string, mac: string): string | undefined {
+  /** The name inside of the interface that has an address. */
+  findInterface(key: string, address: Address): string | undefined {
     return this.namespaces.enter(key, () => {
       using inner = new RouteSocket();
-      return inner.listLinks().find((link) => formatMac(link.mac) === mac)?.name;
+      return inner
+        .listLinks()
+        .find(({ index }) => inner.listAddresses(index).some((own) => isSame(own.address, address)))?.name;
     });
+  }
+
+  /** Takes interfaces down that have no port on the host: their addresses may be given away again. */
+  silence(key: string, names: readonly string[]): void {
+    const batch = new RouteBatch();
+    for (const name of names) batch.setLink({ name }, { isUp: false });
+    this.#inside(key, (inside) => inside.route.tryEach(batch, "take interfaces down"));
+  }
+
+  /** Deletes an interface that has no port on the host. */
+  async removeChild(key: string, name: string): Promise<void> {
+    using inside = this.namespaces.enter(key, () => new RouteSocket());
+    inside.tryEach(new RouteBatch().setLink({ name }, { isUp: false }), "take an interface down");
+    await inside.deleteInBackground(name);
   }
 
   /** Cuts an endpoint off at once; its devices are deleted in the background. */
@@ -271,17 +305,21 @@ export class Sandboxes implements Disposable {
   }
 
   /** The host's side: the port into its bridge, and up. */
-  #plugIn(plug: Plug, knownIndex: number | undefined): void {
+  #plugIntoBridge(sandbox: Sandbox, plug: Plug, { bridge, isIsolated }: BridgePort): void {
+    const isReady = sandbox.readyEndpointId === plug.endpointId && plug.name === firstInterface;
+    if (isReady) sandbox.readyEndpointId = undefined;
+    else this.#addVeth(sandbox.key, plug.endpointId, plug.name);
+    const knownIndex = isReady ? this.#fresh.get(sandbox.key)?.portIndex : undefined;
     const port = { index: knownIndex ?? this.#route.getLink(portName(plug.endpointId)).index };
     // With br_netfilter a container that asks for itself by the host's address is sent back on its own port.
     const isHairpin = isBridgeFiltered();
     const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
     const attempt = (master: number) => {
       const batch = new RouteBatch().setLink(port, { master, ...mtu });
-      if (plug.isIsolated || isHairpin) batch.setPort(port.index, { isIsolated: plug.isIsolated, isHairpin });
-      this.#route.apply(batch.setLink(port, { isUp: true }), `plug ${plug.name} into ${plug.bridge}`);
+      if (isIsolated || isHairpin) batch.setPort(port.index, { isIsolated, isHairpin });
+      this.#route.apply(batch.setLink(port, { isUp: true }), `plug ${plug.name} into ${bridge}`);
     };
-    const known = this.#bridgeIndexes.get(plug.bridge);
+    const known = this.#bridgeIndexes.get(bridge);
     try {
       if (known !== undefined) {
         attempt(known);
@@ -289,11 +327,25 @@ export class Sandboxes implements Disposable {
       }
     } catch {
       // The bridge may have been made anew under another number: what is really wrong shows below.
-      this.#bridgeIndexes.delete(plug.bridge);
+      this.#bridgeIndexes.delete(bridge);
     }
-    const { index } = this.#route.getLink(plug.bridge);
+    const { index } = this.#route.getLink(bridge);
     attempt(index);
-    this.#bridgeIndexes.set(plug.bridge, index);
+    this.#bridgeIndexes.set(bridge, index);
+  }
+
+  #addChild(key: string, name: string, { parent, ...child }: ChildLink): void {
+    const namespaceFd = openSync(key, "r");
+    try {
+      const parentIndex = this.#route.getLink(parent).index;
+      this.#route.apply(new RouteBatch().addChild({ ...child, name, parentIndex, namespaceFd }), `add ${name}`);
+    } catch (error) {
+      const reason = errnoText(errnoOf(error) ?? "");
+      throw new Error(`failed to create the ${child.kind} port: ${reason}`, { cause: error });
+    } finally {
+      closeSync(namespaceFd);
+    }
+    this.namespaces.enter(key, () => tryWriteSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1"));
   }
 
   #addVeth(key: string, endpointId: string, name: string): void {
@@ -326,6 +378,8 @@ export class Sandboxes implements Disposable {
   }
 }
 
+const isSame = (a: Address, b: Address): boolean => a.family === b.family && a.value === b.value;
+
 function setUpLoopback(): void {
   openWithLoopback()[Symbol.dispose]();
 }
@@ -350,7 +404,8 @@ function isBridgeFiltered(): boolean {
 function bringUp(inside: Inside, plug: Plug): void {
   const index = inside.indexOf(plug.name);
   const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
-  const batch = new RouteBatch().setLink({ index }, { mac: plug.mac, ...mtu });
+  const mac = plug.mac === undefined ? {} : { mac: plug.mac };
+  const batch = new RouteBatch().setLink({ index }, { ...mac, ...mtu });
   for (const { address, prefix } of plug.addresses) batch.addAddress(index, address, prefix);
   inside.route.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
 }

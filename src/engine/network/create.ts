@@ -23,6 +23,7 @@ import { type BridgeOptions, optionNames, parseBool, parseBridgeOptions } from "
 import { forbidden, invalid } from "./errors.ts";
 import { isPredefined } from "./inspect.ts";
 import type { Network } from "./network.ts";
+import { checkSharing, isParentDriver, parseParentOptions } from "./parent-options.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
 import { validateIpam } from "./validate-ipam.ts";
 
@@ -144,9 +145,7 @@ function ipamDriver(request: NetworkCreateRequest, driver: string): string {
 
 function checkDriver(request: NetworkCreateRequest, driver: string): void {
   const isUnique = driver === "host" || driver === "null";
-  if (!isUnique && driver !== "bridge") {
-    // The drivers that dockerd has and this engine has not fail as they do on a kernel without them.
-    if (driver === "macvlan" || driver === "ipvlan") throw new EngineError("system", "operation not supported");
+  if (!isUnique && driver !== "bridge" && !isParentDriver(driver)) {
     throw new EngineError("notFound", `plugin ${JSON.stringify(driver)} not found`);
   }
   if (request.Ingress) throw forbidden("Ingress network can only be global scope network");
@@ -179,8 +178,9 @@ function withConfiguration(record: NetworkRecord, { networks }: CreateContext): 
 }
 
 function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord {
-  const bridge = parseBridgeOptions(record.options);
+  const bridge = parseBridgeOptions(record.driver === "bridge" ? record.options : {});
   checkBridge(record, bridge);
+  checkParent(record, context.networks);
   if (record.ipamDriver !== "default") {
     throw new EngineError("notFound", `plugin ${JSON.stringify(record.ipamDriver)} not found`);
   }
@@ -191,9 +191,18 @@ function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord 
   });
   const count = (family: Family) => pools.filter((pool) => pool.family === family).length;
   if (pools.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
-  if (count(4) > 1 || count(6) > 1) throw forbidden("bridge driver doesn't support multiple subnets");
+  if (record.driver === "bridge" && (count(4) > 1 || count(6) > 1))
+    throw forbidden("bridge driver doesn't support multiple subnets");
   checkConflicts(record, bridge, context.networks);
   return { ...record, pools, isBridgeForeign: bridge.name !== "" && context.isBridgeThere(bridge.name) };
+}
+
+function checkParent({ driver, id, options }: NetworkRecord, networks: readonly Network[]): void {
+  if (!isParentDriver(driver)) return;
+  const others = networks.flatMap((network) =>
+    network.link === undefined ? [] : [{ id: network.id, link: network.link }],
+  );
+  checkSharing(parseParentOptions(driver, options, id), others);
 }
 
 function checkBridge(record: NetworkRecord, bridge: BridgeOptions): void {
@@ -224,6 +233,7 @@ function givenPool(pool: PoolRecord, bridge: BridgeOptions, record: NetworkRecor
     throw forbidden("invalid pool request: Pool overlaps with other one on this address space");
   }
   const isGatewayless =
+    (isParentDriver(record.driver) && record.isInternal) ||
     (family === 4 ? bridge.gatewayMode4 : bridge.gatewayMode6) === "isolated" ||
     (family === 4 && bridge.isIpv4Inhibited && record.isInternal);
   const gateway = isGatewayless && requested.gateway === "" ? undefined : chooseGateway(pool, subnet);

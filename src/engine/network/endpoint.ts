@@ -40,7 +40,7 @@ export function joinNetwork(
   if (network.findEndpoint(container.name) !== undefined) {
     throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`);
   }
-  const endpoint = network.isBridge
+  const endpoint = network.hasInterfaces
     ? plugIn(context, sandbox, network, settings)
     : bareEndpoint(context.sandboxes.newEndpointId(), network, container);
   network.addEndpoint(endpoint);
@@ -63,17 +63,20 @@ const bareEndpoint = (id: Id, network: Network, container: ContainerRecord): End
 });
 
 function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Network, settings: Attachment): Endpoint {
-  const interfaceName = freeInterfaceName(sandbox, network);
-  const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0";
+  const interfaceName = settings.DriverOpts?.[interfaceNameOption] ?? freeInterfaceName(sandbox, network);
+  const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0" && network.isBridge;
   const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();
   const addresses = leaseAddresses(network, settings);
   try {
-    const mac = macAddress(settings, addresses.address4);
+    const mac = macAddress(network, settings, addresses.address4);
     const plug: Plug = {
       endpointId: id,
       name: interfaceName,
-      bridge: network.bridgeName,
-      isIsolated: !network.bridge.areContainersConnected,
+      link: network.link ?? {
+        kind: "bridge",
+        bridge: network.bridgeName,
+        isIsolated: !network.bridge.areContainersConnected,
+      },
       mac,
       mtu: network.bridge.mtu > 0 ? network.bridge.mtu : undefined,
       addresses: [...ownAddresses(network, addresses), ...linkLocalAddresses(settings)],
@@ -85,7 +88,17 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
     const names = (settings.DNSNames ?? []).map((name) => name.toLowerCase());
     const priority = settings.GwPriority;
     const links = linksOf(settings.Links);
-    return { id, network, container, interfaceName, mac: formatMac(mac), ...addresses, priority, names, links };
+    return {
+      id,
+      network,
+      container,
+      interfaceName,
+      mac: mac === undefined ? "" : formatMac(mac),
+      ...addresses,
+      priority,
+      names,
+      links,
+    };
   } catch (error) {
     for (const address of [addresses.address4, addresses.address6]) {
       if (address !== undefined) network.poolOf(address)?.release(address);
@@ -160,10 +173,21 @@ function leaseAddress(network: Network, family: Family, asked: string): Address 
  * What the user asked for, or one made of the IPv4 address, as Docker did before 28: a container that gets the address of one
  * that is gone gets its MAC address, too, so what neighbours remember in their ARP caches is right.
  */
-function macAddress({ desiredMacAddress = "" }: Attachment, address4: Address | undefined): Uint8Array {
+function macAddress(
+  { link }: Network,
+  { desiredMacAddress = "" }: Attachment,
+  address4: Address | undefined,
+): Uint8Array | undefined {
+  if (link?.kind === "ipvlan") return undefined;
   if (desiredMacAddress !== "") return Buffer.from(desiredMacAddress.replace(/[:-]/g, ""), "hex");
-  return address4 === undefined ? randomMac() : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
+  // Beyond the host others may have made the same address of theirs.
+  return address4 === undefined || link !== undefined
+    ? randomMac()
+    : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
 }
+
+/** Takes the place of `eth` and a number. */
+export const interfaceNameOption = "com.docker.network.endpoint.ifname";
 
 /** "net.ipv4.IFNAME.log_martians=1" as moby reads it: net.X.Y.IFNAME.Z=V. */
 function interfaceSysctls({ DriverOpts }: Attachment, name: string): (readonly [string, string])[] {

@@ -1,4 +1,4 @@
-import { type Address, type Family, formatAddress } from "#network";
+import { type Address, type DefaultRoute, type Family, formatAddress } from "#network";
 import type { Endpoint } from "./network.ts";
 
 /** Which endpoint of a sandbox carries what is for elsewhere, by family. */
@@ -24,7 +24,7 @@ function compare(a: Endpoint, b: Endpoint): number {
 }
 
 export function chooseGateways(endpoints: readonly Endpoint[]): Gateways {
-  const sorted = endpoints.filter((endpoint) => endpoint.network.isBridge).sort(compare);
+  const sorted = endpoints.filter((endpoint) => endpoint.network.hasInterfaces).sort(compare);
   const dual = sorted.find((endpoint) => routeCount(endpoint) === 2);
   const first4 = sorted.find((endpoint) => routeOf(endpoint, 4) !== undefined);
   const first6 = sorted.find((endpoint) => routeOf(endpoint, 6) !== undefined);
@@ -38,15 +38,17 @@ export function chooseGateways(endpoints: readonly Endpoint[]): Gateways {
 }
 
 /** For the sandbox's routing tables. */
-export function defaultRoutes({ endpoint4, endpoint6 }: Gateways): { name: string; gateway: Address }[] {
+export function defaultRoutes({ endpoint4, endpoint6 }: Gateways): DefaultRoute[] {
   return ([4, 6] as const).flatMap((family) => {
     const endpoint = family === 4 ? endpoint4 : endpoint6;
     const gateway = endpoint === undefined ? undefined : routeOf(endpoint, family);
-    return endpoint === undefined || gateway === undefined ? [] : [{ name: endpoint.interfaceName, gateway }];
+    return endpoint === undefined || gateway === undefined
+      ? []
+      : [{ name: endpoint.interfaceName, family, gateway: endpoint.network.isRoutedByDevice ? undefined : gateway }];
   });
 }
 
 export const gatewayText = (endpoint: Endpoint, family: Family): string => {
   const route = routeOf(endpoint, family);
-  return route === undefined ? "" : formatAddress(route);
+  return route === undefined || endpoint.network.isRoutedByDevice ? "" : formatAddress(route);
 };

@@ -13,7 +13,7 @@ export const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
   endpoints.some(({ network }) => isUserNetwork(network.name));
 
 const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
-  endpoints.some(({ network }) => network.isBridge && !network.record.isInternal);
+  endpoints.some(({ network }) => network.hasInterfaces && !network.record.isInternal);
 
 export const linksOf = (links: readonly string[] | null): Record<string, string> =>
   Object.fromEntries((links ?? []).map(parseLink).map(({ alias, name }) => [alias.toLowerCase(), name.toLowerCase()]));

@@ -14,6 +14,7 @@ import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
 import type { NetworkFiles } from "./files.ts";
 import type { Gateways } from "./gateways.ts";
 import type { Resolver } from "./names.ts";
+import { isParentDriver, type ParentOptions, parseParentOptions } from "./parent-options.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
 
 /** A container on a network, as long as it runs. */
@@ -54,13 +55,19 @@ export interface ContainerSandbox {
 export class Network {
   readonly record: NetworkRecord;
   readonly bridge: BridgeOptions;
+  /** What the interfaces of a macvlan or ipvlan network hang from. */
+  readonly link: ParentOptions | undefined;
   readonly #pools: readonly { readonly record: PoolRecord; readonly pool: Pool }[];
   readonly #endpoints = new Map<string, Endpoint>();
 
   constructor(record: NetworkRecord) {
     this.record = record;
-    this.bridge = parseBridgeOptions(record.options);
-    this.#pools = record.pools.map((pool) => ({ record: pool, pool: openPool(pool) }));
+    this.bridge = parseBridgeOptions(record.driver === "bridge" ? record.options : {});
+    const { driver, id, options, isConfigOnly } = record;
+    this.link = isParentDriver(driver) ? parseParentOptions(driver, options, id) : undefined;
+    // A configuration has ranges only for the networks that are made from it.
+    const pools = isConfigOnly ? [] : record.pools;
+    this.#pools = pools.map((pool) => ({ record: pool, pool: openPool(pool) }));
   }
 
   get id(): Id {
@@ -78,6 +85,16 @@ export class Network {
 
   get isBridge(): boolean {
     return this.record.driver === "bridge" && !this.record.isConfigOnly;
+  }
+
+  /** Its containers have an interface on it. */
+  get hasInterfaces(): boolean {
+    return this.isBridge || this.link !== undefined;
+  }
+
+  /** Its containers reach everybody by the link alone. */
+  get isRoutedByDevice(): boolean {
+    return this.link?.kind === "ipvlan" && this.link.mode > 0;
   }
 
   pools(family: Family): Pool[] {

@@ -10,6 +10,7 @@ import { ensureDefaultNetworks } from "./defaults.ts";
 import type { NetworkFiles } from "./files.ts";
 import { announce, linksOf } from "./names.ts";
 import type { ContainerSandbox, Endpoint } from "./network.ts";
+import { setUpParent } from "./parent-network.ts";
 import type { ContainerSandboxes } from "./sandboxes.ts";
 
 export async function restoreNetworks(
@@ -38,9 +39,9 @@ export async function restoreNetworks(
 
 function setUpBridges(context: NetworkContext): void {
   for (const network of context.networks.list()) {
-    if (!network.isBridge) continue;
     try {
-      setUpBridge(context, network);
+      if (network.isBridge) setUpBridge(context, network);
+      setUpParent(context, network);
     } catch (error) {
       // One broken network must not keep the others, and the engine, from coming up.
       context.log.error({ network: network.name, err: error }, "a network cannot be set up");
@@ -100,14 +101,19 @@ function endpointOf(context: NetworkContext, container: ContainerRecord, name: s
     return address === undefined ? undefined : network.poolOf(address)?.leaseExactly(address);
   };
   const { MacAddress } = settings;
+  const [address4, address6] = [lease(settings.IPAddress), lease(settings.GlobalIPv6Address)];
+  const address = address4 ?? address6;
   const endpoint: Endpoint = {
     id: parseId(settings.EndpointID),
     network,
     container,
-    interfaceName: network.isBridge ? (context.sandboxes.findInterface(container.sandboxKey, MacAddress) ?? "") : "",
+    interfaceName:
+      network.hasInterfaces && address !== undefined
+        ? (context.sandboxes.findInterface(container.sandboxKey, address) ?? "")
+        : "",
     mac: MacAddress === "" ? "" : formatMac(Buffer.from(MacAddress.replaceAll(":", ""), "hex")),
-    address4: lease(settings.IPAddress),
-    address6: lease(settings.GlobalIPv6Address),
+    address4,
+    address6,
     priority: settings.GwPriority,
     names: (settings.DNSNames ?? []).map((alias) => alias.toLowerCase()),
     links: linksOf(settings.Links),

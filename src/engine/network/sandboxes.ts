@@ -9,7 +9,7 @@ import type { PortOwner, PublishedPort } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
 import type { NetworkContext } from "./context.ts";
-import { endpointError, joinNetwork } from "./endpoint.ts";
+import { endpointError, interfaceNameOption, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { prefixed } from "./errors.ts";
 import {
@@ -96,6 +96,12 @@ export class ContainerSandboxes {
     const { endpoints } = sandbox;
     const served = this.#stopServing(sandbox);
     const plugged = endpoints.filter(({ network }) => network.isBridge).map(({ id }) => id);
+    const children = endpoints.filter(({ network }) => network.link !== undefined);
+    if (children.length > 0)
+      this.#context.sandboxes.silence(
+        sandbox.key,
+        children.map((child) => child.interfaceName),
+      );
     if (sandbox.network !== undefined) this.#context.sandboxes.remove(sandbox.id, plugged);
     for (const endpoint of endpoints) {
       endpoint.network.removeEndpoint(endpoint);
@@ -171,7 +177,9 @@ export class ContainerSandboxes {
       return { ...common, id: newId(), key: sandboxes.namespaces.pathOf("default"), network: undefined };
     }
     const [first] = this.#networksOf(container);
-    const network = isPlain(first) && !container.config.NetworkDisabled ? sandboxes.take() : sandboxes.takeEmpty();
+    const isNamed = container.networks[first?.name ?? ""]?.DriverOpts?.[interfaceNameOption] !== undefined;
+    const network =
+      isPlain(first) && !isNamed && !container.config.NetworkDisabled ? sandboxes.take() : sandboxes.takeEmpty();
     return { ...common, id: network.id, key: network.key, network };
   }
 
@@ -228,7 +236,9 @@ export class ContainerSandboxes {
 
   async #remove(sandbox: ContainerSandbox, endpoint: Endpoint): Promise<void> {
     sandbox.endpoints.splice(sandbox.endpoints.indexOf(endpoint), 1);
-    if (endpoint.network.isBridge) await this.#context.sandboxes.unplug(endpoint.id);
+    const { sandboxes } = this.#context;
+    if (endpoint.network.isBridge) await sandboxes.unplug(endpoint.id);
+    else if (endpoint.network.link !== undefined) await sandboxes.removeChild(sandbox.key, endpoint.interfaceName);
     endpoint.network.removeEndpoint(endpoint);
     this.#context.relay.dropEndpoint(endpoint.id);
     await this.#refresh(sandbox);
@@ -356,7 +366,7 @@ const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
 /** Ports lead to the endpoints that carry what is for elsewhere. */
 function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly endpoint: Endpoint }) | undefined {
   const endpoint = endpoint4 ?? endpoint6;
-  if (endpoint === undefined) return undefined;
+  if (endpoint === undefined || !endpoint.network.isBridge) return undefined;
   return {
     endpoint,
     address4: endpoint4?.address4,
@@ -368,6 +378,5 @@ function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly 
 }
 
 function portMapOf({ container, published, gateways }: ContainerSandbox): ReturnType<typeof portMap> {
-  const isConnected = gateways.endpoint4 !== undefined || gateways.endpoint6 !== undefined;
-  return isConnected ? portMap(container.config, published) : {};
+  return portOwner(gateways) !== undefined ? portMap(container.config, published) : {};
 }

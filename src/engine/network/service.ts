@@ -3,7 +3,8 @@ import { join } from "node:path";
 import type { NetworkCreateRequest, NetworkInspect } from "#api-schema/network";
 import type { EndpointSettings, NetworkingConfig } from "#api-schema/network-settings";
 import { type Clock, formatTime } from "#base/clock";
-import { EngineError } from "#base/errors";
+import { errnoText } from "#base/errno-text";
+import { EngineError, errnoOf } from "#base/errors";
 import { newId, shortId } from "#base/ids";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
@@ -14,6 +15,7 @@ import {
   ephemeralPorts,
   Firewall,
   Forwarding,
+  ParentLinks,
   PortAllocator,
   Ports,
   parsePrefix,
@@ -38,6 +40,7 @@ import { connectContainer, disconnectContainer, findEndpoint } from "./membershi
 import { isUserNetwork } from "./modes.ts";
 import type { Network } from "./network.ts";
 import { NetworkIndex } from "./network-index.ts";
+import { setUpParent, tearDownParent } from "./parent-network.ts";
 import type { NetworkRecord } from "./record.ts";
 import { removeStrays, restoreNetworks } from "./restore.ts";
 import type { Sandbox } from "./sandbox.ts";
@@ -76,10 +79,13 @@ export class NetworkService {
     const network = networks.insert(record);
     try {
       if (network.isBridge) setUpBridge(this.#context, network);
+      setUpParent(this.#context, network);
     } catch (error) {
       networks.delete(network);
-      await tearDownBridge(this.#context, network);
-      throw error;
+      if (network.isBridge) await tearDownBridge(this.#context, network);
+      await tearDownParent(this.#context, network);
+      const code = errnoOf(error);
+      throw code === undefined ? error : new EngineError("system", errnoText(code), { cause: error });
     }
     this.#emit("create", network);
     return { Id: network.id, Warning: "" };
@@ -211,7 +217,7 @@ export class NetworkService {
   /** Where no container runs nothing is left; where some do, their networks stay as they are. */
   async shutdown(): Promise<void> {
     clearInterval(this.#verifying);
-    const { networks, firewall, forwarding, sandboxes, bridges, relay } = this.#context;
+    const { networks, firewall, forwarding, sandboxes, bridges, parents, relay } = this.#context;
     const isInUse = this.#sandboxes.list().length > 0;
     sandboxes.drain();
     await removeStrays(this.#context, this.#sandboxes.list());
@@ -224,6 +230,7 @@ export class NetworkService {
     sandboxes[Symbol.dispose]();
     firewall[Symbol.dispose]();
     bridges[Symbol.dispose]();
+    parents[Symbol.dispose]();
   }
 
   async #remove(network: Network): Promise<void> {
@@ -239,6 +246,7 @@ export class NetworkService {
     }
     networks.delete(network);
     if (network.isBridge) await tearDownBridge(this.#context, network);
+    await tearDownParent(this.#context, network);
     if (!record.isConfigOnly) this.#emit("destroy", network);
   }
 
@@ -289,6 +297,7 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
     networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
     sandboxes,
     bridges: new Bridges(tag),
+    parents: new ParentLinks(tag),
     firewall,
     forwarding: new Forwarding(join(execRoot, "forwarding"), firewall),
     ports: new Ports(new PortAllocator(ephemeralPorts()), firewall, relay),

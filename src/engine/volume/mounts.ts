@@ -3,6 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
+import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { MNT_DETACH, mount, umount2 } from "#native";
 import { type DriverOptions, mountCallOf, withoutPassword } from "./options.ts";
@@ -71,10 +72,20 @@ async function mountVolume(volume: MountableVolume): Promise<void> {
   try {
     mount(mountCallOf(await withAddress(volume.options), volume.mountpoint));
   } catch (error) {
-    const reason = withoutPassword(messageOf(error));
+    const reason = withoutPassword(reasonOf(error, volume));
     const message = `error while mounting volume '${volume.mountpoint}': failed to mount local volume: ${reason}`;
     throw new EngineError("system", message, { cause: error });
   }
+}
+
+/** moby's words: what was mounted where, how, and the kernel's reason. */
+function reasonOf(error: unknown, { options, mountpoint }: MountableVolume): string {
+  const code = errnoOf(error);
+  if (code === undefined) return messageOf(error);
+  const { source, flags = 0, options: text = "" } = mountCallOf(options, mountpoint);
+  const target = source === undefined ? mountpoint : `${source}:${mountpoint}`;
+  const how = [flags === 0 ? "" : `, flags: 0x${flags.toString(16)}`, text === "" ? "" : `, data: ${text}`].join("");
+  return `mount ${target}${how}: ${errnoText(code)}`;
 }
 
 /** The kernel's NFS and CIFS take addresses, not names. */

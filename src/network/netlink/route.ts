@@ -30,6 +30,7 @@ const RTM_GETROUTE = 26;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_PROTINFO = 12;
 const IFLA_LINKINFO = 18;
@@ -38,6 +39,10 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const IFLA_IPVLAN_MODE = 1;
+const IFLA_IPVLAN_FLAGS = 2;
+const IFLA_VLAN_ID = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const IFLA_BR_MCAST_SNOOPING = 23;
@@ -106,6 +111,16 @@ export interface Veth {
   readonly mtu?: number;
 }
 
+/** A macvlan or an ipvlan; modes and flags are the kernel's numbers. */
+export interface Child {
+  readonly kind: "macvlan" | "ipvlan";
+  readonly name: string;
+  readonly parentIndex: number;
+  readonly namespaceFd: number;
+  readonly mode: number;
+  readonly flag?: number;
+}
+
 const kernelFamily = (family: Family): number => (family === 4 ? AF_INET : AF_INET6);
 
 function linkHeader(index: number, isUp: boolean | undefined, family = AF_UNSPEC): Buffer {
@@ -165,6 +180,48 @@ export class RouteBatch {
     return this.setLink({ name: veth.name }, { alias: veth.alias });
   }
 
+  /** Born in the other namespace, too; its parent stays here. */
+  addChild(child: Child): this {
+    this.#newLink(child.name)
+      .u32(IFLA_LINK, child.parentIndex)
+      .u32(IFLA_NET_NS_FD, child.namespaceFd)
+      .nest(IFLA_LINKINFO, (info) =>
+        info.text(IFLA_INFO_KIND, child.kind).nest(IFLA_INFO_DATA, (data) => {
+          if (child.kind === "macvlan") data.u32(IFLA_MACVLAN_MODE, child.mode);
+          else data.u16(IFLA_IPVLAN_MODE, child.mode).u16(IFLA_IPVLAN_FLAGS, child.flag ?? 0);
+        }),
+      );
+    return this;
+  }
+
+  addDummy(name: string, alias: string): this {
+    this.#newLink(name)
+      .text(IFLA_IFALIAS, alias)
+      .nest(IFLA_LINKINFO, (info) => info.text(IFLA_INFO_KIND, "dummy"));
+    return this;
+  }
+
+  addVlan(vlan: {
+    readonly name: string;
+    readonly alias: string;
+    readonly parentIndex: number;
+    readonly id: number;
+  }): this {
+    this.#newLink(vlan.name)
+      .text(IFLA_IFALIAS, vlan.alias)
+      .u32(IFLA_LINK, vlan.parentIndex)
+      .nest(IFLA_LINKINFO, (info) =>
+        info.text(IFLA_INFO_KIND, "vlan").nest(IFLA_INFO_DATA, (data) => data.u16(IFLA_VLAN_ID, vlan.id)),
+      );
+    return this;
+  }
+
+  #newLink(name: string): MessageWriter {
+    return this.writer
+      .begin(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, linkHeader(0, undefined))
+      .text(IFLA_IFNAME, name);
+  }
+
   deleteLink(link: LinkRef): this {
     this.writer.begin(RTM_DELLINK, NLM_F_ACK, linkHeader("index" in link ? link.index : 0, undefined));
     if ("name" in link) this.writer.text(IFLA_IFNAME, link.name);
@@ -206,13 +263,14 @@ export class RouteBatch {
     return this;
   }
 
-  setDefaultRoute(index: number, gateway: Address): this {
+  /** Without a gateway everybody is on the link (ipvlan in mode l3). */
+  setDefaultRoute(index: number, family: Family, gateway: Address | undefined): this {
     const header = Buffer.alloc(12);
-    header.set([kernelFamily(gateway.family), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST]);
-    this.writer
-      .begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header)
-      .bytes(RTA_GATEWAY, addressBytes(gateway))
-      .u32(RTA_OIF, index);
+    const scope = gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+    header.set([kernelFamily(family), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST]);
+    this.writer.begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
+    if (gateway !== undefined) this.writer.bytes(RTA_GATEWAY, addressBytes(gateway));
+    this.writer.u32(RTA_OIF, index);
     return this;
   }
 
@@ -285,8 +343,13 @@ export class RouteSocket implements Disposable {
    * kernel waits up to 30 ms for the last readers of a device, and the event loop must not.
    */
   static async deleteLink(name: string): Promise<void> {
-    using socket = new NetlinkSocket(NETLINK_ROUTE);
-    await socket.requestInBackground(new RouteBatch().deleteLink({ name }).writer, `delete ${name}`);
+    using socket = new RouteSocket();
+    await socket.deleteInBackground(name);
+  }
+
+  /** The same in this socket's namespace; no other request meanwhile. */
+  async deleteInBackground(name: string): Promise<void> {
+    await this.#socket.requestInBackground(new RouteBatch().deleteLink({ name }).writer, `delete ${name}`);
   }
 
   [Symbol.dispose](): void {
