@@ -43,9 +43,9 @@ export async function sendSignal(context: ContainerContext, container: Container
     container.run.abort();
     return;
   }
-  if (container.task === undefined) throw notRunning(container.id);
   try {
-    await container.task.kill(signal);
+    // Without a task its exit is just being recorded, as if the signal had met it.
+    await container.task?.kill(signal);
   } catch (error) {
     if (!(error instanceof RuntimeError && error.isGone)) throw error;
   }
