@@ -1,5 +1,8 @@
 import { pipeline, type Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
+import { unbzip2 } from "./bzip2.ts";
+import { unxz } from "./xz.ts";
 import { unzstd } from "./zstd.ts";
 
 export type Compression = "none" | "gzip" | "zstd" | "bzip2" | "xz";
@@ -40,10 +43,19 @@ function inflate(compression: Compression, source: AsyncGenerator<Buffer, void>)
     case "zstd":
       return unzstd(source, chunkBytes);
     case "bzip2":
+      return withPauses(unbzip2(source));
     case "xz":
-      throw new Error(`${compression} compression is not supported`);
+      return withPauses(unxz(source));
     default:
       return compression satisfies never;
+  }
+}
+
+/** What is decoded in this thread lets others have their turn between its chunks. */
+async function* withPauses(source: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {
+  for await (const chunk of source) {
+    yield chunk;
+    await setImmediate();
   }
 }
 
