@@ -4,7 +4,7 @@ import { contains } from "./address.ts";
 import { virtualKinds } from "./firewall-rules.ts";
 import { tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
-import { randomMac } from "./sandbox.ts";
+import { randomMac } from "./plug.ts";
 
 export interface BridgeSetup {
   readonly name: string;

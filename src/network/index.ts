@@ -5,15 +5,8 @@ export { type Access, Firewall, type FirewallNetwork, type PortForward, type Pro
 export { Forwarding } from "./forwarding.ts";
 export { type AddressPool, choosePool, defaultAddressPools, Pool } from "./ipam.ts";
 export { type ChildLink, ParentLinks } from "./parents.ts";
+export { type DefaultRoute, formatMac, type Plug, portName, randomMac } from "./plug.ts";
 export { ephemeralPorts, PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 export { type PortOwner, type PortRequest, Ports, type PublishedPort, parseHostAddress } from "./ports.ts";
 export { type NamedEndpoint, Relay, type RelayOptions, type Resolver, type Upstream } from "./relay.ts";
-export {
-  type DefaultRoute,
-  formatMac,
-  type Plug,
-  portName,
-  randomMac,
-  type Sandbox as NetworkSandbox,
-  Sandboxes,
-} from "./sandbox.ts";
+export { type Sandbox as NetworkSandbox, Sandboxes } from "./sandbox.ts";

@@ -1,35 +1,13 @@
-import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { errnoText } from "#base/errno-text";
 import { errnoOf } from "#base/errors";
 import { type Id, newId, shortId } from "#base/ids";
 import type { Log } from "#base/log";
-import type { Address, Family, Prefix } from "./address.ts";
+import type { Address } from "./address.ts";
 import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
 import type { ChildLink } from "./parents.ts";
-
-/** A veth's other end. */
-export interface BridgePort {
-  readonly kind: "bridge";
-  readonly bridge: string;
-  /** The port reaches the bridge and the outside, but no other container. */
-  readonly isIsolated: boolean;
-}
-
-/** One interface inside a sandbox, and what it hangs from on the host. */
-export interface Plug {
-  readonly endpointId: Id;
-  /** "eth0". */
-  readonly name: string;
-  readonly link: BridgePort | ChildLink;
-  /** Undefined: the kernel's choice, and for an ipvlan its parent's. */
-  readonly mac: Uint8Array | undefined;
-  readonly mtu: number | undefined;
-  readonly addresses: readonly { readonly address: Address; readonly prefix: Prefix }[];
-  /** Names below /proc/sys, and their values. */
-  readonly sysctls: readonly (readonly [name: string, value: string])[];
-}
+import { type BridgePort, type DefaultRoute, type Plug, portName } from "./plug.ts";
 
 /** A namespace with its loopback up and, when it comes from the pool, an unplugged eth0 whose endpoint id is chosen. */
 export interface Sandbox {
@@ -38,14 +16,6 @@ export interface Sandbox {
   readonly key: string;
   /** The endpoint that eth0 was made for; undefined once it is used or where there is none. */
   readyEndpointId: Id | undefined;
-}
-
-export interface DefaultRoute {
-  /** Of the interface inside. */
-  readonly name: string;
-  readonly family: Family;
-  /** Undefined: everybody is on the link. */
-  readonly gateway: Address | undefined;
 }
 
 interface Ready {
@@ -72,21 +42,6 @@ class Inside implements Disposable {
 }
 
 const firstInterface = "eth0";
-/** moby's names: "veth" and seven digits. Derived from the endpoint, so a restarted daemon finds its ports again. */
-export const portName = (endpointId: string): string => `veth${endpointId.slice(0, 7)}`;
-
-/** Locally administered, not multicast. */
-export function randomMac(): Uint8Array {
-  const mac = Uint8Array.from(randomBytes(6));
-  mac[0] = ((mac[0] ?? 0) & 0xfe) | 0x02;
-  return mac;
-}
-
-export const formatMac = (mac: Uint8Array): string =>
-  Buffer.from(mac)
-    .toString("hex")
-    .replace(/..(?!$)/g, "$&:");
-
 export interface SandboxesOptions {
   /** Where the namespaces get their names: `<exec-root>/netns`. */
   readonly directory: string;
@@ -345,7 +300,12 @@ export class Sandboxes implements Disposable {
     } finally {
       closeSync(namespaceFd);
     }
-    this.namespaces.enter(key, () => tryWriteSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1"));
+    this.namespaces.enter(key, () => {
+      tryWriteSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "1");
+      // Neighbours beyond the host learn at once who has the address now.
+      tryWriteSysctl(`net/ipv4/conf/${name}/arp_notify`, "1");
+      tryWriteSysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1");
+    });
   }
 
   #addVeth(key: string, endpointId: string, name: string): void {

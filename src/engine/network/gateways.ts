@@ -7,8 +7,10 @@ export interface Gateways {
   readonly endpoint6: Endpoint | undefined;
 }
 
-const routeOf = (endpoint: Endpoint, family: Family): Address | undefined =>
-  (family === 4 ? endpoint.address4 : endpoint.address6) === undefined ? undefined : endpoint.network.route(family);
+function routeOf({ network, address4, address6 }: Endpoint, family: Family): Address | undefined {
+  const own = family === 4 ? address4 : address6;
+  return own === undefined ? undefined : network.routeFrom(own);
+}
 
 const routeCount = (endpoint: Endpoint): number =>
   Number(routeOf(endpoint, 4) !== undefined) + Number(routeOf(endpoint, 6) !== undefined);

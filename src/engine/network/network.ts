@@ -107,12 +107,12 @@ export class Network {
     return parseAddress(gateway);
   }
 
-  /** Where containers send what is for elsewhere. */
-  route(family: Family): Address | undefined {
+  /** Where a container with this address sends what is for elsewhere. */
+  routeFrom(address: Address): Address | undefined {
     if (this.record.isInternal) return undefined;
-    const pool = this.record.pools.find((candidate) => candidate.family === family);
-    const other = pool?.requested.auxiliaryAddresses?.[`DefaultGatewayIPv${family}`];
-    return parseAddress(other ?? "") ?? this.gateway(family);
+    const pool = this.#pools.find(({ pool: { subnet } }) => contains(subnet, address))?.record;
+    const other = pool?.requested.auxiliaryAddresses?.[`DefaultGatewayIPv${address.family}`];
+    return parseAddress(other ?? pool?.gateway ?? "");
   }
 
   get endpoints(): Endpoint[] {

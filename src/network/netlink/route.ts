@@ -1,3 +1,4 @@
+import { errnoOf } from "#base/errors";
 import { AF_INET, AF_INET6, NETLINK_ROUTE } from "#native";
 import { type Address, addressBytes, addressFromBytes, type Family, type Prefix } from "../address.ts";
 import {
@@ -301,7 +302,8 @@ export class RouteSocket implements Disposable {
     try {
       return this.#socket.query(writer, `get ${name}`).map((message) => parseLink(message.payload))[0];
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENODEV") return undefined;
+      // ERANGE: no interface can have a name so long.
+      if (errnoOf(error) === "ENODEV" || errnoOf(error) === "ERANGE") return undefined;
       throw error;
     }
   }
