@@ -63,7 +63,8 @@ export class Bridges implements Disposable {
     try {
       await RouteSocket.deleteLink(name);
     } catch (error) {
-      if (errnoOf(error) !== "ENODEV") throw error;
+      // ERANGE: it could not be made for its long name, either.
+      if (errnoOf(error) !== "ENODEV" && errnoOf(error) !== "ERANGE") throw error;
     }
   }
 

@@ -180,10 +180,7 @@ function macAddress(
 ): Uint8Array | undefined {
   if (link?.kind === "ipvlan") return undefined;
   if (desiredMacAddress !== "") return Buffer.from(desiredMacAddress.replace(/[:-]/g, ""), "hex");
-  // Beyond the host others may have made the same address of theirs.
-  return address4 === undefined || link !== undefined
-    ? randomMac()
-    : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
+  return address4 === undefined ? randomMac() : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
 }
 
 /** Takes the place of `eth` and a number. */
