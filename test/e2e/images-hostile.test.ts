@@ -1,9 +1,12 @@
 /** What registries and images may try (THREATS, C3), beyond what layers try (test/storage/hostile.test.ts). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "#base/clock";
 import { EngineError } from "#base/errors";
 import { detectMediaType, parseManifest, parseReference, type Reference } from "#registry";
 import { startDaemon } from "#test/daemon";
+import { Authorizer } from "../../src/registry/auth.ts";
+import { HttpClient } from "../../src/registry/client.ts";
 import { Budget } from "../../storage/archive/budget.ts";
 import { openImages, shown } from "./images-rig.ts";
 import { RogueRegistry, types } from "./images-rogue.ts";
@@ -177,4 +180,55 @@ test("hostile: labels are data: no label of an image changes what a container ma
   );
   assert.equal(labelled, plain);
   assert.match(await daemon.ok("inspect", "-f", "{{json .Config.Labels}}", "labelled"), /binary:\/\/\/bin\/touch/);
+});
+
+const credentials = { username: "u", password: "secret" };
+
+/** A registry of its own that answers every token request. */
+async function tokenServer(): Promise<RogueRegistry> {
+  const server = await RogueRegistry.start();
+  server.hook = (request, response) => {
+    if (!request.url?.startsWith("/token")) return false;
+    response.writeHead(200, { "content-type": "application/json" }).end('{"token":"t"}');
+    return true;
+  };
+  return server;
+}
+
+test("hostile: a token server that sends us on gives our password to nobody", async () => {
+  await using stranger = await tokenServer();
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  registry.addImage("1", [Buffer.from("a")]);
+  registry.hook = (request, response) => {
+    if (request.url?.startsWith("/token")) {
+      response.writeHead(302, { location: `http://${stranger.address}${request.url}` }).end();
+      return true;
+    }
+    if (request.headers.authorization === "Bearer t") return false;
+    const realm = `Bearer realm="http://${registry.address}/token",service="s"`;
+    response.writeHead(401, { "www-authenticate": realm }).end();
+    return true;
+  };
+  const said = shown(await rig.pull(`${registry.address}/x:1`, { credentials }));
+  assert.ok(said.at(-1)?.startsWith("Status: Downloaded"), said.join("\n"));
+  assert.ok(registry.requests.some(({ authorization }) => authorization.startsWith("Basic ")));
+  assert.deepEqual(new Set(stranger.requests.map(({ authorization }) => authorization)), new Set([""]));
+});
+
+test("hostile: a registry behind TLS cannot make us tell a password or a refresh token in clear text", async () => {
+  for (const own of [credentials, { identityToken: "refresh-secret" }]) {
+    await using clear = await tokenServer();
+    await using client = new HttpClient({ isVerified: true, ca: [], certificates: [] }, {});
+    const parameters = new Map([["realm", `http://${clear.address}/token`]]);
+    const options = { credentials: own, scopes: ["repository:x:pull"], clock: systemClock };
+    const base = "https://registry.example";
+    const authorizer = new Authorizer(client, base, [{ scheme: "bearer", parameters }], options);
+    const headers = await authorizer.authorize(new URL(`${base}/v2/x/manifests/1`), AbortSignal.timeout(5000));
+    assert.deepEqual(headers, { authorization: "Bearer t" });
+    assert.deepEqual(
+      clear.requests.map(({ line, authorization }) => `${line.split("?")[0]} ${authorization}`),
+      ["GET /token "],
+    );
+  }
 });
