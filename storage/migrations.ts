@@ -70,10 +70,6 @@ export const migrations: readonly string[] = [
   `,
   // What the unpacked files hash to (archive/fingerprint.ts), for layers whose blob has been dropped.
   "ALTER TABLE layers ADD COLUMN fingerprint TEXT",
-  // The length of the layer's tar; unknown where an older engine unpacked it.
-  "ALTER TABLE layers ADD COLUMN tar_bytes INTEGER",
-  // What a writable layer holds, while nobody can write to it.
-  "ALTER TABLE snapshots ADD COLUMN size_bytes INTEGER",
   // Images that containers have mounted read-only.
   `
   CREATE TABLE views (
@@ -84,4 +80,8 @@ export const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX views_by_parent ON views (parent);
   `,
+  // The length of the layer's tar; unknown where an older engine unpacked it.
+  "ALTER TABLE layers ADD COLUMN tar_bytes INTEGER",
+  // What a writable layer holds, while nobody can write to it.
+  "ALTER TABLE snapshots ADD COLUMN size_bytes INTEGER",
 ];
