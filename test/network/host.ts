@@ -111,7 +111,8 @@ export class TestHost implements AsyncDisposable {
         locks,
         clock: systemClock,
         log,
-        launchRelay: (socket) => parts.spawner.help(nativeBinary("minirelay"), socket),
+        // MINIRELAY: a build of its own to test, such as one with sanitizers.
+        launchRelay: (socket) => parts.spawner.help(process.env.MINIRELAY ?? nativeBinary("minirelay"), socket),
       });
     // Replaced at once by `start`: a host without its service is never handed out.
     this.service = Object.create(NetworkService.prototype);
