@@ -63,7 +63,10 @@ test("takeover: a container with --rm that ended meanwhile is removed", async ()
 test("takeover: published ports stay reachable, without a daemon too", async () => {
   const server = "while :; do echo hello | nc -l -p 80; done";
   await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", server);
-  const ask = () => daemon.inNetwork("timeout", "5", "busybox", "nc", "127.0.0.1", "8123");
+  // The server is away between two connections: it is asked until it listens.
+  const asking =
+    'until answer=$(timeout 5 busybox nc 127.0.0.1 8123) && [ -n "$answer" ]; do sleep 0.05; done; echo $answer';
+  const ask = () => daemon.inNetwork("timeout", "20", "sh", "-c", asking);
   assert.equal(await ask(), "hello");
   await daemon.kill();
   assert.equal(await ask(), "hello");
