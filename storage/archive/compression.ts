@@ -15,8 +15,8 @@ const magics: readonly (readonly [Compression, readonly number[]])[] = [
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
 ];
 const longestMagic = 6;
-/** zlib's speed doubles from 16 kB to 1 MB chunks. */
-const chunkBytes = 1 << 20;
+/** zlib is twice as fast with these as with its default of 16 kB, and hardly faster with larger ones. */
+const chunkBytes = 1 << 18;
 
 /** Tells the compression by the first bytes; six are enough. */
 export function detectCompression(head: Uint8Array): Compression {
