@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { errnoOf } from "#base/errors";
@@ -30,6 +30,11 @@ export function openDatabase(dataRoot: string): OpenDatabase {
 }
 
 export const databaseFile = (dataRoot: string): string => join(dataRoot, "engine.db");
+
+/** For those who look at a store and must not make one. */
+export function requireDatabase(dataRoot: string): void {
+  if (!existsSync(databaseFile(dataRoot))) throw new Error(`there is no store in ${dataRoot}`);
+}
 
 /** False when another process has it: its daemon runs. The lock ends with the descriptor. */
 export function tryLock(fd: number): boolean {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { messageOf } from "#base/errors";
 import { type Digest, parseId } from "#base/ids";
+import { requireDatabase } from "../database.ts";
 import { type ChainId, parseChainId } from "../layers/chain.ts";
 import { ContainerTable } from "../records/containers.ts";
 import { DistributionTable } from "../records/distribution.ts";
@@ -36,6 +37,7 @@ export interface Repaired {
 
 /** Mends what `verifyStore` finds, as far as it can be mended. Throws when the engine runs: the store must be ours alone. */
 export async function* repairStore(options: StorageOptions, source: BlobSource): AsyncGenerator<Repaired, void> {
+  requireDatabase(options.dataRoot);
   await using parts = await openParts(options);
   const repair = new Repair(parts, source);
   yield* repair.blobs();

@@ -6,7 +6,7 @@ import Sqlite from "better-sqlite3";
 import { errnoOf } from "#base/errors";
 import { isDigest, parseId } from "#base/ids";
 import { FileContentStore } from "../content/store.ts";
-import { type Database, databaseFile, tryLock } from "../database.ts";
+import { type Database, databaseFile, requireDatabase, tryLock } from "../database.ts";
 import { LayerTable } from "../layers/table.ts";
 import { Layout } from "../layout.ts";
 import { takenNumbers } from "../numbers.ts";
@@ -22,6 +22,7 @@ import type { Fault } from "./fault.ts";
  * engine are files that no row knows looked for, as it makes files before their rows.
  */
 export async function* verifyStore(dataRoot: string): AsyncGenerator<Fault, void> {
+  requireDatabase(dataRoot);
   using undo = new DisposableStack();
   const lock = openSync(join(dataRoot, "minidockd.lock"), "r");
   undo.defer(() => closeSync(lock));
