@@ -19,6 +19,8 @@ export interface AuthorizerOptions {
   readonly credentials: Credentials;
   /** `repository:library/busybox:pull`. */
   readonly scopes: readonly string[];
+  /** Further headers that are this registry's alone. */
+  readonly headers?: Headers;
   /** Ask for a refresh token too: what `docker login` stores. */
   readonly wantsOfflineToken?: boolean;
   readonly clock: Clock;
@@ -31,8 +33,8 @@ const minimumLifetimeSeconds = 60;
 const nsPerSecond = 1_000_000_000n;
 
 /** The challenges of a registry, read from its `/v2/` (distribution spec, "Determining Support"). */
-export async function pingRegistry(client: HttpClient, base: string, signal: AbortSignal): Promise<Challenge[]> {
-  const url = new URL(`${base}/v2/`);
+export async function pingRegistry(client: HttpClient, api: string, signal: AbortSignal): Promise<Challenge[]> {
+  const url = new URL(`${api}/`);
   const limit = AbortSignal.timeout(pingTimeoutMs);
   try {
     const answer = await client.request("GET", url, { signal: AbortSignal.any([signal, limit]) });
@@ -59,9 +61,9 @@ export class Authorizer {
   #pending: Promise<string> | undefined;
   #refreshToken: string;
 
-  constructor(client: HttpClient, base: string, challenges: readonly Challenge[], options: AuthorizerOptions) {
+  constructor(client: HttpClient, api: string, challenges: readonly Challenge[], options: AuthorizerOptions) {
     this.#client = client;
-    this.#base = new URL(`${base}/v2/`);
+    this.#base = new URL(`${api}/`);
     this.#challenges = challenges;
     this.#options = options;
     this.#refreshToken = options.credentials.identityToken ?? "";
@@ -74,6 +76,10 @@ export class Authorizer {
 
   readonly authorize = async (url: URL, signal: AbortSignal): Promise<Headers> => {
     if (url.origin !== this.#base.origin || !url.pathname.startsWith(this.#base.pathname)) return {};
+    return { ...this.#options.headers, ...(await this.#authorization(url, signal)) };
+  };
+
+  async #authorization(url: URL, signal: AbortSignal): Promise<Headers> {
     let headers: Headers = {};
     for (const { parameters } of this.#ofScheme("bearer")) {
       headers = { authorization: `Bearer ${await this.#bearer(parameters, url, signal)}` };
@@ -81,7 +87,7 @@ export class Authorizer {
     if (this.#options.credentials.registryToken) return headers;
     for (const _ of this.#ofScheme("basic")) headers = this.#basic();
     return headers;
-  };
+  }
 
   #ofScheme(scheme: string): Challenge[] {
     return this.#challenges.filter((challenge) => challenge.scheme === scheme);

@@ -1,29 +1,33 @@
 import { lookup } from "node:dns/promises";
-import { readdir, readFile } from "node:fs/promises";
 import { BlockList, isIP } from "node:net";
-import { basename, extname, join } from "node:path";
-import { EngineError, errnoOf } from "#base/errors";
-import type { TlsOptions } from "./client.ts";
+import { join } from "node:path";
+import { EngineError } from "#base/errors";
+import type { Credentials } from "./auth.ts";
+import { readCertificates } from "./certificates.ts";
+import type { Headers, TlsOptions } from "./client.ts";
+import { type Capability, type RegistryHost, readHostsFile } from "./hosts-file.ts";
 import { isRegistryDomain } from "./reference.ts";
 
 /** The daemon's `insecure-registries` and `registry-mirrors`, checked once. */
 export interface RegistryOptions {
   readonly insecureRegistries?: readonly string[];
   readonly mirrors?: readonly string[];
-  /** `/etc/docker/certs.d`: one folder for each host with `*.crt`, `*.cert` and `*.key`. */
+  /** `/etc/docker/certs.d`: one folder for each host with `*.crt`, `*.cert` and `*.key`, and `hosts.toml`. */
   readonly certsDir?: string;
 }
 
 export interface Endpoint {
-  /** `https://host:port[/prefix]`, no slash at the end. */
-  readonly base: string;
+  /** `https://host:port[/prefix]/v2`: the API's paths follow. */
+  readonly api: string;
   readonly isMirror: boolean;
   readonly tls: TlsOptions;
+  /** What the operator wrote for this host. A client's credentials are meant for the registry, not for it. */
+  readonly own?: { readonly credentials: Credentials; readonly headers: Headers };
 }
 
 export const hubDomain = "docker.io";
 export const indexHost = "index.docker.io";
-const hubEndpoint = "https://registry-1.docker.io";
+const hubApi = "https://registry-1.docker.io/v2";
 const defaultInsecure = ["::1/128", "127.0.0.0/8"];
 
 /** Where to look for a registry, and how much to trust it (moby registry/config.go, service_v2.go). */
@@ -48,14 +52,36 @@ export class RegistryConfig {
   }
 
   /** In order of preference: mirrors, TLS, and clear text where the registry is declared insecure. */
-  async endpoints(domain: string, purpose: "pull" | "push"): Promise<Endpoint[]> {
-    if (domain === hubDomain || domain === indexHost) {
-      const mirrors = purpose === "pull" ? await Promise.all(this.mirrors.map((url) => this.#mirror(url))) : [];
-      return [...mirrors, { base: hubEndpoint, isMirror: false, tls: { isVerified: true, ca: [], certificates: [] } }];
+  async endpoints(domain: string, needs: readonly Capability[]): Promise<Endpoint[]> {
+    const name = domain === indexHost ? hubDomain : domain;
+    const file = await readHostsFile(this.#certsDir, name);
+    const can = (host: RegistryHost) => needs.every((need) => host.capabilities.includes(need));
+    const mirrors = (file?.hosts ?? []).filter(can).map((host) => this.#written(host, true));
+    const server = file?.server === undefined ? await this.#upstream(name, needs) : [this.#written(file.server, false)];
+    return [...(await Promise.all(mirrors)), ...(await Promise.all(server))];
+  }
+
+  async #upstream(name: string, needs: readonly Capability[]): Promise<Endpoint[]> {
+    if (name === hubDomain) {
+      const mirrors = needs.includes("push") ? [] : await Promise.all(this.mirrors.map((url) => this.#mirror(url)));
+      return [...mirrors, { api: hubApi, isMirror: false, tls: { isVerified: true, ca: [], certificates: [] } }];
     }
-    const tls = await this.tlsOf(domain);
-    const secure: Endpoint = { base: `https://${domain}`, isMirror: false, tls };
-    return tls.isVerified ? [secure] : [secure, { ...secure, base: `http://${domain}` }];
+    const tls = await this.tlsOf(name);
+    const secure: Endpoint = { api: `https://${name}/v2`, isMirror: false, tls };
+    return tls.isVerified ? [secure] : [secure, { ...secure, api: `http://${name}/v2` }];
+  }
+
+  async #written(host: RegistryHost, isMirror: boolean): Promise<Endpoint> {
+    const known = await this.tlsOf(new URL(host.api).host);
+    const tls: TlsOptions = {
+      isVerified: host.isVerified && known.isVerified,
+      ca: [...known.ca, ...host.ca],
+      certificates: [...known.certificates, ...host.certificates],
+    };
+    const { credentials, headers } = host;
+    // The registry itself gets what the client brought, unless the operator says otherwise.
+    const isOwn = isMirror || Object.keys(credentials).length > 0;
+    return { api: host.api, isMirror, tls, ...(isOwn ? { own: { credentials, headers } } : {}) };
   }
 
   async tlsOf(host: string): Promise<TlsOptions> {
@@ -64,7 +90,7 @@ export class RegistryConfig {
   }
 
   async #mirror(url: string): Promise<Endpoint> {
-    return { base: url.replace(/\/$/, ""), isMirror: true, tls: await this.tlsOf(new URL(url).host) };
+    return { api: `${url.replace(/\/$/, "")}/v2`, isMirror: true, tls: await this.tlsOf(new URL(url).host) };
   }
 
   async #isInsecure(host: string): Promise<boolean> {
@@ -128,36 +154,6 @@ function checkMirror(mirror: string): string {
     throw invalid(`invalid mirror: username/password not allowed in URI ${JSON.stringify(url.href)}`);
   }
   return `${mirror.replace(/\/$/, "")}/`;
-}
-
-async function readCertificates(folder: string): Promise<TlsOptions> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return [];
-    throw new EngineError("invalidParameter", `cannot read ${folder}`, { cause: error });
-  });
-  for (const name of names) checkPair(names, name);
-  const read = (name: string) => readFile(join(folder, name));
-  const roots = names.filter((name) => extname(name) === ".crt").sort();
-  const pairs = names.filter((name) => extname(name) === ".cert").sort();
-  return {
-    isVerified: true,
-    ca: await Promise.all(roots.map(async (name) => (await read(name)).toString("utf8"))),
-    certificates: await Promise.all(
-      pairs.map(async (name) => ({ cert: await read(name), key: await read(`${basename(name, ".cert")}.key`) })),
-    ),
-  };
-}
-
-function checkPair(names: readonly string[], name: string): void {
-  const stem = name.slice(0, -extname(name).length);
-  if (extname(name) === ".cert" && !names.includes(`${stem}.key`)) {
-    throw invalid(
-      `missing key ${stem}.key for client certificate ${name}. CA certificates must use the extension .crt`,
-    );
-  }
-  if (extname(name) === ".key" && !names.includes(`${stem}.cert`)) {
-    throw invalid(`missing client certificate ${stem}.cert for key ${name}`);
-  }
 }
 
 const invalid = (message: string) => new EngineError("invalidParameter", message);

@@ -5,7 +5,8 @@ import { Authorizer, type Credentials, pingRegistry } from "./auth.ts";
 import { type Headers, HttpClient } from "./client.ts";
 import { type Endpoint, indexHost, RegistryConfig, type RegistryOptions } from "./config.ts";
 import { RegistryError } from "./errors.ts";
-import { familiarName, familiarReference, type Reference } from "./reference.ts";
+import type { Capability } from "./hosts-file.ts";
+import { familiarName, familiarReference, isDigested, type Reference } from "./reference.ts";
 import { Repository } from "./repository.ts";
 import { type SearchRequest, type SearchResult, search } from "./search.ts";
 
@@ -43,7 +44,7 @@ export class Registry {
   /** Tries each endpoint until one serves. The repository lives as long as `work`. */
   async pull<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
     if (isReserved(ref)) throw new EngineError("forbidden", "'scratch' is a reserved name");
-    const endpoints = await this.config.endpoints(ref.domain, "pull");
+    const endpoints = await this.config.endpoints(ref.domain, needsOf(ref));
     const attempt = { ref, access, signal, actions: ["pull"] as const, goesOn: goesOnAfterPull };
     try {
       return await this.#firstOf(endpoints, attempt, work);
@@ -55,12 +56,12 @@ export class Registry {
   /** Looks only: the first endpoint that has an answer is believed, and errors stay the registry's own. */
   async inspect<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
     if (isReserved(ref)) throw new EngineError("invalidParameter", "'scratch' is a reserved name");
-    const endpoints = await this.config.endpoints(ref.domain, "pull");
+    const endpoints = await this.config.endpoints(ref.domain, needsOf(ref));
     return this.#firstOf(endpoints, { ref, access, signal, actions: ["pull"], goesOn: () => true }, work);
   }
 
   async push<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
-    const endpoints = await this.config.endpoints(ref.domain, "push");
+    const endpoints = await this.config.endpoints(ref.domain, ["push"]);
     const goesOn = (error: unknown) => goesOnAfterPull(error, false);
     return this.#firstOf(endpoints, { ref, access, signal, actions: ["push", "pull"], goesOn }, work);
   }
@@ -70,7 +71,7 @@ export class Registry {
     const speaksTls = new Set<string>();
     let last: unknown = new EngineError("system", `no endpoints found for ${familiarReference(ref)}`);
     for (const endpoint of endpoints) {
-      const { protocol, host } = new URL(endpoint.base);
+      const { protocol, host } = new URL(endpoint.api);
       // A host that answered over TLS is not asked again in clear text.
       if (protocol === "http:" && speaksTls.has(host)) continue;
       try {
@@ -80,7 +81,7 @@ export class Registry {
         last = error;
         if (protocol === "https:" && error instanceof RegistryError && error.hasAnswered) speaksTls.add(host);
         this.#parts.log.debug(
-          { err: error, image: familiarName(ref), endpoint: endpoint.base },
+          { err: error, image: familiarName(ref), endpoint: endpoint.api },
           "registry endpoint failed",
         );
       }
@@ -99,15 +100,15 @@ export class Registry {
 
   /** Asks the registry whether it accepts the credentials. Mirrors never see them. */
   async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
-    const endpoints = await this.config.endpoints(loginHost(credentials.serverAddress), "push");
+    const endpoints = await this.config.endpoints(loginHost(credentials.serverAddress), ["push"]);
     let last: unknown;
-    for (const endpoint of endpoints) {
+    for (const endpoint of endpoints.filter((one) => !one.isMirror)) {
       try {
         return { status: "Login Succeeded", identityToken: await this.#login(endpoint, credentials, signal) };
       } catch (error) {
         if (signal.aborted) throw error;
         last = error;
-        this.#parts.log.debug({ err: error, endpoint: endpoint.base }, "registry login failed");
+        this.#parts.log.debug({ err: error, endpoint: endpoint.api }, "registry login failed");
       }
     }
     throw last;
@@ -115,11 +116,11 @@ export class Registry {
 
   async #login(endpoint: Endpoint, credentials: Credentials, signal: AbortSignal): Promise<string> {
     await using client = new HttpClient(endpoint.tls, { "user-agent": this.#parts.userAgent });
-    const challenges = await pingRegistry(client, endpoint.base, signal);
+    const challenges = await pingRegistry(client, endpoint.api, signal);
     const { clock } = this.#parts;
     const options = { credentials, scopes: [], wantsOfflineToken: true, clock };
-    const authorizer = new Authorizer(client, endpoint.base, challenges, options);
-    const url = new URL(`${endpoint.base}/v2/`);
+    const authorizer = new Authorizer(client, endpoint.api, challenges, options);
+    const url = new URL(`${endpoint.api}/`);
     const limited = AbortSignal.any([signal, AbortSignal.timeout(loginTimeoutMs)]);
     const answer = await client.request("GET", url, { signal: limited, authorize: authorizer.authorize });
     await answer.discard();
@@ -141,6 +142,9 @@ interface Attempt {
   readonly actions: readonly ("pull" | "push")[];
   readonly goesOn: (error: unknown, isMirror: boolean) => boolean;
 }
+
+/** A digest can be trusted from anywhere; what a tag means is said by those who may resolve it. */
+const needsOf = (ref: Reference): readonly Capability[] => (isDigested(ref) ? ["pull"] : ["pull", "resolve"]);
 
 const isReserved = (ref: Reference): boolean => familiarName(ref) === "scratch";
 

@@ -35,10 +35,15 @@ export class Repository implements AsyncDisposable {
   ): Promise<Repository> {
     const client = new HttpClient(endpoint.tls, options.headers);
     try {
-      const challenges = await pingRegistry(client, endpoint.base, signal);
+      const challenges = await pingRegistry(client, endpoint.api, signal);
       const scopes = [`repository:${name.path}:${options.actions.join(",")}`];
-      const { credentials, clock } = options;
-      const authorizer = new Authorizer(client, endpoint.base, challenges, { credentials, scopes, clock });
+      const { credentials, headers } = endpoint.own ?? { credentials: options.credentials, headers: {} };
+      const authorizer = new Authorizer(client, endpoint.api, challenges, {
+        credentials,
+        headers,
+        scopes,
+        clock: options.clock,
+      });
       return new Repository(endpoint, name.path, client, authorizer);
     } catch (error) {
       await client[Symbol.asyncDispose]();
@@ -58,7 +63,7 @@ export class Repository implements AsyncDisposable {
 
   /** `manifests/latest` → `https://host/v2/library/busybox/manifests/latest`. */
   url(path: string): URL {
-    return new URL(`${this.endpoint.base}/v2/${this.path}/${path}`);
+    return new URL(`${this.endpoint.api}/${this.path}/${path}`);
   }
 
   request(method: string, url: URL, options: Omit<RequestOptions, "authorize">): Promise<Answer> {

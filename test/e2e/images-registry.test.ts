@@ -91,11 +91,10 @@ test("login and pull: a registry with TLS, a private CA and a password", async (
   const serverAddress = registry.address;
   const good = { username: user.name, password: user.password, serverAddress };
   assert.deepEqual(await rig.images.login(good, never), { status: "Login Succeeded", identityToken: "" });
-  await assert
-    .rejects(rig.images.login({ ...good, password: "wrong" }, never), {
-      message: `Get "http://${registry.address}/v2/": no basic auth credentials`,
-    })
-    .catch(() => undefined);
+  // Loopback may speak clear text, so that way is tried last, and its answer is what moby tells.
+  await assert.rejects(rig.images.login({ ...good, password: "wrong" }, never), {
+    message: `login attempt to http://${registry.address}/v2/ failed with status: 400 Bad Request`,
+  });
   mkdirSync(join(rig.folder, "certs.d", address), { recursive: true });
   copyFileSync(registry.caFile, join(rig.folder, "certs.d", address, "ca.crt"));
   const said = shown(
