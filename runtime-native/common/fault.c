@@ -88,6 +88,7 @@ const char *fault_stage_name(enum fault_stage stage)
         [STAGE_EXEC] = "exec",
         [STAGE_IO] = "io",
         [STAGE_RUNTIME] = "runtime",
+        [STAGE_CHECKPOINT] = "checkpoint",
     };
     return (size_t)stage < sizeof names / sizeof names[0] ? names[stage] : "unknown";
 }

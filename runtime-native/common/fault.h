@@ -28,6 +28,7 @@ enum fault_stage {
     STAGE_EXEC,
     STAGE_IO,
     STAGE_RUNTIME,
+    STAGE_CHECKPOINT,
 };
 
 #define FAULT_MESSAGE_SIZE 1024

@@ -96,6 +96,28 @@ int console_setup(const struct launch *launch, int devpts, int dev, struct fault
     return ioctl(0, TIOCSCTTY, 0) < 0 ? fault_errno(f, STAGE_CONSOLE, "ioctl(setctty)") : 0;
 }
 
+int console_open(const struct process_config *process, const char *socket_path, bool is_detached, int *theirs,
+                 int *ours, struct fault *f)
+{
+    bool has_terminal = process->has_terminal, has_socket = socket_path && *socket_path;
+    if (is_detached && has_terminal && !has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
+    if ((!is_detached || !has_terminal) && has_socket)
+        return fault_text(f, STAGE_CONSOLE, "cannot use console socket if runc will not detach or allocate tty");
+    if (has_socket) {
+        *theirs = console_connect(socket_path, f);
+        return *theirs < 0 ? -1 : 0;
+    }
+    if (!has_terminal)
+        return 0;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return fault_errno(f, STAGE_CONSOLE, "socketpair");
+    *ours = pair[0];
+    *theirs = pair[1];
+    return 0;
+}
+
 int console_connect(const char *path, struct fault *f)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

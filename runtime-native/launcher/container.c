@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -85,6 +87,10 @@ int container_save(const struct container *container, struct fault *f)
         json_end_object(&w);
     }
     json_end_array(&w);
+    json_begin_array(&w, "descriptors");
+    for (size_t i = 0; i < 3; i++)
+        json_put_string(&w, NULL, container->descriptors[i]);
+    json_end_array(&w);
     if (container->annotations)
         json_put_json(&w, "annotations", container->annotations);
     if (container->hooks)
@@ -95,6 +101,56 @@ int container_save(const struct container *container, struct fault *f)
     int result = w.failed ? -1 : create_file_at(container->dir, STATE_FILE, w.text, 0600);
     json_writer_free(&w);
     return result < 0 ? fault_errno(f, STAGE_STATE, "write " STATE_FILE) : 0;
+}
+
+static unsigned joined_namespaces(const struct config *config)
+{
+    static const unsigned flags[NS_COUNT] = {
+        [NS_USER] = CLONE_NEWUSER, [NS_MOUNT] = CLONE_NEWNS, [NS_PID] = CLONE_NEWPID,       [NS_NETWORK] = CLONE_NEWNET,
+        [NS_IPC] = CLONE_NEWIPC,   [NS_UTS] = CLONE_NEWUTS,  [NS_CGROUP] = CLONE_NEWCGROUP, [NS_TIME] = 0x80,
+    };
+    unsigned all = 0;
+    for (int kind = 0; kind < NS_COUNT; kind++)
+        all |= config->namespaces[kind].is_set ? flags[kind] : 0;
+    return all;
+}
+
+static const char *creation_time(struct arena *arena)
+{
+    struct timespec now;
+    struct tm utc;
+    char stamp[32];
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (!gmtime_r(&now.tv_sec, &utc) || !strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc))
+        stamp[0] = '\0';
+    return arena_format(arena, "%s.%09ldZ", stamp, now.tv_nsec);
+}
+
+/* Ours are the container's: it inherits them. */
+static const char *name_descriptor(struct arena *arena, int fd)
+{
+    char path[32], name[PATH_MAX];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(path, name, sizeof name - 1);
+    return arena_format(arena, "%.*s", length < 0 ? 0 : (int)length, name);
+}
+
+int container_record(struct container *container, const struct config *config, struct fault *f)
+{
+    char state = 0;
+    container->version = OCI_VERSION;
+    container->bundle = config->bundle;
+    container->rootfs = config->rootfs;
+    container->created = creation_time(&container->arena);
+    container->start_time = process_start_time(container->pid, &state);
+    container->namespaces = joined_namespaces(config);
+    container->has_own_pids = config_has_new_namespace(config, NS_PID);
+    container->hooks = config->hooks;
+    container->annotations = config->annotations;
+    container->personality = config->personality;
+    for (int fd = 0; fd < 3; fd++)
+        container->descriptors[fd] = name_descriptor(&container->arena, fd);
+    return container->created ? container_save(container, f) : fault_errno(f, STAGE_STATE, "describe the container");
 }
 
 static const char *text_or(const struct json *object, const char *key, const char *fallback)
@@ -140,6 +196,10 @@ static int parse_state(struct container *container, const char *text, size_t siz
     container->annotations = json_get(root, "annotations");
     container->hooks = json_get(root, "hooks");
     container->personality = json_get(root, "personality");
+    const struct json *descriptors = json_get(root, "descriptors");
+    const struct json *descriptor = descriptors ? descriptors->first : NULL;
+    for (int fd = 0; fd < 3; fd++, descriptor = descriptor ? descriptor->next : NULL)
+        container->descriptors[fd] = descriptor && descriptor->text ? descriptor->text : "";
     read_cgroups(container, root);
     return 0;
 }

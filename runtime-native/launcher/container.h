@@ -22,6 +22,7 @@ struct container {
     unsigned namespaces;           /* CLONE_NEW*: those that exec joins */
     bool has_own_pids;             /* the init's death ends all processes */
     bool keeps_keyring;
+    const char *descriptors[3]; /* what 0, 1 and 2 were at create ("pipe:[123]"): for checkpoint */
     struct cgroup cgroup;
     const struct json *hooks, *annotations, *personality;
 };
@@ -29,6 +30,8 @@ struct container {
 /* Makes the folder of a new container; it must not exist. */
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f);
 int container_save(const struct container *container, struct fault *f);
+/* Takes over what config says of the container that pid has just become, and saves it. */
+int container_record(struct container *container, const struct config *config, struct fault *f);
 int container_load(const char *root, const char *id, struct container *container, struct fault *f);
 void container_close(struct container *container);
 

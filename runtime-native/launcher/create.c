@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -65,29 +64,6 @@ static int parse_options(int argc, char **argv, bool runs, struct create_options
     return 0;
 }
 
-static int open_console(struct creation *c, struct fault *f)
-{
-    const struct create_options *options = c->options;
-    bool is_detached = !c->runs || options->detach, has_terminal = c->config.process.has_terminal;
-    bool has_socket = options->console_socket && *options->console_socket;
-    if (is_detached && has_terminal && !has_socket)
-        return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
-    if ((!is_detached || !has_terminal) && has_socket)
-        return fault_text(f, STAGE_CONSOLE, "cannot use console socket if runc will not detach or allocate tty");
-    if (has_socket) {
-        c->launch.console_socket = console_connect(options->console_socket, f);
-        return c->launch.console_socket < 0 ? -1 : 0;
-    }
-    if (!has_terminal)
-        return 0;
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return fault_errno(f, STAGE_CONSOLE, "socketpair");
-    c->console = pair[0];
-    c->launch.console_socket = pair[1];
-    return 0;
-}
-
 /* What stands before the container's own descriptors: those passed by socket activation, and --preserve-fds. */
 static int count_preserved(struct creation *c, struct fault *f)
 {
@@ -136,7 +112,10 @@ static int prepare(struct creation *c, struct fault *f)
     for (int kind = 0; kind < NS_COUNT; kind++)
         launch->namespace_fds[kind] = -1;
     const char *bundle = c->options->bundle && *c->options->bundle ? c->options->bundle : ".";
-    if (config_load(config, bundle, f) < 0 || config_validate(config, f) < 0 || open_console(c, f) < 0 ||
+    bool is_detached = !c->runs || c->options->detach;
+    if (config_load(config, bundle, f) < 0 || config_validate(config, f) < 0 ||
+        console_open(&config->process, c->options->console_socket, is_detached, &launch->console_socket, &c->console,
+                     f) < 0 ||
         count_preserved(c, f) < 0)
         return -1;
     launch->id = c->container.id;
@@ -158,42 +137,6 @@ static int make_fifo(struct creation *c, struct fault *f)
         return fault_errno(f, STAGE_STATE, "mkfifo exec.fifo");
     c->launch.exec_fifo = openat(c->container.dir, "exec.fifo", O_RDWR | O_CLOEXEC);
     return c->launch.exec_fifo < 0 ? fault_errno(f, STAGE_STATE, "open exec.fifo") : 0;
-}
-
-static unsigned joined_namespaces(const struct config *config)
-{
-    static const unsigned flags[NS_COUNT] = {
-        [NS_USER] = CLONE_NEWUSER, [NS_MOUNT] = CLONE_NEWNS, [NS_PID] = CLONE_NEWPID,       [NS_NETWORK] = CLONE_NEWNET,
-        [NS_IPC] = CLONE_NEWIPC,   [NS_UTS] = CLONE_NEWUTS,  [NS_CGROUP] = CLONE_NEWCGROUP, [NS_TIME] = 0x80,
-    };
-    unsigned all = 0;
-    for (int kind = 0; kind < NS_COUNT; kind++)
-        all |= config->namespaces[kind].is_set ? flags[kind] : 0;
-    return all;
-}
-
-static int describe_container(struct creation *c, struct fault *f)
-{
-    struct container *container = &c->container;
-    const struct config *config = &c->config;
-    struct timespec now;
-    struct tm utc;
-    char stamp[32], state = 0;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (!gmtime_r(&now.tv_sec, &utc) || !strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc))
-        stamp[0] = '\0';
-    container->version = OCI_VERSION;
-    container->bundle = config->bundle;
-    container->rootfs = config->rootfs;
-    container->created = arena_format(&container->arena, "%s.%09ldZ", stamp, now.tv_nsec);
-    container->start_time = process_start_time(container->pid, &state);
-    container->namespaces = joined_namespaces(config);
-    container->has_own_pids = config_has_new_namespace(config, NS_PID);
-    container->keeps_keyring = c->launch.keeps_keyring;
-    container->hooks = config->hooks;
-    container->annotations = config->annotations;
-    container->personality = config->personality;
-    return container->created ? container_save(container, f) : fault_errno(f, STAGE_STATE, "describe the container");
 }
 
 /* Lowering the score below what we have ourselves needs CAP_SYS_RESOURCE. */
@@ -302,7 +245,8 @@ static int launch_child(struct creation *c, struct fault *f)
         return fault_wrap(f, "unable to start container process: ");
     if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0 || sync_send(c->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;
-    if (describe_container(c, f) < 0 || seccomp_save(&c->launch.seccomp, c->container.dir, f) < 0)
+    c->container.keeps_keyring = c->launch.keeps_keyring;
+    if (container_record(&c->container, &c->config, f) < 0 || seccomp_save(&c->launch.seccomp, c->container.dir, f) < 0)
         return -1;
     if (c->options->pidfd_socket) {
         AUTO_CLOSE int socket = console_connect(c->options->pidfd_socket, f);
