@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
  * of the root while we are in it cannot take us along. */
 struct trail {
     int root;
+    unsigned rules; /* PATH_NO_LINKS, PATH_SAME_MOUNT */
     int fds[MAX_DEPTH];
     size_t depth;
 };
@@ -78,7 +82,14 @@ static int open_component(int dir, const char *name, bool is_last, enum path_mis
     }
 }
 
-/* Puts the link's target before what is left of the path. */
+static bool is_procfs(int fd)
+{
+    struct statfs status;
+    return fstatfs(fd, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
+
+/* Puts the link's target before what is left of the path. procfs's own plain links (self, net, mounts) are relative;
+ * what reads as an absolute path or as "net:[4026531840]" there is a magic link. */
 static int expand_link(int link, const char *rest, char *buffer, size_t size)
 {
     char target[PATH_MAX];
@@ -86,6 +97,10 @@ static int expand_link(int link, const char *rest, char *buffer, size_t size)
     if (length < 0)
         return -1;
     target[length] = '\0';
+    if ((*target == '/' || strchr(target, ':')) && is_procfs(link)) {
+        errno = ELOOP;
+        return -1;
+    }
     size_t rest_length = strlen(rest);
     if ((size_t)length + 1 + rest_length + 1 > size) {
         errno = ENAMETOOLONG;
@@ -97,12 +112,46 @@ static int expand_link(int link, const char *rest, char *buffer, size_t size)
     return 0;
 }
 
+/* By mount id where the kernel tells it (5.8), else by file system. */
+static bool is_same_mount(int one, int other)
+{
+    struct statx a, b;
+    if (statx(one, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 || statx(other, "", AT_EMPTY_PATH, STATX_MNT_ID, &b) < 0)
+        return false;
+    if (a.stx_mask & b.stx_mask & STATX_MNT_ID)
+        return a.stx_mnt_id == b.stx_mnt_id;
+    return a.stx_dev_major == b.stx_dev_major && a.stx_dev_minor == b.stx_dev_minor;
+}
+
+static int check_mount(const struct trail *trail, int fd)
+{
+    if (!(trail->rules & PATH_SAME_MOUNT) || is_same_mount(trail->root, fd))
+        return 0;
+    errno = EXDEV;
+    return -1;
+}
+
 /* Opens what the walk has arrived at with the caller's flags. O_NOFOLLOW: it was no link when we looked. */
-static int open_last(int dir, const char *name, int found, int flags)
+static int open_last(const struct trail *trail, const char *name, int found, int flags)
 {
     if (flags & O_PATH)
         return fcntl(found, F_DUPFD_CLOEXEC, 3);
-    return openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(trail_here(trail), name, flags | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 || check_mount(trail, fd) < 0 ? -1 : take_fd(&fd);
+}
+
+static int follow_link(struct trail *trail, int link, int *links, char **rest, char *buffer, size_t size)
+{
+    if (trail->rules & PATH_NO_LINKS || ++*links > MAX_LINKS) {
+        errno = ELOOP;
+        return -1;
+    }
+    if (expand_link(link, *rest, buffer, size) < 0)
+        return -1;
+    *rest = buffer;
+    if (*buffer == '/')
+        trail_close(trail);
+    return 0;
 }
 
 static int walk_components(struct trail *trail, char *buffer, size_t size, int flags, enum path_missing missing)
@@ -118,30 +167,17 @@ static int walk_components(struct trail *trail, char *buffer, size_t size, int f
                 (void)close(trail->fds[--trail->depth]);
             continue;
         }
-        int here = trail_here(trail);
-        AUTO_CLOSE int fd = open_component(here, component, is_last, missing);
+        AUTO_CLOSE int fd = open_component(trail_here(trail), component, is_last, missing);
         struct stat status;
-        if (fd < 0 || fstat(fd, &status) < 0)
+        if (fd < 0 || fstat(fd, &status) < 0 || check_mount(trail, fd) < 0)
             return -1;
-        if (S_ISLNK(status.st_mode) && !(is_last && (flags & O_NOFOLLOW))) {
-            if (++links > MAX_LINKS) {
-                errno = ELOOP;
+        if (S_ISLNK(status.st_mode) && !(is_last && flags & O_NOFOLLOW)) {
+            if (follow_link(trail, fd, &links, &rest, buffer, size) < 0)
                 return -1;
-            }
-            if (expand_link(fd, rest, buffer, size) < 0)
-                return -1;
-            rest = buffer;
-            if (*buffer == '/')
-                trail_close(trail);
             continue;
         }
-        if (is_last && !S_ISDIR(status.st_mode)) {
-            if (flags & O_DIRECTORY) {
-                errno = ENOTDIR;
-                return -1;
-            }
-            return open_last(here, component, fd, flags);
-        }
+        if (is_last && !S_ISDIR(status.st_mode) && !(flags & O_DIRECTORY))
+            return open_last(trail, component, fd, flags);
         if (!S_ISDIR(status.st_mode)) {
             errno = ENOTDIR;
             return -1;
@@ -152,7 +188,7 @@ static int walk_components(struct trail *trail, char *buffer, size_t size, int f
     return openat(trail_here(trail), ".", flags | O_CLOEXEC);
 }
 
-int path_walk(int root, const char *path, int flags, enum path_missing missing)
+int path_walk(int root, const char *path, int flags, unsigned rules, enum path_missing missing)
 {
     char buffer[2 * PATH_MAX];
     size_t length = strlen(path);
@@ -161,18 +197,23 @@ int path_walk(int root, const char *path, int flags, enum path_missing missing)
         return -1;
     }
     memcpy(buffer, path, length + 1);
-    struct trail trail = {.root = root};
+    if (length && path[length - 1] == '/')
+        flags |= O_DIRECTORY;
+    struct trail trail = {.root = root, .rules = rules};
     int fd = walk_components(&trail, buffer, sizeof buffer, flags, missing);
     trail_close(&trail);
     return fd;
 }
 
-int path_open(int root, const char *path, int flags)
+/* EPERM: what filters of the time before openat2 answer for a call that they do not know. */
+static bool is_openat2_missing(int error)
 {
-    struct open_how how = {
-        .flags = (unsigned)(flags | O_CLOEXEC),
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-    };
+    return error == ENOSYS || error == EPERM || error == EAGAIN;
+}
+
+static int open_by(int root, const char *path, int flags, uint64_t resolve, unsigned rules)
+{
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = resolve};
     for (int attempt = 0; attempt < 128; attempt++) {
         int fd = (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
         if (fd >= 0)
@@ -181,19 +222,37 @@ int path_open(int root, const char *path, int flags)
         if (errno != EAGAIN && errno != EINTR)
             break;
     }
-    return errno == ENOSYS || errno == EAGAIN ? path_walk(root, path, flags, PATH_MISSING_FAILS) : -1;
+    return is_openat2_missing(errno) ? path_walk(root, path, flags, rules, PATH_MISSING_FAILS) : -1;
+}
+
+int path_open(int root, const char *path, int flags)
+{
+    return open_by(root, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, 0);
+}
+
+int path_open_plain(int root, const char *path, int flags, unsigned rules)
+{
+    uint64_t resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (rules & PATH_NO_LINKS ? RESOLVE_NO_SYMLINKS : 0U) |
+                       (rules & PATH_SAME_MOUNT ? RESOLVE_NO_XDEV : 0U);
+    return open_by(root, path, flags, resolve, rules);
+}
+
+int path_open_inside(const char *path, int flags)
+{
+    AUTO_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return root < 0 ? -1 : path_open(root, path, flags);
 }
 
 int path_make_directory(int root, const char *path)
 {
     int fd = path_open(root, path, O_PATH | O_DIRECTORY);
-    return fd >= 0 || errno != ENOENT ? fd : path_walk(root, path, O_PATH | O_DIRECTORY, PATH_MISSING_DIRECTORY);
+    return fd >= 0 || errno != ENOENT ? fd : path_walk(root, path, O_PATH | O_DIRECTORY, 0, PATH_MISSING_DIRECTORY);
 }
 
 int path_make_file(int root, const char *path)
 {
     int fd = path_open(root, path, O_PATH);
-    return fd >= 0 || errno != ENOENT ? fd : path_walk(root, path, O_PATH, PATH_MISSING_FILE);
+    return fd >= 0 || errno != ENOENT ? fd : path_walk(root, path, O_PATH, 0, PATH_MISSING_FILE);
 }
 
 int path_make_parent(int root, const char *path, const char **name)

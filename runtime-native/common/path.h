@@ -10,6 +10,13 @@
 /* Opens an existing object: a descriptor, or -1 with errno. O_CLOEXEC is added; flags must not create. */
 int path_open(int root, const char *path, int flags);
 
+/* The same, stricter: for procfs, whose files must be those that are asked for and no others that lie over them. */
+enum { PATH_NO_LINKS = 1, PATH_SAME_MOUNT = 2 };
+int path_open_plain(int root, const char *path, int flags, unsigned rules);
+
+/* From this process's own root, wherever it stands: for what has already entered a container. */
+int path_open_inside(const char *path, int flags);
+
 /* An O_PATH descriptor of the directory, made (0755, step by step) where it is missing. A dangling symlink leads to the
  * directory that it names inside the root. */
 int path_make_directory(int root, const char *path);
@@ -22,6 +29,6 @@ int path_make_parent(int root, const char *path, const char **name);
 
 /* The walk itself, for its tests and for kernels without openat2. */
 enum path_missing { PATH_MISSING_FAILS, PATH_MISSING_DIRECTORY, PATH_MISSING_FILE };
-int path_walk(int root, const char *path, int flags, enum path_missing missing);
+int path_walk(int root, const char *path, int flags, unsigned rules, enum path_missing missing);
 
 #endif

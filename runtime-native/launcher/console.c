@@ -50,8 +50,8 @@ static int open_slave(int master, struct fault *f)
 
 static int mount_console(int dev, int slave, struct fault *f)
 {
-    AUTO_CLOSE int made =
-        openat(dev, "console", O_WRONLY | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (mknodat(dev, "console", S_IFREG | 0666, 0) < 0 && errno != EEXIST)
+        return fault_errno(f, STAGE_CONSOLE, "make /dev/console");
     AUTO_CLOSE int target = openat(dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
     AUTO_CLOSE int source = mount_clone(slave, "", false);
     if (target < 0 || source < 0 || mount_move(source, target) < 0)

@@ -31,7 +31,8 @@ bool devices_are_ours(const struct config *config)
 /* In a user namespace nodes cannot be made; the host's node, bind-mounted on a file, is as good. */
 static int bind_node(int dir, const char *name, const struct device *device)
 {
-    AUTO_CLOSE int made = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0000);
+    if (mknodat(dir, name, S_IFREG, 0) < 0 && errno != EEXIST)
+        return -1;
     AUTO_CLOSE int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     AUTO_CLOSE int source = mount_clone(AT_FDCWD, device->path, false);
     return target < 0 || source < 0 ? -1 : mount_move(source, target);
@@ -129,7 +130,7 @@ int devices_reopen_null(struct fault *f)
         if (!device_is_null(fd))
             continue;
         if (null < 0)
-            null = open("/dev/null", O_RDWR | O_CLOEXEC);
+            null = path_open(AT_FDCWD, "/dev/null", O_RDWR | O_NOCTTY);
         if (null < 0 || !device_is_null(null))
             return fault_errno(f, STAGE_DEVICE, "error reopening /dev/null inside container");
         if (dup3(null, fd, 0) < 0)

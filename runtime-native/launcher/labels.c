@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "path.h"
 
 bool labels_are_wanted(const struct process_config *process)
 {
@@ -22,9 +21,7 @@ static int open_attribute(int proc, const char *file)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "%d/attr/%s", (int)gettid(), file);
-    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-    return (int)syscall(SYS_openat2, proc, path, &how, sizeof how);
+    return path_open_plain(proc, path, O_WRONLY, PATH_NO_LINKS | PATH_SAME_MOUNT);
 }
 
 static int apply_apparmor(const char *profile, int proc, struct fault *f)

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,11 +166,10 @@ static int check_proc_target(const struct mount_entry *entry, int source, const 
 /* procfs and sysfs must come to lie on a directory of that very name: no link on the way. */
 static int open_plain_directory(const struct rootfs *rootfs, const struct mount_entry *entry, struct fault *f)
 {
-    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
-    int fd = (int)syscall(SYS_openat2, rootfs->fd, entry->destination, &how, sizeof how);
+    int fd = path_open_plain(rootfs->fd, entry->destination, O_PATH | O_DIRECTORY, PATH_NO_LINKS);
     if (fd < 0 && errno == ENOENT) {
         AUTO_CLOSE int made = path_make_directory(rootfs->fd, entry->destination);
-        fd = (int)syscall(SYS_openat2, rootfs->fd, entry->destination, &how, sizeof how);
+        fd = path_open_plain(rootfs->fd, entry->destination, O_PATH | O_DIRECTORY, PATH_NO_LINKS);
     }
     if (fd < 0 && (errno == ELOOP || errno == ENOTDIR))
         return fault_text(f, STAGE_MOUNT, "filesystem \"%s\" must be mounted on ordinary directory", entry->type);

@@ -21,6 +21,7 @@
 #include "labels.h"
 #include "launch.h"
 #include "log.h"
+#include "path.h"
 #include "rlimits.h"
 #include "scheduler.h"
 
@@ -79,7 +80,7 @@ static int look_up(struct arena *arena, const struct process_config *process, ch
 /* HOME of the user by the container's own passwd file, which may be anything: it is read as data, and not for long. */
 static const char *home_of(struct arena *arena, uid_t uid)
 {
-    AUTO_CLOSE int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    AUTO_CLOSE int fd = path_open_inside("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat status;
     if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size > 1 << 20)
         return "/";
@@ -149,7 +150,7 @@ static int own_streams(uid_t uid, struct fault *f)
 static bool may_set_groups(void)
 {
     char text[8] = "";
-    AUTO_CLOSE int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+    AUTO_CLOSE int fd = path_open_inside("/proc/self/setgroups", O_RDONLY | O_NONBLOCK);
     return fd < 0 || read_all(fd, text, sizeof text - 1) <= 0 || strncmp(text, "deny", 4) != 0;
 }
 
@@ -186,17 +187,24 @@ static int verify_cwd(struct fault *f)
                       "container breakout detected");
 }
 
+/* /proc/self/fd/7 is a magic link, which is not followed. */
 static int enter_cwd(const char *cwd, struct fault *f)
 {
-    return chdir(cwd) < 0 ? fault_errno(f, STAGE_CWD, "chdir to cwd (\"%s\") set in config.json failed", cwd) : 0;
+    AUTO_CLOSE int dir = path_open_inside(cwd, O_PATH | O_DIRECTORY);
+    return dir < 0 || fchdir(dir) < 0
+               ? fault_errno(f, STAGE_CWD, "chdir to cwd (\"%s\") set in config.json failed", cwd)
+               : 0;
 }
 
 static int become_user(const struct process_config *process, struct fault *f)
 {
     /* First as root, who may enter folders that the user may not; where root may not (NFS), then as the user. */
-    bool is_there = chdir(process->cwd) == 0;
-    if (!is_there && errno != EACCES && errno != EPERM)
-        return enter_cwd(process->cwd, f);
+    struct fault refused = {0};
+    bool is_there = enter_cwd(process->cwd, &refused) == 0;
+    if (!is_there && refused.error != EACCES && refused.error != EPERM) {
+        *f = refused;
+        return -1;
+    }
     if (capabilities_limit_bounding(&process->capabilities, f) < 0)
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)

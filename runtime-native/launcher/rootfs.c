@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <stdio.h>
@@ -18,7 +17,8 @@
 #include "path.h"
 
 /* Both need to be declared here: <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37. */
-#define MNT_DETACH 2
+#define MNT_DETACH      2
+#define PROC_ROOT_INODE 1 /* of any procfs, and of nothing else in it */
 extern int umount2(const char *target, int flags);
 
 static int set_path_propagation(const char *path, unsigned long propagation, bool recursive)
@@ -30,18 +30,20 @@ static int set_path_propagation(const char *path, unsigned long propagation, boo
 
 /* pivot_root refuses a root whose parent mount is shared, and what is attached under a shared one would show up
  * outside. */
-static int detach_parent(const char *rootfs, unsigned long propagation, struct fault *f)
+static int detach_parent(int rootfs, unsigned long propagation, struct fault *f)
 {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s", rootfs);
-    for (;;) {
-        if (set_path_propagation(path, propagation & MS_SLAVE ? MS_SLAVE : MS_PRIVATE, false) == 0)
-            return 0;
-        char *slash = strrchr(path, '/');
-        if (errno != EINVAL || !slash || strcmp(path, "/") == 0)
-            return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: make the parent mount of %s private", rootfs);
-        slash[slash == path] = '\0'; /* EINVAL: no mount point; its parent folder may be */
+    AUTO_CLOSE int here = openat(rootfs, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct stat old, new = {0};
+    while (here >= 0 && mount_set(here, 0, 0, propagation & MS_SLAVE ? MS_SLAVE : MS_PRIVATE, false) < 0) {
+        bool is_mount = errno != EINVAL;
+        AUTO_CLOSE int parent = openat(here, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (is_mount || fstat(here, &old) < 0 || parent < 0 || fstat(parent, &new) < 0 ||
+            (old.st_dev == new.st_dev &&old.st_ino == new.st_ino))
+            return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: make its parent mount private");
+        close_fd(&here);
+        here = take_fd(&parent);
     }
+    return here < 0 ? fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: open its folder") : 0;
 }
 
 int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fault *f)
@@ -52,11 +54,13 @@ int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fau
     if (config->namespaces[NS_MOUNT].is_set &&
         set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
         return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: set the propagation of /");
-    if (config->namespaces[NS_MOUNT].is_set && detach_parent(config->rootfs, propagation, f) < 0)
-        return -1;
-    AUTO_CLOSE int tree = mount_clone(AT_FDCWD, config->rootfs, true);
     AUTO_CLOSE int place = open(config->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (tree < 0 || place < 0 || mount_move(tree, place) < 0)
+    if (place < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: open %s", config->rootfs);
+    if (config->namespaces[NS_MOUNT].is_set && detach_parent(place, propagation, f) < 0)
+        return -1;
+    AUTO_CLOSE int tree = mount_clone(place, "", true);
+    if (tree < 0 || mount_move(tree, place) < 0)
         return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: mount %s", config->rootfs);
     rootfs->fd = take_fd(&tree);
     return 0;
@@ -135,7 +139,7 @@ static int mask_folder(struct masks *masks, int target, const char *label)
 static int mask_file(struct masks *masks, int target)
 {
     if (masks->null < 0)
-        masks->null = open("/dev/null", O_PATH | O_CLOEXEC);
+        masks->null = path_open(AT_FDCWD, "/dev/null", O_PATH);
     if (masks->null >= 0 && !device_is_null(masks->null)) {
         errno = EINVAL;
         return -1;
@@ -177,12 +181,14 @@ int rootfs_open_proc(const struct rootfs *rootfs, struct fault *f)
     int proc = mount_make("proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
     if (proc >= 0)
         return proc;
-    struct statfs status;
-    proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc >= 0 && fstatfs(proc, &status) == 0 && status.f_type == PROC_SUPER_MAGIC)
+    struct statfs fs;
+    struct stat status;
+    proc = path_open_plain(AT_FDCWD, "proc", O_PATH | O_DIRECTORY, PATH_NO_LINKS);
+    if (proc >= 0 && fstatfs(proc, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC && fstat(proc, &status) == 0 &&
+        status.st_ino == PROC_ROOT_INODE)
         return proc;
     close_fd(&proc);
-    return fault_errno(f, STAGE_SYSCTL, "unsafe procfs detected");
+    return fault_text(f, STAGE_SYSCTL, "unsafe procfs detected");
 }
 
 void rootfs_close(struct rootfs *rootfs)

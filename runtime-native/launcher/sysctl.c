@@ -2,14 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "path.h"
 
 /* sysctl(8): either separator may come first, and then the other one stands for itself: net/ipv4/conf/eth0.100/x. */
 static void to_dots(const char *key, char *dotted, size_t size)
@@ -96,9 +95,7 @@ static int open_sysctl(int proc, const char *key)
 {
     char path[300];
     to_path(key, path, sizeof path);
-    struct open_how how = {.flags = O_WRONLY | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
-    return (int)syscall(SYS_openat2, proc, path, &how, sizeof how);
+    return path_open_plain(proc, path, O_WRONLY, PATH_NO_LINKS | PATH_SAME_MOUNT);
 }
 
 int sysctl_apply(const struct json *sysctl, int proc, struct fault *f)

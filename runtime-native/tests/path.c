@@ -1,12 +1,18 @@
-/* common/path.c: nothing below a root leads out of it, by openat2 and by the walk that stands in for it. */
+/* common/path.c: nothing below a root leads out of it, by openat2 and by the walk that stands in for it: everything is
+ * done twice, the second time in a process for which openat2 does not exist. */
 #include "path.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -45,18 +51,14 @@ static bool is_same(int one, int other)
 static void opens(int root, const char *path, const char *same, const char *name)
 {
     AUTO_CLOSE int wanted = openat(root, same, O_PATH | O_CLOEXEC);
-    AUTO_CLOSE int by_kernel = path_open(root, path, O_PATH);
-    AUTO_CLOSE int by_walk = path_walk(root, path, O_PATH, PATH_MISSING_FAILS);
-    expect(by_kernel >= 0 && is_same(by_kernel, wanted), name);
-    expect(by_walk >= 0 && is_same(by_walk, wanted), name);
+    AUTO_CLOSE int found = path_open(root, path, O_PATH);
+    expect(found >= 0 && is_same(found, wanted), name);
 }
 
 static void fails(int root, const char *path, int error, const char *name)
 {
-    AUTO_CLOSE int by_kernel = path_open(root, path, O_PATH);
-    expect(by_kernel < 0 && errno == error, name);
-    AUTO_CLOSE int by_walk = path_walk(root, path, O_PATH, PATH_MISSING_FAILS);
-    expect(by_walk < 0 && errno == error, name);
+    AUTO_CLOSE int found = path_open(root, path, O_PATH);
+    expect(found < 0 && errno == error, name);
 }
 
 static void test_opening(int root)
@@ -73,6 +75,32 @@ static void test_opening(int root)
     fails(root, "a/file/x", ENOTDIR, "a file is no folder");
     fails(root, "a/dangling", ENOENT, "a dangling link");
     fails(root, "magic", ENOENT, "there is no /proc in this root");
+    fails(root, "a/file/", ENOTDIR, "a slash after a file");
+    AUTO_CLOSE int link = path_open(root, "good", O_PATH | O_NOFOLLOW);
+    struct stat status;
+    expect(link >= 0 && fstat(link, &status) == 0 && S_ISLNK(status.st_mode), "a link itself");
+    expect(path_open(root, "good", O_RDONLY | O_NOFOLLOW) < 0 && errno == ELOOP, "a link that may not be followed");
+}
+
+static void test_plain(int root)
+{
+    AUTO_CLOSE int plain = path_open_plain(root, "a/b", O_PATH, PATH_NO_LINKS | PATH_SAME_MOUNT);
+    expect(plain >= 0, "a path without links on one mount");
+    expect(path_open_plain(root, "good", O_PATH, PATH_NO_LINKS) < 0 && errno == ELOOP, "a link at the end");
+    expect(path_open_plain(root, "absolute/x", O_PATH, PATH_NO_LINKS) < 0 && errno == ELOOP, "a link on the way");
+    AUTO_CLOSE int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    expect(path_open_plain(host, "proc/version", O_RDONLY, PATH_SAME_MOUNT) < 0 && errno == EXDEV, "another mount");
+    expect(path_open_plain(host, "proc/self", O_PATH, PATH_NO_LINKS) < 0 && errno == ELOOP, "procfs's own link");
+    AUTO_CLOSE int stat = path_open(host, "proc/self/stat", O_RDONLY);
+    expect(stat >= 0, "which may be followed else");
+    AUTO_CLOSE int mounts = path_open(host, "proc/mounts", O_RDONLY);
+    expect(mounts >= 0, "and so may /proc/mounts");
+    static const char *const magic[] = {"proc/self/exe", "proc/self/cwd/x", "proc/self/root", "proc/self/fd/0",
+                                        "proc/self/ns/net"};
+    for (size_t i = 0; i < sizeof magic / sizeof magic[0]; i++)
+        expect(path_open(host, magic[i], O_RDONLY) < 0 && errno == ELOOP, magic[i]);
+    AUTO_CLOSE int inside = path_open_inside("/proc/self", O_PATH | O_DIRECTORY);
+    expect(inside >= 0, "from the root, wherever this process stands");
 }
 
 static void test_making(int root, int outside)
@@ -95,7 +123,7 @@ static void test_making(int root, int outside)
     for (size_t i = 0; i < 300; i++)
         memcpy(deep + 4 * i, "d/d/", 4);
     deep[sizeof deep - 1] = '\0';
-    expect(path_walk(root, deep, O_PATH | O_DIRECTORY, PATH_MISSING_DIRECTORY) < 0 && errno == ENAMETOOLONG,
+    expect(path_walk(root, deep, O_PATH | O_DIRECTORY, 0, PATH_MISSING_DIRECTORY) < 0 && errno == ENAMETOOLONG,
            "a path that is too deep is refused");
 }
 
@@ -106,7 +134,19 @@ static void remove_tree(const char *path)
     expect(system(command) == 0, "clean up");
 }
 
-int main(void)
+static int forget_openat2(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static int test_all(const char *how)
 {
     char directory[] = "/var/tmp/path-test-XXXXXX";
     if (!mkdtemp(directory))
@@ -116,8 +156,16 @@ int main(void)
     AUTO_CLOSE int root = openat(base, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     AUTO_CLOSE int outside = openat(base, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     test_opening(root);
+    test_plain(root);
     test_making(root, outside);
     remove_tree(directory);
-    printf("%s: path\n", failures ? "not ok" : "ok");
+    printf("%s: path by %s\n", failures ? "not ok" : "ok", how);
     return failures != 0;
+}
+
+int main(void)
+{
+    int by_kernel = test_all("openat2");
+    expect(forget_openat2() == 0, "filter openat2");
+    return test_all("the walk") || by_kernel;
 }

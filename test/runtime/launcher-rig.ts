@@ -145,10 +145,11 @@ export class Bundle {
 export function command(
   file: string,
   args: readonly string[],
-  options: { readonly input?: string; readonly cwd?: string } = {},
+  options: { readonly input?: string; readonly cwd?: string; readonly environment?: NodeJS.ProcessEnv } = {},
 ): Promise<Result> {
+  const settings = { cwd: options.cwd, env: options.environment ?? process.env, timeout: 60_000 };
   return new Promise((resolve) => {
-    const child = execFile(file, args, { cwd: options.cwd, timeout: 60_000 }, (error, stdout, stderr) => {
+    const child = execFile(file, args, settings, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : 255;
       resolve({ code, stdout, stderr });
     });
