@@ -25,6 +25,7 @@
 #include "namespaces.h"
 #include "options.h"
 #include "rlimits.h"
+#include "user-namespace.h"
 
 struct create_options {
     const char *bundle, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
@@ -122,6 +123,7 @@ static int prepare(struct creation *c, struct fault *f)
     launch->bundle = config->bundle;
     launch->cgroup = &c->container.cgroup;
     launch->is_new_user_namespace = config_has_new_namespace(config, NS_USER);
+    launch->has_user_namespace = config->namespaces[NS_USER].is_set;
     launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
     if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
         namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0)
@@ -241,7 +243,8 @@ static int launch_child(struct creation *c, struct fault *f)
     close_fd(&c->launch.sync); /* so that the child's end is the last */
     close_fd(&c->launch.console_socket);
     if (c->launch.is_new_user_namespace &&
-        (namespaces_map_ids(c->container.pid, &c->config, f) < 0 || sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
+        (user_namespace_map(c->container.pid, &c->config.uid_mappings, &c->config.gid_mappings, f) < 0 ||
+         sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
         return fault_wrap(f, "unable to start container process: ");
     if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0 || sync_send(c->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;

@@ -30,6 +30,7 @@
 #include "rlimits.h"
 #include "rootfs.h"
 #include "scheduler.h"
+#include "user-namespace.h"
 
 struct exec_options {
     const char *console_socket, *pidfd_socket, *cwd, *user, *process, *pid_file, *label, *apparmor, *preserve_fds;
@@ -237,6 +238,8 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
                                 .exec_fifo = -1,
                                 .console_socket = -1,
                                 .keeps_keyring = e->container.keeps_keyring};
+    e->launch.has_user_namespace = e->container.namespaces & CLONE_NEWUSER;
+    e->launch.denies_groups = e->launch.has_user_namespace && user_namespace_denies_groups(e->container.pid);
     e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
     e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
     for (unsigned i = 0; i < e->launch.preserved_fds; i++)
@@ -265,7 +268,7 @@ static int enter(struct execution *e, int *proc, struct fault *f)
         return -1;
     if (e->container.namespaces && setns(e->init, (int)e->container.namespaces) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's namespaces");
-    if (e->container.namespaces & CLONE_NEWUSER && namespaces_become_root(f) < 0)
+    if (e->container.namespaces & CLONE_NEWUSER && user_namespace_become_root(f) < 0)
         return -1;
     if (chdir("/") < 0)
         return fault_errno(f, STAGE_CWD, "chdir /");

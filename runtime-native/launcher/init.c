@@ -28,6 +28,7 @@
 #include "path.h"
 #include "rootfs.h"
 #include "sysctl.h"
+#include "user-namespace.h"
 
 static int raise_loopback(struct fault *f)
 {
@@ -41,12 +42,17 @@ static int raise_loopback(struct fault *f)
 static int enter_namespaces(struct launch *launch, struct fault *f)
 {
     const struct config *config = launch->config;
-    if (launch->is_new_user_namespace &&
-        (sync_expect(launch->sync, SYNC_MAPPED, NULL, f) < 0 || namespaces_become_root(f) < 0))
+    bool joins_user = config->namespaces[NS_USER].path != NULL; /* then a process between has made the time namespace */
+    if (!joins_user && config_has_new_namespace(config, NS_TIME) && namespaces_make_time(config, f) < 0)
         return -1;
+    if (launch->is_new_user_namespace) {
+        if (sync_expect(launch->sync, SYNC_MAPPED, NULL, f) < 0 || user_namespace_become_root(f) < 0)
+            return -1;
+        launch->denies_groups = user_namespace_denies_groups(0);
+    }
     if (namespaces_enter(launch, f) < 0)
         return -1;
-    if (!launch->keeps_keyring && keyring_join(launch->id, launch->is_new_user_namespace, f) < 0)
+    if (!launch->keeps_keyring && keyring_join(launch->id, launch->has_user_namespace, f) < 0)
         return -1;
     return config_has_new_namespace(config, NS_NETWORK) ? raise_loopback(f) : 0;
 }

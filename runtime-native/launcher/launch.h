@@ -19,7 +19,9 @@ struct launch {
     int exec_fifo;               /* create: read before execve; -1: none */
     int console_socket;          /* gets the terminal's master, -1 */
     unsigned preserved_fds;      /* beside 0, 1, 2 */
-    bool is_new_user_namespace, keeps_keyring, keeps_root /* --no-pivot */;
+    bool is_new_user_namespace, has_user_namespace /* not ours: new or joined */;
+    bool denies_groups; /* setgroups(2) is given up in there */
+    bool keeps_keyring, keeps_root /* --no-pivot */;
     bool parent_sets_rlimits, enters_cgroup; /* the child moves itself: cgroup_enter_self */
 };
 

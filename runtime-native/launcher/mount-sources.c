@@ -3,50 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdio.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "mounts.h"
-#include "namespaces.h"
-
-/* A user namespace with these mappings: it lives as long as the descriptor. The child only has to exist meanwhile. */
-static int make_user_namespace(const struct id_mappings *uids, const struct id_mappings *gids, struct fault *f)
-{
-    int pipe_fds[2];
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return fault_errno(f, STAGE_USER, "pipe");
-    AUTO_CLOSE int reader = pipe_fds[0];
-    AUTO_CLOSE int writer = pipe_fds[1];
-    pid_t child = clone_process(CLONE_NEWUSER, NULL);
-    if (child == 0) {
-        char byte;
-        (void)close(writer);
-        (void)read_some(reader, &byte, 1);
-        _exit(0);
-    }
-    if (child < 0)
-        return fault_errno(f, STAGE_USER, "clone");
-    struct config mapped = {.uid_mappings = *uids, .gid_mappings = *gids};
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/ns/user", (int)child);
-    int result = namespaces_map_ids(child, &mapped, f);
-    int fd = result < 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    if (result == 0 && fd < 0)
-        (void)fault_errno(f, STAGE_USER, "open %s", path);
-    close_fd(&writer);
-    (void)waitpid(child, NULL, 0);
-    return fd;
-}
+#include "user-namespace.h"
 
 static int map_ids(const struct config *config, const struct mount_entry *entry, int mount, struct fault *f)
 {
     bool has_own = entry->uids.count || entry->gids.count;
-    AUTO_CLOSE int user = make_user_namespace(has_own ? &entry->uids : &config->uid_mappings,
+    AUTO_CLOSE int user = user_namespace_make(has_own ? &entry->uids : &config->uid_mappings,
                                               has_own ? &entry->gids : &config->gid_mappings, f);
     if (user < 0)
         return -1;

@@ -1,25 +1,25 @@
 /* The PID and user namespaces are made by clone3, the others by the child itself: a network namespace alone takes half
  * a millisecond, and meanwhile the parent makes the cgroups. Those to join are joined around that: the PID namespace by
- * the parent (it only takes effect for children), the others by the child. A user namespace to join must come before
- * anything that is made in it, so then, and only then, there is a process between. */
+ * the parent (it only takes effect for children), the others by the child. Where user namespaces are in play too, a
+ * process between does the joining. */
 #include "namespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
-#include "log.h"
+#include "user-namespace.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x00000080
@@ -48,6 +48,11 @@ int namespaces_open(const struct config *config, int fds[NS_COUNT], struct fault
         if (fds[kind] < 0)
             return fault_errno(f, STAGE_NAMESPACE, "unable to create new parent process: namespace path: lstat %s",
                                path);
+        int type = ioctl(fds[kind], NS_GET_NSTYPE);
+        if (type < 0)
+            return fault_text(f, STAGE_NAMESPACE, "namespace path %s is no namespace", path);
+        if ((unsigned)type != kinds[kind].flag)
+            return fault_text(f, STAGE_NAMESPACE, "namespace path %s is not of type %s", path, kinds[kind].file);
     }
     return 0;
 }
@@ -90,7 +95,7 @@ pid_t clone_into_cgroup(unsigned long long flags, int *pidfd, const struct cgrou
 #define IN_CLONE (CLONE_NEWUSER | CLONE_NEWPID)
 
 /* cgroup: its root is where the process is when it is made, so the child unshares it after it was moved.
- * time: offsets can only be set while nobody is in it, so the parent unshares it for its children. */
+ * time: its offsets can only be set while nobody is in it. */
 static unsigned long long new_flags(const struct config *config)
 {
     unsigned long long flags = 0;
@@ -100,65 +105,84 @@ static unsigned long long new_flags(const struct config *config)
     return flags;
 }
 
-static int write_time_offsets(const struct json *offsets, struct fault *f)
+static int describe_offsets(const struct json *offsets, char *text, size_t size, struct fault *f)
 {
-    char text[256] = "";
+    size_t at = 0;
     json_each(item, offsets)
     {
         int64_t seconds = 0;
         uint64_t nanoseconds = 0;
         if (json_int64(item, "secs", &seconds) < 0 || json_uint64(item, "nanosecs", &nanoseconds) < 0)
             return fault_text(f, STAGE_NAMESPACE, "timeOffsets: %s needs integers", item->key);
-        size_t at = strlen(text);
-        (void)snprintf(text + at, sizeof text - at, "%s %lld %llu\n", item->key, (long long)seconds,
-                       (unsigned long long)nanoseconds);
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s %lld %llu\n", item->key, (long long)seconds,
+                                   (unsigned long long)nanoseconds);
     }
-    if (*text && write_file_at(AT_FDCWD, "/proc/self/timens_offsets", text) < 0)
+    return 0;
+}
+
+/* A time namespace is made for one's children and entered at last, with its offsets written in between. `file` is our
+ * timens_offsets, opened before we took another user's ids: afterwards it belongs to the root of the host. */
+static int make_time_namespace(int file, const struct json *offsets, struct fault *f)
+{
+    char text[256] = "";
+    if (describe_offsets(offsets, text, sizeof text, f) < 0)
+        return -1;
+    if (unshare(CLONE_NEWTIME) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to unshare the time namespace");
+    if (*text && (file < 0 || write_all(file, text, strlen(text)) < 0))
         return fault_errno(f, STAGE_NAMESPACE, "failed to update /proc/self/timens_offsets");
-    return 0;
+    AUTO_CLOSE int children = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    return children < 0 || setns(children, CLONE_NEWTIME) < 0
+               ? fault_errno(f, STAGE_NAMESPACE, "failed to enter the time namespace")
+               : 0;
 }
 
-/* The namespaces of our children-to-be, put back at the end so that hooks run in ours. */
-struct child_namespaces {
-    int pid, time;
-};
-
-static void restore_children(struct child_namespaces *saved)
+int namespaces_make_time(const struct config *config, struct fault *f)
 {
-    if (saved->pid >= 0)
-        (void)setns(saved->pid, CLONE_NEWPID);
-    if (saved->time >= 0)
-        (void)setns(saved->time, CLONE_NEWTIME);
-    close_fd(&saved->pid);
-    close_fd(&saved->time);
+    AUTO_CLOSE int file = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    return make_time_namespace(file, config->time_offsets, f);
 }
 
-static int prepare_children(const struct launch *launch, struct child_namespaces *saved, struct fault *f)
+/* Joins what was opened. A namespace that belongs to a user namespace that is yet to be joined refuses now. */
+static int join(struct launch *launch, bool may_refuse, struct fault *f)
 {
-    if (launch->namespace_fds[NS_PID] >= 0) {
-        saved->pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-        if (saved->pid < 0 || setns(launch->namespace_fds[NS_PID], CLONE_NEWPID) < 0)
-            return fault_errno(f, STAGE_NAMESPACE, "failed to setns into pid namespace");
-    }
-    if (config_has_new_namespace(launch->config, NS_TIME)) {
-        saved->time = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
-        if (saved->time < 0 || unshare(CLONE_NEWTIME) < 0)
-            return fault_errno(f, STAGE_NAMESPACE, "failed to unshare the time namespace");
-        return write_time_offsets(launch->config->time_offsets, f);
+    static const enum namespace_kind order[] = {NS_IPC, NS_UTS, NS_NETWORK, NS_CGROUP, NS_TIME, NS_PID};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        int *fd = &launch->namespace_fds[order[i]];
+        if (*fd < 0)
+            continue;
+        if (setns(*fd, (int)kinds[order[i]].flag) == 0)
+            close_fd(fd);
+        else if (!may_refuse || errno != EPERM)
+            return fault_errno(f, STAGE_NAMESPACE, "failed to setns into %s namespace", kinds[order[i]].file);
     }
     return 0;
 }
 
-/* Joins the user namespace and clones the container's process as a sibling of itself. */
-static void between(struct launch *launch, struct child_namespaces *saved) __attribute__((noreturn));
-static void between(struct launch *launch, struct child_namespaces *saved)
+static int join_user_namespace(struct launch *launch, struct fault *f)
+{
+    bool has_new_time = config_has_new_namespace(launch->config, NS_TIME);
+    AUTO_CLOSE int offsets = has_new_time ? open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC) : -1;
+    if (setns(launch->namespace_fds[NS_USER], CLONE_NEWUSER) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into user namespace");
+    close_fd(&launch->namespace_fds[NS_USER]);
+    launch->denies_groups = user_namespace_denies_groups(0);
+    if (user_namespace_become_root(f) < 0)
+        return -1;
+    return has_new_time ? make_time_namespace(offsets, launch->config->time_offsets, f) : 0;
+}
+
+/* A process between: joins, and clones the container's process as a sibling of itself. Namespaces of our own user need
+ * the rights that we have now, those of the container's user namespace the rights in there. */
+static void between(struct launch *launch) __attribute__((noreturn));
+static void between(struct launch *launch)
 {
     struct fault f = {0};
     pid_t pid = -1;
-    if (setns(launch->namespace_fds[NS_USER], CLONE_NEWUSER) < 0)
-        (void)fault_errno(&f, STAGE_NAMESPACE, "failed to setns into user namespace");
-    else if (namespaces_become_root(&f) == 0 && prepare_children(launch, saved, &f) == 0) {
-        close_fd(&launch->namespace_fds[NS_USER]);
+    bool joins_user = launch->namespace_fds[NS_USER] >= 0;
+    if (join(launch, joins_user, &f) == 0 &&
+        (!joins_user || (join_user_namespace(launch, &f) == 0 && join(launch, false, &f) == 0))) {
         pid = clone_process((new_flags(launch->config) & IN_CLONE) | CLONE_PARENT, NULL);
         if (pid == 0)
             container_init(launch);
@@ -172,16 +196,16 @@ static void between(struct launch *launch, struct child_namespaces *saved)
     _exit(pid > 0 ? 0 : 1);
 }
 
-static int clone_through_user_namespace(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f)
+static int clone_through_helper(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f)
 {
-    struct child_namespaces saved = {-1, -1};
     pid_t helper = clone_process(0, NULL);
     if (helper == 0)
-        between(launch, &saved);
+        between(launch);
     if (helper < 0)
         return fault_errno(f, STAGE_NAMESPACE, "clone");
     int number = 0, result = sync_expect(parent_sync, SYNC_MAPPED, &number, f);
-    (void)waitpid(helper, NULL, 0);
+    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+        ;
     if (result < 0)
         return -1;
     *pid = number;
@@ -189,12 +213,34 @@ static int clone_through_user_namespace(struct launch *launch, int parent_sync, 
     return *pidfd < 0 ? fault_errno(f, STAGE_NAMESPACE, "pidfd_open") : 0;
 }
 
-int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f)
+/* A user namespace comes before all that is made in it, and after all that is joined with the rights we have now. */
+static bool needs_helper(const struct launch *launch)
 {
     if (launch->namespace_fds[NS_USER] >= 0)
-        return clone_through_user_namespace(launch, parent_sync, pid, pidfd, f);
-    struct child_namespaces saved = {-1, -1};
-    int result = prepare_children(launch, &saved, f);
+        return true;
+    for (int kind = 0; kind < NS_COUNT; kind++)
+        if (launch->is_new_user_namespace && kind != NS_MOUNT && launch->namespace_fds[kind] >= 0)
+            return true;
+    return false;
+}
+
+/* The PID namespace of our children-to-be is put back at the end, so that hooks run in ours. */
+static int join_pids_for_children(const struct launch *launch, int *saved, struct fault *f)
+{
+    if (launch->namespace_fds[NS_PID] < 0)
+        return 0;
+    *saved = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    return *saved < 0 || setns(launch->namespace_fds[NS_PID], CLONE_NEWPID) < 0
+               ? fault_errno(f, STAGE_NAMESPACE, "failed to setns into pid namespace")
+               : 0;
+}
+
+int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f)
+{
+    if (needs_helper(launch))
+        return clone_through_helper(launch, parent_sync, pid, pidfd, f);
+    AUTO_CLOSE int saved = -1;
+    int result = join_pids_for_children(launch, &saved, f);
     if (result == 0) {
         unsigned long long flags = new_flags(launch->config) & IN_CLONE;
         /* A child in another user or mount namespace cannot reach the host's cgroups. */
@@ -206,86 +252,21 @@ int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pi
         if (*pid < 0)
             result = fault_errno(f, STAGE_NAMESPACE, "clone");
     }
-    restore_children(&saved);
+    if (saved >= 0)
+        (void)setns(saved, CLONE_NEWPID);
     return result;
 }
 
-static int write_map(pid_t pid, const char *file, const struct id_mappings *mappings)
-{
-    char path[64], text[8192] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
-    for (size_t i = 0; i < mappings->count; i++) {
-        size_t at = strlen(text);
-        (void)snprintf(text + at, sizeof text - at, "%u %u %u\n", mappings->items[i].container, mappings->items[i].host,
-                       mappings->items[i].size);
-    }
-    return write_file_at(AT_FDCWD, path, text);
-}
-
-/* newuidmap(1) and newgidmap(1) may map what /etc/subuid grants to an unprivileged user. */
-static int map_with_helper(pid_t pid, const char *helper, const struct id_mappings *mappings, struct fault *f)
-{
-    struct arena arena = {0};
-    char **arguments = arena_alloc(&arena, 3 * mappings->count + 3, sizeof *arguments);
-    size_t n = 0;
-    if (arguments) {
-        arguments[n++] = arena_format(&arena, "%s", helper);
-        arguments[n++] = arena_format(&arena, "%d", (int)pid);
-        for (size_t i = 0; i < mappings->count; i++) {
-            arguments[n++] = arena_format(&arena, "%u", mappings->items[i].container);
-            arguments[n++] = arena_format(&arena, "%u", mappings->items[i].host);
-            arguments[n++] = arena_format(&arena, "%u", mappings->items[i].size);
-        }
-    }
-    pid_t child = arguments ? clone_process(0, NULL) : -1;
-    if (child == 0) {
-        (void)execvp(helper, arguments);
-        _exit(127);
-    }
-    int status = -1;
-    if (child > 0)
-        (void)waitpid(child, &status, 0);
-    arena_free(&arena);
-    return status == 0 ? 0 : fault_text(f, STAGE_USER, "%s failed (status %d)", helper, WEXITSTATUS(status));
-}
-
-int namespaces_map_ids(pid_t pid, const struct config *config, struct fault *f)
-{
-    char setgroups[64];
-    (void)snprintf(setgroups, sizeof setgroups, "/proc/%d/setgroups", (int)pid);
-    if (write_map(pid, "uid_map", &config->uid_mappings) < 0 &&
-        (errno != EPERM || map_with_helper(pid, "newuidmap", &config->uid_mappings, f) < 0))
-        return f->stage ? -1 : fault_errno(f, STAGE_USER, "failed to update /proc/%d/uid_map", (int)pid);
-    if (write_map(pid, "gid_map", &config->gid_mappings) == 0)
-        return 0;
-    if (errno == EPERM && map_with_helper(pid, "newgidmap", &config->gid_mappings, f) == 0)
-        return 0;
-    *f = (struct fault){0};
-    /* Unprivileged and alone, one's own gid may only be mapped where setgroups(2) is given up: user_namespaces(7). */
-    if (write_file_at(AT_FDCWD, setgroups, "deny") == 0 && write_map(pid, "gid_map", &config->gid_mappings) == 0)
-        return 0;
-    return fault_errno(f, STAGE_USER, "failed to update /proc/%d/gid_map", (int)pid);
-}
-
-int namespaces_become_root(struct fault *f)
-{
-    if (setresgid(0, 0, 0) < 0)
-        return fault_errno(f, STAGE_USER, "setresgid(0)");
-    if (setresuid(0, 0, 0) < 0)
-        return fault_errno(f, STAGE_USER, "setresuid(0)");
-    return 0;
-}
-
-int namespaces_enter(const struct launch *launch, struct fault *f)
+int namespaces_enter(struct launch *launch, struct fault *f)
 {
     int new = (int)(new_flags(launch->config) & ~(unsigned long long)IN_CLONE);
     if (new &&unshare(new) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to unshare namespaces");
-    static const enum namespace_kind order[] = {NS_IPC, NS_UTS, NS_NETWORK, NS_CGROUP, NS_TIME, NS_MOUNT};
-    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
-        int fd = launch->namespace_fds[order[i]];
-        if (fd >= 0 && setns(fd, (int)kinds[order[i]].flag) < 0)
-            return fault_errno(f, STAGE_NAMESPACE, "failed to setns into %s namespace", kinds[order[i]].file);
-    }
-    return 0;
+    close_fd(&launch->namespace_fds[NS_PID]); /* we are in it since the clone */
+    if (join(launch, false, f) < 0)
+        return -1;
+    int mount = launch->namespace_fds[NS_MOUNT];
+    return mount >= 0 && setns(mount, CLONE_NEWNS) < 0
+               ? fault_errno(f, STAGE_NAMESPACE, "failed to setns into mnt namespace")
+               : 0;
 }

@@ -11,12 +11,10 @@ void namespaces_close(int fds[NS_COUNT]);
 
 /* Clones the container's first process into its new namespaces and runs container_init there. */
 int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f);
-/* In the parent: the child's id mappings. */
-int namespaces_map_ids(pid_t pid, const struct config *config, struct fault *f);
+/* In the child, with the ids that it was cloned with: a time namespace with its offsets. */
+int namespaces_make_time(const struct config *config, struct fault *f);
 /* In the child: makes and joins the rest, the mount namespace last. */
-int namespaces_enter(const struct launch *launch, struct fault *f);
-/* In the child: root of the new user namespace. */
-int namespaces_become_root(struct fault *f);
+int namespaces_enter(struct launch *launch, struct fault *f);
 
 pid_t clone_process(unsigned long long flags, int *pidfd);
 /* Into a v2 cgroup; *is_inside says whether that could be done. */

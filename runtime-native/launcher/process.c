@@ -147,18 +147,15 @@ static int own_streams(uid_t uid, struct fault *f)
     return 0;
 }
 
-static bool may_set_groups(void)
+static int change_user(const struct launch *launch, struct fault *f)
 {
-    char text[8] = "";
-    AUTO_CLOSE int fd = path_open_inside("/proc/self/setgroups", O_RDONLY | O_NONBLOCK);
-    return fd < 0 || read_all(fd, text, sizeof text - 1) <= 0 || strncmp(text, "deny", 4) != 0;
-}
-
-static int change_user(const struct process_config *process, struct fault *f)
-{
+    const struct process_config *process = launch->process;
     if (own_streams(process->uid, f) < 0)
         return -1;
-    if (setgroups(process->group_count, process->groups) < 0 && (errno != EPERM || may_set_groups()))
+    if (launch->denies_groups && process->group_count)
+        return fault_text(f, STAGE_USER,
+                          "unable to setup user: cannot set any additional groups in a rootless container");
+    if (!launch->denies_groups && setgroups(process->group_count, process->groups) < 0)
         return fault_errno(f, STAGE_USER, "unable to setup user: setgroups");
     if (setresgid(process->gid, process->gid, process->gid) < 0)
         return errno == EINVAL ? fault_told(f, STAGE_USER, EINVAL,
@@ -196,8 +193,9 @@ static int enter_cwd(const char *cwd, struct fault *f)
                : 0;
 }
 
-static int become_user(const struct process_config *process, struct fault *f)
+static int become_user(const struct launch *launch, struct fault *f)
 {
+    const struct process_config *process = launch->process;
     /* First as root, who may enter folders that the user may not; where root may not (NFS), then as the user. */
     struct fault refused = {0};
     bool is_there = enter_cwd(process->cwd, &refused) == 0;
@@ -209,7 +207,7 @@ static int become_user(const struct process_config *process, struct fault *f)
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "unable to set keep caps");
-    if (change_user(process, f) < 0 || (!is_there && enter_cwd(process->cwd, f) < 0) || verify_cwd(f) < 0)
+    if (change_user(launch, f) < 0 || (!is_there && enter_cwd(process->cwd, f) < 0) || verify_cwd(f) < 0)
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "unable to clear keep caps");
@@ -242,7 +240,7 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
         return -1;
     if (!process->no_new_privileges && install_filter(launch, f) < 0)
         return -1;
-    if (prepare_environment(launch->arena, process, f) < 0 || become_user(process, f) < 0 ||
+    if (prepare_environment(launch->arena, process, f) < 0 || become_user(launch, f) < 0 ||
         look_up(launch->arena, process, executable, f) < 0)
         return -1;
     return process->no_new_privileges ? install_filter(launch, f) : 0;

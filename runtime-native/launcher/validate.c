@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "sysctl.h"
+#include "user-namespace.h"
 
 int process_validate(const struct process_config *process, struct fault *f)
 {
@@ -17,24 +18,6 @@ int process_validate(const struct process_config *process, struct fault *f)
     if (process->selinux_label && *process->selinux_label && access("/sys/fs/selinux/enforce", F_OK) < 0)
         return fault_text(f, STAGE_LABEL,
                           "selinux label is specified in config, but selinux is disabled or not supported");
-    return 0;
-}
-
-static int validate_user_namespace(const struct config *config, struct fault *f)
-{
-    const struct namespace *user = &config->namespaces[NS_USER];
-    bool has_mappings = config->uid_mappings.count || config->gid_mappings.count;
-    if (!user->is_set && has_mappings)
-        return fault_text(f, STAGE_NAMESPACE,
-                          "user namespace mappings specified, but user namespace isn't enabled in the config");
-    if (user->is_set && !user->path && !has_mappings)
-        return fault_text(f, STAGE_NAMESPACE,
-                          "user namespaces enabled, but no namespace path to join nor mappings to "
-                          "apply specified");
-    if (user->path && has_mappings)
-        return fault_text(f, STAGE_NAMESPACE,
-                          "user namespaces enabled, but both namespace path and mapping specified "
-                          "-- you may only provide one");
     return 0;
 }
 
@@ -63,7 +46,7 @@ int config_validate(const struct config *config, struct fault *f)
         return fault_text(f, STAGE_CONFIG, "unable to set domainname without a private UTS namespace");
     if ((config->masked_paths[0] || config->readonly_paths[0]) && !config->namespaces[NS_MOUNT].is_set)
         return fault_text(f, STAGE_CONFIG, "unable to restrict sys entries without a private MNT namespace");
-    if (validate_user_namespace(config, f) < 0 || validate_time_namespace(config, f) < 0)
+    if (user_namespace_validate(config, f) < 0 || validate_time_namespace(config, f) < 0)
         return -1;
     return sysctl_validate(config, f);
 }
