@@ -260,9 +260,9 @@ static int parse_root(struct config *config, struct fault *f)
         return -1;
     config->hooks = json_get(config->root, "hooks");
     config->annotations = json_get(config->root, "annotations");
-    return config_parse_mounts(config, json_get(config->root, "mounts"), f) < 0
+    return parse_linux(config, json_get(config->root, "linux"), f) < 0
                ? -1
-               : parse_linux(config, json_get(config->root, "linux"), f);
+               : config_parse_mounts(config, json_get(config->root, "mounts"), f);
 }
 
 int config_load(struct config *config, const char *bundle, struct fault *f)

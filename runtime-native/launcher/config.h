@@ -65,6 +65,7 @@ struct mount_entry {
     unsigned long flags, cleared;            /* MS_ */
     unsigned long propagation;               /* MS_SHARED …, with MS_REC; 0: none asked */
     uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_, for rro and its like */
+    const char *idmap_text; /* of the option idmap=, NULL */
     struct id_mappings uids, gids;
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "idmap.h"
 
 #define FLAG_IVERSION (1UL << 23) /* MS_I_VERSION: mount(8) knows it, most file systems do not */
 
@@ -135,11 +136,13 @@ static bool take_extension(struct mount_entry *entry, const char *word)
 {
     if (strcmp(word, "tmpcopyup") == 0)
         return entry->copies_up = true;
-    if (strcmp(word, "idmap") == 0 || strcmp(word, "ridmap") == 0) {
-        entry->is_recursively_idmapped = *word == 'r';
-        return entry->is_idmapped = true;
-    }
-    return false;
+    bool is_recursive = *word == 'r';
+    const char *idmap = word + is_recursive;
+    if (strcmp(idmap, "idmap") != 0 && strncmp(idmap, "idmap=", 6) != 0)
+        return false;
+    entry->is_recursively_idmapped = is_recursive;
+    entry->idmap_text = idmap[5] ? idmap + 6 : NULL;
+    return entry->is_idmapped = true;
 }
 
 static int parse_options(struct config *config, struct mount_entry *entry, const struct json *options, struct fault *f)
@@ -184,9 +187,7 @@ static int parse_mount(struct config *config, struct mount_entry *entry, const s
         config_mappings(&config->arena, json_get(json, "gidMappings"), &entry->gids, f) < 0)
         return -1;
     entry->is_idmapped = entry->is_idmapped || entry->uids.count || entry->gids.count;
-    if (entry->is_idmapped && !entry->is_bind)
-        return fault_text(f, STAGE_MOUNT, "id-mapped mounts are only supported for bind-mounts");
-    return 0;
+    return idmap_parse(config, entry, f);
 }
 
 int config_parse_mounts(struct config *config, const struct json *mounts, struct fault *f)

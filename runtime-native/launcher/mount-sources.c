@@ -6,23 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "idmap.h"
 #include "io.h"
 #include "mounts.h"
-#include "user-namespace.h"
-
-static int map_ids(const struct config *config, const struct mount_entry *entry, int mount, struct fault *f)
-{
-    bool has_own = entry->uids.count || entry->gids.count;
-    AUTO_CLOSE int user = user_namespace_make(has_own ? &entry->uids : &config->uid_mappings,
-                                              has_own ? &entry->gids : &config->gid_mappings, f);
-    if (user < 0)
-        return -1;
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)user};
-    unsigned flags = (unsigned)AT_EMPTY_PATH | (entry->is_recursively_idmapped ? (unsigned)AT_RECURSIVE : 0U);
-    if (syscall(SYS_mount_setattr, mount, "", flags, &attributes, sizeof attributes) < 0)
-        return fault_errno(f, STAGE_MOUNT, "failed to set MOUNT_ATTR_IDMAP on %s", entry->source);
-    return 0;
-}
 
 int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault *f)
 {
@@ -34,16 +20,18 @@ int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault
         launch->source_fds[i] = -1;
     for (size_t i = 0; i < config->mount_count; i++) {
         const struct mount_entry *entry = &config->mounts[i];
-        if (!entry->is_bind || !(entry->is_idmapped || launch->is_new_user_namespace))
+        if (!entry->is_bind || !(entry->is_idmapped || launch->has_user_namespace))
             continue;
         int mount = mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
+        if (mount < 0 && errno == EPERM && !entry->is_idmapped)
+            continue; /* unprivileged: the container's root is ourselves, and has the rights to do it */
         if (mount < 0)
             return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
         launch->source_fds[i] = mount;
         /* It is still a peer of the host's mount; a clone made in the child's namespace would be its slave. */
         if (mount_set(mount, 0, 0, MS_SLAVE, true) < 0)
             return fault_errno(f, STAGE_MOUNT, "make %s a slave mount", entry->source);
-        if (entry->is_idmapped && map_ids(config, entry, mount, f) < 0)
+        if (entry->is_idmapped && idmap_apply(launch, entry, mount, f) < 0)
             return -1;
     }
     return 0;
