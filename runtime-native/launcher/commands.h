@@ -7,7 +7,7 @@
 
 struct globals {
     const char *root;
-    bool is_rootless;
+    bool is_rootless, has_no_cgroups; /* --cgroup-manager disabled: what is made stays in our own cgroups */
 };
 
 #define FAILED (-1) /* the fault says why; exit code 1 */

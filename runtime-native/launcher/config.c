@@ -265,21 +265,22 @@ static int parse_root(struct config *config, struct fault *f)
                : config_parse_mounts(config, json_get(config->root, "mounts"), f);
 }
 
-int config_load(struct config *config, const char *bundle, struct fault *f)
+int config_load(struct config *config, const char *bundle, const char *file, struct fault *f)
 {
     AUTO_FREE char *absolute = realpath(bundle, NULL);
     if (!absolute)
         return fault_errno(f, STAGE_CONFIG, "chdir %s", bundle);
     config->bundle = arena_format(&config->arena, "%s", absolute);
-    AUTO_CLOSE int dir = open(absolute, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (!config->bundle || dir < 0)
+    const char *name = file && *file ? file : "config.json";
+    config->file = *name == '/' ? name : arena_format(&config->arena, "%s/%s", absolute, name);
+    if (!config->bundle || !config->file)
         return fault_errno(f, STAGE_CONFIG, "chdir %s", bundle);
     size_t size = 0;
-    AUTO_FREE char *text = read_file_at(dir, "config.json", MAX_CONFIG_SIZE, &size);
+    AUTO_FREE char *text = read_file_at(AT_FDCWD, config->file, MAX_CONFIG_SIZE, &size);
     if (!text && errno == ENOENT)
-        return fault_told(f, STAGE_CONFIG, ENOENT, "JSON specification file config.json not found");
+        return fault_told(f, STAGE_CONFIG, ENOENT, "JSON specification file %s not found", name);
     if (!text)
-        return fault_errno(f, STAGE_CONFIG, "open config.json");
+        return fault_errno(f, STAGE_CONFIG, "open %s", config->file);
     config->document = json_parse(text, size, f);
     if (!config->document)
         return -1;

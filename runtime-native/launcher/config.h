@@ -82,7 +82,7 @@ struct config {
     struct arena arena;
     struct json_document *document;
     const struct json *root;
-    const char *version, *bundle, *rootfs; /* the two folders as absolute paths */
+    const char *version, *bundle, *rootfs, *file; /* file: the config.json; all as absolute paths */
     bool is_rootfs_readonly;
     unsigned long rootfs_propagation; /* MS_, 0: not said */
     const char *hostname, *domainname, *cgroups_path, *mount_label;
@@ -98,7 +98,8 @@ struct config {
     const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality;
 };
 
-int config_load(struct config *config, const char *bundle, struct fault *f);
+/* file: NULL, or another config.json, by its path or its name in the bundle. */
+int config_load(struct config *config, const char *bundle, const char *file, struct fault *f);
 /* A process section, of config.json or from `exec --process`. It points into the JSON, which must outlive it. */
 int config_parse_process(struct arena *arena, struct process_config *process, const struct json *json, struct fault *f);
 int process_validate(const struct process_config *process, struct fault *f);

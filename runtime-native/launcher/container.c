@@ -73,6 +73,7 @@ int container_save(const struct container *container, struct fault *f)
     json_put_int(&w, "pid", container->pid);
     json_put_int(&w, "startTime", (int64_t)container->start_time);
     json_put_string(&w, "bundle", container->bundle);
+    json_put_string(&w, "config", container->config);
     json_put_string(&w, "rootfs", container->rootfs);
     json_put_string(&w, "created", container->created);
     json_put_int(&w, "namespaces", container->namespaces);
@@ -140,6 +141,7 @@ int container_record(struct container *container, const struct config *config, s
     char state = 0;
     container->version = OCI_VERSION;
     container->bundle = config->bundle;
+    container->config = config->file;
     container->rootfs = config->rootfs;
     container->created = creation_time(&container->arena);
     container->start_time = process_start_time(container->pid, &state);
@@ -189,6 +191,7 @@ static int parse_state(struct container *container, const char *text, size_t siz
     container->namespaces = (unsigned)namespaces;
     container->version = text_or(root, "ociVersion", OCI_VERSION);
     container->bundle = text_or(root, "bundle", "");
+    container->config = text_or(root, "config", "");
     container->rootfs = text_or(root, "rootfs", "");
     container->created = text_or(root, "created", "");
     container->has_own_pids = json_bool(root, "hasOwnPids", false);

@@ -15,8 +15,8 @@ enum container_status { STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_ST
 struct container {
     struct arena arena;
     struct json_document *document;
-    int dir; /* of the state, -1 */
-    const char *id, *version, *bundle, *rootfs, *created;
+    int dir;                                                       /* of the state, -1 */
+    const char *id, *version, *bundle, *config, *rootfs, *created; /* config: the file */
     pid_t pid;
     unsigned long long start_time; /* of pid, in clock ticks since boot: a pid alone may be somebody else's by now */
     unsigned namespaces;           /* CLONE_NEW*: those that exec joins */

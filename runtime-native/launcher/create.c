@@ -28,7 +28,7 @@
 #include "user-namespace.h"
 
 struct create_options {
-    const char *bundle, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
+    const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
     bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
 };
 
@@ -47,6 +47,7 @@ static int parse_options(int argc, char **argv, bool runs, struct create_options
 {
     const struct option_rule rules[] = {
         {"bundle", "b", OPTION_TEXT, &options->bundle},
+        {"config", "f", OPTION_TEXT, &options->config},
         {"console-socket", NULL, OPTION_TEXT, &options->console_socket},
         {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket},
         {"pid-file", NULL, OPTION_TEXT, &options->pid_file},
@@ -114,7 +115,7 @@ static int prepare(struct creation *c, struct fault *f)
         launch->namespace_fds[kind] = -1;
     const char *bundle = c->options->bundle && *c->options->bundle ? c->options->bundle : ".";
     bool is_detached = !c->runs || c->options->detach;
-    if (config_load(config, bundle, f) < 0 || config_validate(config, f) < 0 ||
+    if (config_load(config, bundle, c->options->config, f) < 0 || config_validate(config, f) < 0 ||
         console_open(&config->process, c->options->console_socket, is_detached, &launch->console_socket, &c->console,
                      f) < 0 ||
         count_preserved(c, f) < 0)
@@ -128,7 +129,8 @@ static int prepare(struct creation *c, struct fault *f)
     if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
         namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0)
         return -1;
-    return cgroup_plan(&config->arena, config, c->container.id, &c->container.cgroup, f);
+    return c->globals->has_no_cgroups ? 0
+                                      : cgroup_plan(&config->arena, config, c->container.id, &c->container.cgroup, f);
 }
 
 static int make_fifo(struct creation *c, struct fault *f)

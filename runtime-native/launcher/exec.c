@@ -106,7 +106,7 @@ static int process_from_flags(struct execution *e, int words, char **argv, struc
     const struct exec_options *options = e->options;
     struct process_config *process = &e->config.process;
     struct option_values arguments = {0};
-    if (config_load(&e->config, e->container.bundle, f) < 0)
+    if (config_load(&e->config, e->container.bundle, e->container.config, f) < 0)
         return -1;
     if (words < 2)
         return fault_text(f, STAGE_ARGUMENTS, "exec args cannot be empty");

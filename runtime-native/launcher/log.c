@@ -14,12 +14,12 @@
 
 static struct {
     int fd;
-    bool is_json, is_debug;
-} log_target = {.fd = STDERR_FILENO};
+    bool is_json;
+    enum log_level level;
+} log_target = {.fd = STDERR_FILENO, .level = LOG_WARNING};
 
-int log_open(const char *path, const char *format, bool debug, struct fault *f)
+int log_open(const char *path, const char *format, struct fault *f)
 {
-    log_target.is_debug = debug;
     if (format && strcmp(format, "json") == 0)
         log_target.is_json = true;
     else if (format && *format && strcmp(format, "text") != 0)
@@ -31,6 +31,17 @@ int log_open(const char *path, const char *format, bool debug, struct fault *f)
         return fault_errno(f, STAGE_ARGUMENTS, "open %s", path);
     log_target.fd = fd;
     return 0;
+}
+
+int log_set_level(const char *name, struct fault *f)
+{
+    static const char *const names[] = {"error", "warning", "debug"};
+    for (size_t i = 0; name && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0) {
+            log_target.level = (enum log_level)i;
+            return 0;
+        }
+    return name ? fault_text(f, STAGE_ARGUMENTS, "invalid log-level: %s", name) : 0;
 }
 
 const char *error_text(int error)
@@ -108,7 +119,7 @@ static void log_line(const char *level, const char *message, const struct fault 
 
 void log_debug(const char *format, ...)
 {
-    if (!log_target.is_debug)
+    if (log_target.level < LOG_DEBUG)
         return;
     int error = errno;
     char message[FAULT_MESSAGE_SIZE];
@@ -122,6 +133,8 @@ void log_debug(const char *format, ...)
 
 void log_warning(const char *format, ...)
 {
+    if (log_target.level < LOG_WARNING)
+        return;
     int error = errno;
     char message[FAULT_MESSAGE_SIZE];
     va_list arguments;

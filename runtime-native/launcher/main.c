@@ -46,6 +46,8 @@ static void print_help(void)
                "  --log FILE                write the log there (default: standard error)\n"
                "  --log-format text|json\n"
                "  --debug                   log more\n"
+               "  --log-level error|warning|debug\n"
+               "  --cgroup-manager cgroupfs|disabled\n"
                "  --rootless true|false|auto\n"
                "  --version, --help");
 }
@@ -83,7 +85,7 @@ static int absolute_root(const char **root, struct fault *f)
 }
 
 struct global_options {
-    const char *root, *log, *log_format, *rootless, *cgroup_manager;
+    const char *root, *log, *log_format, *log_level, *rootless, *cgroup_manager;
     bool debug, systemd_cgroup, version, help;
 };
 
@@ -94,6 +96,7 @@ static int parse_globals(int argc, char **argv, struct global_options *options, 
         {"root", NULL, OPTION_TEXT, &options->root},
         {"log", NULL, OPTION_TEXT, &options->log},
         {"log-format", NULL, OPTION_TEXT, &options->log_format},
+        {"log-level", NULL, OPTION_TEXT, &options->log_level},
         {"debug", NULL, OPTION_FLAG, &options->debug},
         {"rootless", NULL, OPTION_TEXT, &options->rootless},
         {"systemd-cgroup", NULL, OPTION_FLAG, &options->systemd_cgroup},
@@ -103,11 +106,15 @@ static int parse_globals(int argc, char **argv, struct global_options *options, 
         {NULL, NULL, OPTION_FLAG, NULL},
     };
     int words = options_parse(rules, argc, argv, false, f);
-    if (words < 0 || log_open(options->log, options->log_format, options->debug, f) < 0 ||
-        absolute_root(&options->root, f) < 0)
+    if (words < 0 || log_open(options->log, options->log_format, f) < 0 ||
+        log_set_level(options->debug ? "debug" : options->log_level, f) < 0 || absolute_root(&options->root, f) < 0)
         return -1;
-    if (options->systemd_cgroup || (options->cgroup_manager && strcmp(options->cgroup_manager, "systemd") == 0))
+    const char *manager = options->systemd_cgroup ? "systemd" : options->cgroup_manager;
+    if (manager && strcmp(manager, "systemd") == 0)
         return fault_text(f, STAGE_ARGUMENTS, "minirun manages cgroups itself: --systemd-cgroup is not supported");
+    globals->has_no_cgroups = manager && strcmp(manager, "disabled") == 0;
+    if (manager && !globals->has_no_cgroups && strcmp(manager, "cgroupfs") != 0)
+        return fault_text(f, STAGE_ARGUMENTS, "unknown cgroup manager specified: %s", manager);
     globals->root = options->root;
     globals->is_rootless = geteuid() != 0;
     return words;

@@ -1,7 +1,8 @@
 /* The last steps before the container's program, in this order for these reasons:
  *   1. no_new_privs, scheduler: need nothing.           4. capabilities: only now, setuid needs them.
  *   2. seccomp without no_new_privs: it needs CAP_SYS_ADMIN.   5. seccomp with no_new_privs: as late as possible.
- *   3. bounding set, groups, user.                      6. every descriptor is marked, then execve. */
+ *   3. bounding set, groups, user.                      6. execve.
+ * Every descriptor is marked before 1: a filter may know nothing of close_range(2). */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -35,7 +36,13 @@ static int check_executable(const char *path)
         errno = EISDIR;
         return -1;
     }
-    return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
+    int result = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS);
+    /* The container's filter may be older than faccessat2(2): then the mode must do, and execve has the last word. */
+    if (result < 0 && (errno == EPERM || errno == ENOSYS)) {
+        errno = EACCES;
+        return status.st_mode & 0111 ? 0 : -1;
+    }
+    return result;
 }
 
 static const char *find_variable(char *const *environment, const char *name)
@@ -230,6 +237,10 @@ static int install_filter(struct launch *launch, struct fault *f)
 int process_prepare(struct launch *launch, int proc, char **executable, struct fault *f)
 {
     struct process_config *process = launch->process;
+    /* Nothing of ours may reach the program (CVE-2024-21626), and what is opened from here on is O_CLOEXEC. The sync
+     * socket closes with execve and so tells the parent. */
+    if (syscall(SYS_close_range, 3 + launch->preserved_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return fault_errno(f, STAGE_EXEC, "close_range");
     if (!launch->parent_sets_rlimits && rlimits_apply(0, process, f) < 0)
         return -1;
     if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -248,17 +259,9 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
 
 void process_execute(struct launch *launch, const char *executable)
 {
-    struct fault f = {0};
     (void)umask(launch->process->has_umask ? launch->process->umask : 022);
-    /* Nothing of ours may reach the program (CVE-2024-21626). The sync socket closes with execve and tells the parent.
-     */
-    if (syscall(SYS_close_range, 3 + launch->preserved_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-        (void)fault_errno(&f, STAGE_EXEC, "close_range");
-    else {
-        (void)execve(executable, launch->process->args, launch->process->env);
-        (void)fault_errno(&f, STAGE_EXEC, "exec %s", executable);
-    }
+    (void)execve(executable, launch->process->args, launch->process->env);
     /* After start nobody listens any more but who reads the container's standard error. */
-    (void)dprintf(STDERR_FILENO, "exec %s: %s\n", executable, error_text(f.error));
+    (void)dprintf(STDERR_FILENO, "exec %s: %s\n", executable, error_text(errno));
     _exit(255);
 }

@@ -54,7 +54,7 @@ static void refuses(const char *text, const char *message)
     expect(create_file_at(dir, "config.json", text, 0600) == 0, "write a config");
     struct fault f = {0};
     struct config config = {0};
-    bool is_refused = config_load(&config, directory, &f) < 0 || config_validate(&config, &f) < 0;
+    bool is_refused = config_load(&config, directory, NULL, &f) < 0 || config_validate(&config, &f) < 0;
     if (!is_refused || strcmp(f.message, message) != 0) {
         failures++;
         printf("not ok: \"%s\" instead of \"%s\"\n", f.message, message);
