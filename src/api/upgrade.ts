@@ -1,8 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import type { Readable } from "node:stream";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { EngineError } from "#base/errors";
+import { readChunked, readSized } from "./unread-body.ts";
 import { DockerResponse, hasBody } from "./wire.ts";
 
 /** What routes a request: `fastify.routing`. */
@@ -63,9 +62,14 @@ export const isUpgraded = (request: IncomingMessage & Upgraded): boolean => requ
 export function unreadBody(request: IncomingMessage & Upgraded): AsyncIterable<Buffer> {
   const taken = request[takeover];
   if (taken === undefined) return request;
-  if (request.headers["transfer-encoding"] !== undefined)
-    throw new EngineError("invalidParameter", "a chunked body cannot go before a hijacked stream");
-  return readExactly(taken, Number(request.headers["content-length"] ?? 0));
+  const { "transfer-encoding": encoding, "content-length": length = "0" } = request.headers;
+  return readOnce(taken, encoding === undefined ? readSized(taken.socket, Number(length)) : readChunked(taken.socket));
+}
+
+async function* readOnce(taken: Takeover, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  if (taken.isBodyRead) return;
+  yield* body;
+  taken.isBodyRead = true;
 }
 
 /** A body that nobody asked for (dockerode sends one to attach) must not become the first bytes of the stream. */
@@ -84,34 +88,4 @@ export function takeConnection(request: FastifyRequest, reply: FastifyReply): So
   reply.hijack();
   reply.raw.detachSocket(socket);
   return socket;
-}
-
-async function* readExactly(taken: Takeover, sizeBytes: number): AsyncGenerator<Buffer> {
-  const { socket } = taken;
-  for (let left = sizeBytes; left > 0; ) {
-    const chunk: unknown = socket.read();
-    if (!Buffer.isBuffer(chunk)) {
-      await readable(socket);
-      continue;
-    }
-    if (chunk.length > left) socket.unshift(chunk.subarray(left));
-    yield chunk.subarray(0, left);
-    left -= Math.min(left, chunk.length);
-  }
-  taken.isBodyRead = true;
-}
-
-function readable(socket: Readable): Promise<void> {
-  if (socket.readableEnded || socket.destroyed)
-    return Promise.reject(new EngineError("invalidParameter", "invalid JSON: unexpected EOF"));
-  return new Promise((resolve, reject) => {
-    const events = ["readable", "end", "close"] as const;
-    const settle = () => {
-      for (const event of events) socket.off(event, settle);
-      if (socket.readableEnded || socket.destroyed)
-        reject(new EngineError("invalidParameter", "invalid JSON: unexpected EOF"));
-      else resolve();
-    };
-    for (const event of events) socket.on(event, settle);
-  });
 }

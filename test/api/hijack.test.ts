@@ -144,7 +144,7 @@ test("exec start: a refusal before the body was read ends the connection, so tha
   assert.equal(answer.split("HTTP/1.1 ").length, 2);
 });
 
-test("exec start: a body that ends early, or is no JSON, or is chunked, is refused", async () => {
+test("exec start: a body that ends early or is no JSON is refused", async () => {
   await using api = await startApi(script);
   const whole = post("/exec/e1/start", [json, ...upgrade], start);
   assert.match(await api.raw(whole.slice(0, -3)), /^HTTP\/1.1 400 .*unexpected EOF/s);
@@ -152,6 +152,18 @@ test("exec start: a body that ends early, or is no JSON, or is chunked, is refus
     await api.raw(post("/exec/e1/start", [json, ...upgrade], "{bad")),
     /^HTTP\/1.1 400 .*invalid character 'b'/s,
   );
-  const chunked = `POST /exec/e1/start HTTP/1.1\r\nHost: d\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n`;
-  assert.match(await api.raw(chunked), /^HTTP\/1.1 400 .*chunked body/s);
+});
+
+test("exec start: a chunked body is read to its last chunk and no further", async () => {
+  await using api = await startApi(script);
+  const head = ["POST /exec/e1/start HTTP/1.1", "Host: d", json, "Transfer-Encoding: chunked", ...upgrade].join("\r\n");
+  const body = `1;x=y\r\n{\r\n${(start.length - 1).toString(16)}\r\n${start.slice(1)}\r\n0\r\nTrailer: t\r\n\r\n`;
+  const whole = `${head}\r\n\r\n${body}`;
+  for (let cut = head.length; cut <= whole.length; cut++) {
+    const answer = await api.raw(whole.slice(0, cut), `${whole.slice(cut)}stdin`);
+    assert.equal(bodyOf(answer), 'e1 {"isTty":false} stdin(end of stdin)');
+  }
+  for (const bad of ["zz\r\n{}\r\n0\r\n\r\n", "2\r\n{}}\r\n0\r\n\r\n", `${"0".repeat(5000)}\r\n`]) {
+    assert.match(await api.raw(`${head}\r\n\r\n${bad}`), /^HTTP\/1.1 400 .*malformed chunked encoding/s);
+  }
 });

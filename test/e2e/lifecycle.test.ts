@@ -207,6 +207,14 @@ test("update: limits and policy change while it runs", async () => {
     await inspect("updated", "{{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}}"),
     `${32 << 20} always`,
   );
+  await daemon.ok("update", "--pids-limit", "50", "updated");
+  assert.equal(await inspect("updated", "{{.HostConfig.PidsLimit}}"), "50");
+  await daemon.ok("update", "--pids-limit", "-1", "updated");
+  assert.equal(await inspect("updated", "{{.HostConfig.PidsLimit}}"), "0");
+  assert.match(
+    await daemon.ok("exec", "updated", "sh", "-c", "cat /sys/fs/cgroup/pids/pids.max || cat /sys/fs/cgroup/pids.max"),
+    /^max/,
+  );
   await daemon.ok("rm", "-f", "updated");
 });
 

@@ -68,6 +68,22 @@ test("logs: a terminal's log is as the terminal showed it", async () => {
   await daemon.ok("rm", "tty");
 });
 
+test("logs: the local driver's files are read like any other", async () => {
+  const script =
+    "i=0; while [ $i -lt 900 ]; do i=$((i+1)); echo line $i; done; echo end >&2; yes x | tr -d '\\n' | head -c 40000; echo";
+  const flags = ["--log-driver", "local", "--log-opt", "max-size=20k", "--log-opt", "compress=false"];
+  await daemon.ok("run", "--name", "local", ...flags, "busybox", "sh", "-c", script);
+  const { stdout, stderr } = await daemon.docker(["logs", "--tail", "500", "local"]);
+  assert.equal(stderr, "end\n");
+  assert.deepEqual(stdout.split("\n").slice(-3, -1), ["line 900", "x".repeat(40000)]);
+  assert.match(
+    await daemon.ok("logs", "-t", "--tail", "5", "local"),
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line 900\n/,
+  );
+  assert.equal(await daemon.ok("logs", "--until", "2001-01-01T00:00:00Z", "local"), "");
+  await daemon.ok("rm", "local");
+});
+
 test("logs: driver none cannot be read", async () => {
   await daemon.ok("run", "--name", "none", "--log-driver", "none", "busybox", "echo", "x");
   const { status, stderr } = await daemon.docker(["logs", "none"]);

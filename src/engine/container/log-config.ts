@@ -10,6 +10,12 @@ function sizeOf(text: string, base: 1000 | 1024): number {
   return bytes;
 }
 
+/** moby daemon/logger/jsonfilelog and daemon/logger/local. */
+const keptByDefault = {
+  "json-file": { size: "-1", files: 1 },
+  local: { size: "20m", files: 5 },
+} as const;
+
 /** What the shim has to know of `HostConfig.LogConfig`. */
 export function shimLogConfig(record: ContainerRecord, path: string): LogConfig {
   const { Type: driver, Config } = record.hostConfig.LogConfig;
@@ -22,13 +28,14 @@ export function shimLogConfig(record: ContainerRecord, path: string): LogConfig 
     );
   }
   const attrs = logAttributes(record, options);
-  const size = options["max-size"];
+  const kept = keptByDefault[driver];
+  const size = options["max-size"] ?? kept.size;
   const buffer = options["max-buffer-size"];
   return {
     driver,
     path,
-    maxSizeBytes: size === undefined || size === "-1" ? 0 : sizeOf(size, 1000),
-    maxFiles: Number(options["max-file"] ?? "1"),
+    maxSizeBytes: size === "-1" ? 0 : sizeOf(size, 1000),
+    maxFiles: Number(options["max-file"] ?? kept.files),
     compress: options.compress === "true",
     mode: options.mode === "non-blocking" ? "non-blocking" : "blocking",
     ...(buffer === undefined ? {} : { maxBufferBytes: sizeOf(buffer, 1024) }),

@@ -16,6 +16,7 @@ import {
   type Tail,
 } from "./log-files.ts";
 import { type LogFormat, LogLines } from "./log-lines.ts";
+import { findLocalTail, LocalEntries, skipEntries } from "./log-local.ts";
 import type { LogOptions } from "./options.ts";
 
 /** A container's log as its reader needs to know it. */
@@ -34,29 +35,45 @@ export interface LogLife {
   readonly signal: AbortSignal;
 }
 
+/** How a driver lays out its files. */
+interface LogLayout {
+  /** Turns their bytes into what the client gets. */
+  readonly decoder: (format: LogFormat) => { readonly isOver: boolean; push(chunk: Uint8Array): Buffer };
+  readonly findTail: (file: LogFile, count: number) => Promise<Tail>;
+  readonly skip: (chunks: AsyncIterable<Uint8Array>, count: number) => AsyncIterable<Uint8Array>;
+}
+
+const layouts: Readonly<Record<string, LogLayout>> = {
+  "json-file": { decoder: (format) => new LogLines(format), findTail, skip: skipLines },
+  local: { decoder: (format) => new LocalEntries(format), findTail: findLocalTail, skip: skipEntries },
+};
+
 /**
  * What the container has said, in the order in which it was logged. The stream reads only as fast as it is read from, and holds
  * one block of the file. A failure in the middle is its last message, on stdcopy's third stream, as dockerd says it.
  */
 export function readLogs(source: LogSource, options: LogOptions, life: LogLife): Readable {
-  if (source.driver !== "json-file") {
+  const layout = layouts[source.driver];
+  if (layout === undefined) {
     throw new EngineError("notImplemented", "configured logging driver does not support reading");
   }
-  const reader = new LogReader(source, options, life);
+  const reader = new LogReader(source, layout, options, life);
   return Readable.from(reader.read(), { objectMode: false, highWaterMark: blockSize, signal: life.signal });
 }
 
 class LogReader {
   readonly #source: LogSource;
+  readonly #layout: LogLayout;
   readonly #options: LogOptions;
   readonly #life: LogLife;
-  readonly #lines: LogLines;
+  readonly #decoder: ReturnType<LogLayout["decoder"]>;
 
-  constructor(source: LogSource, options: LogOptions, life: LogLife) {
+  constructor(source: LogSource, layout: LogLayout, options: LogOptions, life: LogLife) {
     this.#source = source;
+    this.#layout = layout;
     this.#options = options;
     this.#life = life;
-    this.#lines = new LogLines({ ...options, framing: source.framing });
+    this.#decoder = layout.decoder({ ...options, framing: source.framing });
   }
 
   async *read(): AsyncGenerator<Buffer> {
@@ -71,7 +88,7 @@ class LogReader {
   async *#past(): AsyncGenerator<Buffer> {
     const files = await openLogs(this.#source.path);
     try {
-      for (const part of await findTails(files, this.#options.tail)) yield* this.#render(part);
+      for (const part of await this.#findTails(files)) yield* this.#render(part);
     } finally {
       await closeLogs(files);
     }
@@ -84,12 +101,12 @@ class LogReader {
     let current = files.at(-1);
     let position = 0;
     try {
-      for (const part of await findTails(files, this.#options.tail)) position = yield* this.#render(part);
+      for (const part of await this.#findTails(files)) position = yield* this.#render(part);
       await closeLogs(files.slice(0, -1));
       for (;;) {
         const hasEnded = changes.hasEnded;
         if (current !== undefined) position = yield* this.#render(wholeFrom(current, position));
-        if (this.#lines.isOver || this.#life.signal.aborted) return;
+        if (this.#decoder.isOver || this.#life.signal.aborted) return;
         const next = await this.#nextFile(current);
         if (next !== undefined) {
           // The last lines of the old file may have been written after it was read to its end.
@@ -117,35 +134,36 @@ class LogReader {
     }
   }
 
+  /** The parts of the files that hold the last messages, as many as were asked for; oldest first. */
+  async #findTails(files: readonly LogFile[]): Promise<Tail[]> {
+    const { tail: count } = this.#options;
+    if (count === undefined || count < 0) return files.map((file) => wholeFrom(file, 0));
+    const tails: Tail[] = [];
+    let missing = count;
+    for (const file of files.toReversed()) {
+      const tail = await this.#layout.findTail(file, missing);
+      tails.unshift(tail);
+      missing -= tail.lines;
+      if (missing === 0) break;
+    }
+    return tails;
+  }
+
   /** Returns the position in the file after what was read. */
   async *#render(part: Tail): AsyncGenerator<Buffer, number> {
     let position = part.offset;
     const bytes = readFrom(part.file, part.offset);
-    for await (const chunk of part.skippedLines === 0 ? bytes : skipLines(bytes, part.skippedLines)) {
+    for await (const chunk of part.skippedLines === 0 ? bytes : this.#layout.skip(bytes, part.skippedLines)) {
       position += chunk.length;
-      const text = this.#lines.push(chunk);
+      const text = this.#decoder.push(chunk);
       if (text.length > 0) yield text;
-      if (this.#lines.isOver) break;
+      if (this.#decoder.isOver) break;
     }
     return position;
   }
 }
 
 const wholeFrom = (file: LogFile, offset: number): Tail => ({ file, offset, skippedLines: 0, lines: 0 });
-
-/** The parts of the files that hold the last `count` lines, oldest first. */
-async function findTails(files: readonly LogFile[], count: number | undefined): Promise<Tail[]> {
-  if (count === undefined || count < 0) return files.map((file) => wholeFrom(file, 0));
-  const tails: Tail[] = [];
-  let missing = count;
-  for (const file of files.toReversed()) {
-    const tail = await findTail(file, missing);
-    tails.unshift(tail);
-    missing -= tail.lines;
-    if (missing === 0) break;
-  }
-  return tails;
-}
 
 /** Tells when a log may have grown, was rotated, or has come to its end. */
 class Changes implements Disposable {

@@ -7,7 +7,7 @@ import type { ContainerContext } from "./context.ts";
 import type { UpdateRequest } from "./options.ts";
 import { validateUpdate } from "./validate-update.ts";
 
-/** Changes limits (at once, if it runs) and the restart policy. A zero value means "leave as it is". */
+/** Changes limits (at once, if it runs) and the restart policy. A zero means "leave as it is", but lifts PidsLimit. */
 export async function updateContainer(
   context: ContainerContext,
   container: Container,
@@ -82,10 +82,10 @@ const updatable = [
   "CpusetMems",
   "MemoryReservation",
   "MemorySwap",
-  "PidsLimit",
 ] as const satisfies readonly (keyof Resources)[];
 
 function nonZero(request: Resources): Partial<HostConfig> {
   const entries = updatable.map((field) => [field, request[field]] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== 0 && value !== "" && value !== null));
+  const pids = request.PidsLimit === null ? {} : { PidsLimit: request.PidsLimit };
+  return { ...Object.fromEntries(entries.filter(([, value]) => value !== 0 && value !== "")), ...pids };
 }
