@@ -2,7 +2,7 @@
  *   1. no_new_privs, scheduler: need nothing.           4. capabilities: only now, setuid needs them.
  *   2. seccomp without no_new_privs: it needs CAP_SYS_ADMIN.   5. seccomp with no_new_privs: as late as possible.
  *   3. bounding set, groups, user.                      6. execve.
- * Every descriptor is marked before 1: a filter may know nothing of close_range(2). */
+ * Before 2, descriptors are marked, cwd is entered and HOME is found: a filter may deny the calls for that. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -197,24 +197,28 @@ static int enter_cwd(const char *cwd, struct fault *f)
     AUTO_CLOSE int dir = path_open_inside(cwd, O_PATH | O_DIRECTORY);
     return dir < 0 || fchdir(dir) < 0
                ? fault_errno(f, STAGE_CWD, "chdir to cwd (\"%s\") set in config.json failed", cwd)
-               : 0;
+               : verify_cwd(f);
 }
 
-static int become_user(const struct launch *launch, struct fault *f)
+/* Root may enter folders that the user may not; where root may not (NFS), the user tries again. */
+static int enter_cwd_as_root(const char *cwd, bool *is_there, struct fault *f)
+{
+    struct fault refused = {0};
+    *is_there = enter_cwd(cwd, &refused) == 0;
+    if (*is_there || refused.error == EACCES || refused.error == EPERM)
+        return 0;
+    *f = refused;
+    return -1;
+}
+
+static int become_user(const struct launch *launch, bool is_there, struct fault *f)
 {
     const struct process_config *process = launch->process;
-    /* First as root, who may enter folders that the user may not; where root may not (NFS), then as the user. */
-    struct fault refused = {0};
-    bool is_there = enter_cwd(process->cwd, &refused) == 0;
-    if (!is_there && refused.error != EACCES && refused.error != EPERM) {
-        *f = refused;
-        return -1;
-    }
     if (capabilities_limit_bounding(&process->capabilities, f) < 0)
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "unable to set keep caps");
-    if (change_user(launch, f) < 0 || (!is_there && enter_cwd(process->cwd, f) < 0) || verify_cwd(f) < 0)
+    if (change_user(launch, f) < 0 || (!is_there && enter_cwd(process->cwd, f) < 0))
         return -1;
     if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "unable to clear keep caps");
@@ -249,10 +253,12 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
         return -1;
     if (labels_are_wanted(process) && labels_apply(process, proc, f) < 0)
         return -1;
+    bool is_there;
+    if (prepare_environment(launch->arena, process, f) < 0 || enter_cwd_as_root(process->cwd, &is_there, f) < 0)
+        return -1;
     if (!process->no_new_privileges && install_filter(launch, f) < 0)
         return -1;
-    if (prepare_environment(launch->arena, process, f) < 0 || become_user(launch, f) < 0 ||
-        look_up(launch->arena, process, executable, f) < 0)
+    if (become_user(launch, is_there, f) < 0 || look_up(launch->arena, process, executable, f) < 0)
         return -1;
     return process->no_new_privileges ? install_filter(launch, f) : 0;
 }
