@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void close_fd(int *fd)
@@ -15,6 +17,39 @@ void close_fd(int *fd)
         (void)close(*fd); /* after EINTR the descriptor is gone on Linux: close(2) */
     *fd = -1;
     errno = error;
+}
+
+static int compare_fds(const void *one, const void *other)
+{
+    return *(const int *)one - *(const int *)other;
+}
+
+/* close_range(2), or before Linux 5.9 one by one, as far as a descriptor may have been opened. */
+static int close_between(unsigned first, unsigned last)
+{
+    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+        return 0;
+    struct rlimit limit;
+    if (errno != ENOSYS || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -1;
+    unsigned most = limit.rlim_max < 65536 ? 65536 : limit.rlim_max > 1048576 ? 1048576 : (unsigned)limit.rlim_max;
+    for (unsigned fd = first; fd <= last && fd < most; fd++)
+        (void)close((int)fd);
+    return 0;
+}
+
+int close_all_but(int first, int *kept, size_t count)
+{
+    qsort(kept, count, sizeof *kept, compare_fds);
+    unsigned from = (unsigned)first;
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < 0 || (unsigned)kept[i] < from)
+            continue;
+        if ((unsigned)kept[i] > from && close_between(from, (unsigned)kept[i] - 1) < 0)
+            return -1;
+        from = (unsigned)kept[i] + 1;
+    }
+    return close_between(from, ~0U);
 }
 
 void free_memory(void *ptr)

@@ -19,6 +19,9 @@ static inline int take_fd(int *fd)
     return value;
 }
 
+/* Closes every descriptor from first on but those listed (-1 is skipped); the list gets sorted. */
+int close_all_but(int first, int *kept, size_t count);
+
 int write_all(int fd, const void *bytes, size_t size); /* 0, or -1 with errno */
 ssize_t read_some(int fd, void *bytes, size_t size);   /* one read(2), EINTR retried */
 ssize_t read_all(int fd, void *bytes, size_t size);    /* up to size, until end of file */

@@ -272,8 +272,9 @@ int cgroup_enter_self(const struct cgroup *cgroup, struct fault *f)
         if (!*dir->controllers)
             continue;
         char path[PATH_MAX];
+        bool is_open = dir->fd >= 0;
         (void)snprintf(path, sizeof path, "%s/tasks", dir->path);
-        if (write_file_at(AT_FDCWD, path, "0") < 0)
+        if (write_file_at(is_open ? dir->fd : AT_FDCWD, is_open ? "tasks" : path, "0") < 0)
             return fault_errno(f, STAGE_CGROUP, "failed to write \"0\": write %s", path);
     }
     return 0;

@@ -1,6 +1,5 @@
-/* A further process in a running container. The parent only enters the PID namespace (that takes effect for its
- * children); the child enters the rest with one setns on the init's pidfd, so the parent keeps its view of the host for
- * pid files and logs. */
+/* A further process in a running container. It is born in the container's namespaces: a helper joins them, with one
+ * setns on the init's pidfd, and clones it as our child, so we keep our view of the host for pid files and logs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -251,13 +250,11 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
     return open_console(e, f);
 }
 
-/* In the container's namespaces, but not yet its process. */
+/* In the container's namespaces, but not yet its process: the container sees it, and with CAP_SYS_PTRACE it may follow
+ * /proc/<pid>/fd. So of the host's nothing stays open beyond the move into the cgroups. */
 static int enter(struct execution *e, int *proc, struct fault *f)
 {
     const struct process_config *process = &e->config.process;
-    /* Until execve the container's processes see a process that still holds the host's binary: they may not touch it.
-     */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setsid() < 0)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
     if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
@@ -266,8 +263,10 @@ static int enter(struct execution *e, int *proc, struct fault *f)
         return fault_wrap(f, "error adding process to cgroups: ");
     if (affinity_apply(process, "final", f) < 0)
         return -1;
-    if (e->container.namespaces && setns(e->init, (int)e->container.namespaces) < 0)
-        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's namespaces");
+    if (e->container.namespaces & CLONE_NEWCGROUP && setns(e->init, CLONE_NEWCGROUP) < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's cgroup namespace");
+    if (process_drop_host(&e->launch, -1, f) < 0)
+        return -1;
     if (e->container.namespaces & CLONE_NEWUSER && user_namespace_become_root(f) < 0)
         return -1;
     if (chdir("/") < 0)
@@ -326,6 +325,49 @@ static int accompany(struct execution *e, struct fault *f)
     }
 }
 
+/* The cgroup namespace is entered later, by the process itself: from within, the way into its cgroup may be barred. */
+static void join_and_clone(struct execution *e) __attribute__((noreturn, noinline));
+static void join_and_clone(struct execution *e)
+{
+    struct fault f = {0};
+    pid_t pid = -1;
+    unsigned namespaces = e->container.namespaces & ~(unsigned)CLONE_NEWCGROUP;
+    /* Its children inherit this: no tracing by the container before execve, for all that is not the host's root. */
+    if (geteuid() == 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (namespaces && setns(e->init, (int)namespaces) < 0)
+        (void)fault_errno(&f, STAGE_NAMESPACE, "failed to setns into the container's namespaces");
+    else if ((pid = clone_into_cgroup(CLONE_PARENT, NULL, &e->cgroup, &e->launch.enters_cgroup)) == 0)
+        run_child(e);
+    else if (pid < 0)
+        (void)fault_errno(&f, STAGE_NAMESPACE, "clone");
+    if (pid > 0)
+        (void)sync_send(e->launch.sync, SYNC_MAPPED, pid, &f);
+    else
+        (void)sync_send_fault(e->launch.sync, &f);
+    _exit(0);
+}
+
+/* A process between us and the container's, which the container cannot see, joins the namespaces: who is in the PID
+ * namespace and not yet in the mount namespace would show the host's files as /proc/<pid>/root. It shares our memory,
+ * which spares a copy, but for a time namespace: that can only be joined alone, setns(2). */
+static int clone_inside(struct execution *e, struct fault *f)
+{
+    int pid = 0;
+    pid_t helper = e->container.namespaces & CLONE_NEWTIME ? fork() : vfork();
+    if (helper == 0)
+        join_and_clone(e);
+    if (helper < 0)
+        return fault_errno(f, STAGE_NAMESPACE, "clone");
+    int result = sync_expect(e->sync, SYNC_MAPPED, &pid, f);
+    (void)waitpid(helper, NULL, 0);
+    if (result < 0)
+        return -1;
+    e->pid = pid;
+    e->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    return e->pidfd < 0 ? fault_errno(f, STAGE_NAMESPACE, "pidfd_open") : 0;
+}
+
 static int launch_child(struct execution *e, struct fault *f)
 {
     int pair[2];
@@ -333,13 +375,8 @@ static int launch_child(struct execution *e, struct fault *f)
         return fault_errno(f, STAGE_RUNTIME, "socketpair");
     e->sync = pair[0];
     e->launch.sync = pair[1];
-    if (e->container.namespaces & CLONE_NEWPID && setns(e->init, CLONE_NEWPID) < 0)
-        return fault_errno(f, STAGE_NAMESPACE, "failed to setns into pid namespace");
-    e->pid = clone_into_cgroup(0, &e->pidfd, &e->cgroup, &e->launch.enters_cgroup);
-    if (e->pid == 0)
-        run_child(e);
-    if (e->pid < 0)
-        return fault_errno(f, STAGE_NAMESPACE, "clone");
+    if (clone_inside(e, f) < 0)
+        return -1;
     close_fd(&e->launch.sync);
     close_fd(&e->launch.console_socket);
     if (!e->launch.enters_cgroup && cgroup_enter(&e->cgroup, e->pid, f) < 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -62,6 +63,10 @@ static int enter_cgroup(const struct launch *launch, struct fault *f)
 {
     if (sync_expect(launch->sync, SYNC_CGROUP, NULL, f) < 0)
         return -1;
+    /* Who shares our PID namespace may not look into us until execve. Not before: an unprivileged parent writes our
+     * /proc files until here, and has to fetch the seccomp listener later. */
+    if (!launch->cgroup->is_rootless)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (launch->enters_cgroup && cgroup_enter_self(launch->cgroup, f) < 0)
         return fault_wrap(f, "unable to apply cgroup configuration: ");
     if (config_has_new_namespace(launch->config, NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
@@ -176,7 +181,9 @@ static int run(struct launch *launch, char **executable, struct fault *f)
     if (enter_namespaces(launch, f) < 0 || build_rootfs(launch, &rootfs, f) < 0 ||
         rootfs_enter(launch, &rootfs, f) < 0 || furnish(launch, &rootfs, &proc, f) < 0)
         return -1;
-    rootfs_close(&rootfs);
+    close_fd(&launch->console_socket);
+    if (process_drop_host(launch, proc, f) < 0)
+        return -1;
     if (sync_send(launch->sync, SYNC_READY, 0, f) < 0 || sync_expect(launch->sync, SYNC_GO, NULL, f) < 0)
         return -1;
     return process_prepare(launch, proc, executable, f);

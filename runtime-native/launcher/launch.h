@@ -45,7 +45,12 @@ int sync_receive(int fd, int *argument, struct fault *f);
 
 /* init.c: the container's first process from clone to execve. */
 void container_init(struct launch *launch) __attribute__((noreturn));
-/* process.c: the last steps, the same for init and exec: user, capabilities, seccomp, execve. */
+/* process.c: once the host's tree is gone, nothing that is open may lead back to it, neither after execve
+ * (CVE-2024-21626) nor before: an exec before start, or a container that shares our PID namespace, sees a process that
+ * waits, and with CAP_SYS_PTRACE its descriptors (CVE-2016-9962). What stays is O_CLOEXEC; the sync socket's end tells
+ * of execve. */
+int process_drop_host(const struct launch *launch, int proc, struct fault *f);
+/* The last steps, the same for init and exec: user, capabilities, seccomp, execve. */
 int process_prepare(struct launch *launch, int proc, char **executable, struct fault *f);
 void process_execute(struct launch *launch, const char *executable) __attribute__((noreturn));
 

@@ -44,6 +44,11 @@ int log_set_level(const char *name, struct fault *f)
     return name ? fault_text(f, STAGE_ARGUMENTS, "invalid log-level: %s", name) : 0;
 }
 
+int log_descriptor(void)
+{
+    return log_target.fd;
+}
+
 const char *error_text(int error)
 {
     static char text[128];

@@ -134,9 +134,18 @@ static bool is_procfs(int fd)
     return fstatfs(fd, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
 }
 
+/* By its device: a folder that holds our procfs may have been renamed since, by who shares it. */
+static bool is_own_proc(const struct rootfs *rootfs, int target)
+{
+    struct stat proc, status;
+    return rootfs->proc >= 0 && fstat(rootfs->proc, &proc) == 0 && fstat(target, &status) == 0 &&
+           proc.st_dev == status.st_dev;
+}
+
 /* A container that can put something of its own over a file of /proc makes the runtime write or read that instead
  * (CVE-2019-16884, CVE-2023-27561). Allowed are procfs itself, and the files that lxcfs replaces. */
-static int check_proc_target(const struct mount_entry *entry, int source, const char *where, struct fault *f)
+static int check_target(const struct rootfs *rootfs, const struct mount_entry *entry, int source, int target,
+                        struct fault *f)
 {
     static const char *const replaceable[] = {
         "/proc/cpuinfo",
@@ -150,7 +159,13 @@ static int check_proc_target(const struct mount_entry *entry, int source, const 
         "/proc/sys/kernel/ns_last_pid",
         "/proc/sys/crypto/fips_enabled",
     };
-    if (!is_below(where, "/proc"))
+    char where[PATH_MAX];
+    if (path_in_root(rootfs, target, where, sizeof where) < 0)
+        return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
+    if (entry->is_bind && strcmp(where, "/") == 0)
+        return fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs",
+                          entry->destination);
+    if (!is_below(where, "/proc") && !is_own_proc(rootfs, target))
         return 0;
     if (strcmp(where, "/proc") == 0) {
         if (entry->is_bind ? is_procfs(source) : strcmp(entry->type, "proc") == 0)
@@ -259,15 +274,7 @@ static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, in
         return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, source, &is_made, f);
-    char where[PATH_MAX];
-    if (target < 0)
-        return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);
-    if (path_in_root(rootfs, target, where, sizeof where) < 0)
-        return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
-    if (strcmp(where, "/") == 0)
-        (void)fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs",
-                         entry->destination);
-    else if (check_proc_target(entry, source, where, f) == 0) {
+    if (target >= 0 && check_target(rootfs, entry, source, target, f) == 0) {
         if (fits(source, target) && set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 &&
             mount_move(source, target) == 0)
             return 0;
@@ -322,15 +329,9 @@ static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs,
         return mount_bind(rootfs, entry, launch->source_fds ? launch->source_fds[index] : -1, f);
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, -1, &is_made, f);
-    char where[PATH_MAX];
-    if (target < 0)
-        return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);
-    int result = path_in_root(rootfs, target, where, sizeof where);
-    if (result < 0)
-        return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
-    if (check_proc_target(entry, -1, where, f) == 0) {
-        result = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, rootfs, entry, target, f)
-                                                    : mount_new(rootfs, entry, target, is_made, f);
+    if (target >= 0 && check_target(rootfs, entry, -1, target, f) == 0) {
+        int result = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, rootfs, entry, target, f)
+                                                        : mount_new(rootfs, entry, target, is_made, f);
         if (result == 0)
             return 0;
     }

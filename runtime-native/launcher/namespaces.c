@@ -71,7 +71,12 @@ static pid_t clone_with(unsigned long long flags, int *pidfd, int cgroup)
         .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
         .cgroup = cgroup >= 0 ? (unsigned)cgroup : 0,
     };
-    return (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid >= 0 || errno != ENOSYS || cgroup >= 0)
+        return pid;
+    /* Before Linux 5.3, or a filter that cannot look into clone3's arguments. minirun has no signal handlers. */
+    unsigned long old = (unsigned long)flags | (pidfd ? CLONE_PIDFD : 0) | arguments.exit_signal;
+    return (pid_t)syscall(SYS_clone, old, NULL, pidfd, NULL, 0);
 }
 
 pid_t clone_process(unsigned long long flags, int *pidfd)

@@ -2,12 +2,12 @@
  *   1. no_new_privs, scheduler: need nothing.           4. capabilities: only now, setuid needs them.
  *   2. seccomp without no_new_privs: it needs CAP_SYS_ADMIN.   5. seccomp with no_new_privs: as late as possible.
  *   3. bounding set, groups, user.                      6. execve.
- * Before 2, descriptors are marked, cwd is entered and HOME is found: a filter may deny the calls for that. */
+ * Before 1 every descriptor of the host was closed (process_drop_host); before 2 cwd is entered and HOME is found: a
+ * filter may deny the calls for that. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,13 +238,17 @@ static int install_filter(struct launch *launch, struct fault *f)
     return sync_expect(launch->sync, SYNC_LISTENER, NULL, f);
 }
 
+int process_drop_host(const struct launch *launch, int proc, struct fault *f)
+{
+    int kept[] = {launch->sync, launch->exec_fifo, launch->console_socket, proc, log_descriptor()};
+    if (close_all_but((int)(3 + launch->preserved_fds), kept, sizeof kept / sizeof kept[0]) < 0)
+        return fault_errno(f, STAGE_RUNTIME, "close the host's descriptors");
+    return 0;
+}
+
 int process_prepare(struct launch *launch, int proc, char **executable, struct fault *f)
 {
     struct process_config *process = launch->process;
-    /* Nothing of ours may reach the program (CVE-2024-21626), and what is opened from here on is O_CLOEXEC. The sync
-     * socket closes with execve and so tells the parent. */
-    if (syscall(SYS_close_range, 3 + launch->preserved_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-        return fault_errno(f, STAGE_EXEC, "close_range");
     if (!launch->parent_sets_rlimits && rlimits_apply(0, process, f) < 0)
         return -1;
     if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

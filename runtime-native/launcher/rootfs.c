@@ -190,10 +190,3 @@ int rootfs_open_proc(const struct rootfs *rootfs, struct fault *f)
     close_fd(&proc);
     return fault_text(f, STAGE_SYSCTL, "unsafe procfs detected");
 }
-
-void rootfs_close(struct rootfs *rootfs)
-{
-    close_fd(&rootfs->fd);
-    close_fd(&rootfs->proc);
-    close_fd(&rootfs->devpts);
-}

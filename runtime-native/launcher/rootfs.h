@@ -15,7 +15,6 @@ int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fau
 int rootfs_enter(const struct launch *launch, const struct rootfs *rootfs, struct fault *f);
 /* Last: what must not be writable or seen. */
 int rootfs_protect(const struct config *config, struct fault *f);
-void rootfs_close(struct rootfs *rootfs);
 
 /* A procfs that is surely one, for sysctls and labels. */
 int rootfs_open_proc(const struct rootfs *rootfs, struct fault *f);
