@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "console.h"
 #include "container.h"
+#include "devices.h"
 #include "foreground.h"
 #include "io.h"
 #include "launch.h"
@@ -108,6 +109,7 @@ static int prepare(struct creation *c, struct fault *f)
                               .arena = &config->arena,
                               .sync = -1,
                               .exec_fifo = -1,
+                              .device_nodes = -1,
                               .console_socket = -1,
                               .keeps_keyring = c->options->no_new_keyring,
                               .keeps_root = c->options->no_pivot};
@@ -127,7 +129,8 @@ static int prepare(struct creation *c, struct fault *f)
     launch->has_user_namespace = config->namespaces[NS_USER].is_set;
     launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
     if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
-        namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0)
+        namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0 ||
+        devices_open_sources(launch, f) < 0)
         return -1;
     return c->globals->has_no_cgroups ? 0
                                       : cgroup_plan(&config->arena, config, c->container.id, &c->container.cgroup, f);

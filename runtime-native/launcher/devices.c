@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,12 +12,15 @@
 #include "io.h"
 #include "mounts.h"
 #include "path.h"
+#include "user-namespace.h"
 
 static const struct device defaults[] = {
     {"/dev/null", 'c', 1, 3, 0666, 0, 0}, {"/dev/random", 'c', 1, 8, 0666, 0, 0},
     {"/dev/full", 'c', 1, 7, 0666, 0, 0}, {"/dev/tty", 'c', 5, 0, 0666, 0, 0},
     {"/dev/zero", 'c', 1, 5, 0666, 0, 0}, {"/dev/urandom", 'c', 1, 9, 0666, 0, 0},
 };
+
+#define DEFAULTS (sizeof defaults / sizeof defaults[0])
 
 bool devices_are_ours(const struct config *config)
 {
@@ -28,60 +32,118 @@ bool devices_are_ours(const struct config *config)
     return true;
 }
 
-/* In a user namespace nodes cannot be made; the host's node, bind-mounted on a file, is as good. */
-static int bind_node(int dir, const char *name, const struct device *device)
-{
-    if (mknodat(dir, name, S_IFREG, 0) < 0 && errno != EEXIST)
-        return -1;
-    AUTO_CLOSE int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    AUTO_CLOSE int source = mount_clone(AT_FDCWD, device->path, false);
-    return target < 0 || source < 0 ? -1 : mount_move(source, target);
-}
-
-static int make_node(int dir, const char *name, const struct device *device)
+static int make_node(int dir, const char *name, const struct device *device, uid_t uid, gid_t gid)
 {
     mode_t type = device->type == 'b' ? S_IFBLK : device->type == 'p' ? S_IFIFO : S_IFCHR;
     dev_t number = device->type == 'p' ? 0 : makedev(device->major, device->minor);
     if (mknodat(dir, name, type | device->mode, number) < 0)
         return -1;
     /* The umask is 0 and we are root: only another owner needs a second call. */
-    return device->uid || device->gid ? fchownat(dir, name, device->uid, device->gid, AT_SYMLINK_NOFOLLOW) : 0;
+    return uid || gid ? fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) : 0;
 }
 
-static int create_node(const struct launch *launch, int dir, const char *name, const struct device *device,
-                       struct fault *f)
+static size_t count_nodes(const struct config *config)
 {
-    if (!launch->is_new_user_namespace) {
-        if (make_node(dir, name, device) == 0 || errno == EEXIST)
+    return DEFAULTS + config->device_count;
+}
+
+static const struct device *node(const struct config *config, size_t index)
+{
+    return index < DEFAULTS ? &defaults[index] : &config->devices[index - DEFAULTS];
+}
+
+/* Nodes by their index in a tmpfs that is nowhere attached yet: the child has no right to make them. */
+int devices_open_sources(struct launch *launch, struct fault *f)
+{
+    launch->device_nodes = -1;
+    if (!launch->has_user_namespace || !devices_are_ours(launch->config))
+        return 0;
+    const struct config *config = launch->config;
+    mode_t mask = umask(0);
+    AUTO_CLOSE int nodes = mount_make("tmpfs", "tmpfs", "mode=755", MS_NOSUID | MS_NOEXEC);
+    int result = nodes < 0 ? -1 : 0;
+    for (size_t i = 0; result == 0 && i < count_nodes(config); i++) {
+        const struct device *device = node(config, i);
+        char name[24];
+        (void)snprintf(name, sizeof name, "%zu", i);
+        result = make_node(nodes, name, device, user_namespace_outside(&config->uid_mappings, device->uid),
+                           user_namespace_outside(&config->gid_mappings, device->gid));
+    }
+    (void)umask(mask);
+    if (result < 0 && errno != EPERM && errno != ENOSYS)
+        return fault_errno(f, STAGE_DEVICE, "error creating device nodes");
+    if (result == 0)
+        launch->device_nodes = take_fd(&nodes);
+    return 0;
+}
+
+/* Before Linux 6.15 only what is attached can be cloned. Over the host's "/" it is in nobody's way: lookups start
+ * below. */
+static int attach_sources(const struct launch *launch, struct fault *f)
+{
+    AUTO_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return root < 0 || mount_move(launch->device_nodes, root) < 0
+               ? fault_errno(f, STAGE_DEVICE, "error creating device nodes: attach their source")
+               : 0;
+}
+
+/* Nodes cannot be made in a user namespace. What the parent made, or the host's own node, is mounted on a file. */
+static int bind_node(const struct launch *launch, int dir, const char *name, size_t index)
+{
+    char number[24];
+    (void)snprintf(number, sizeof number, "%zu", index);
+    if (mknodat(dir, name, S_IFREG, 0) < 0 && errno != EEXIST)
+        return -1;
+    AUTO_CLOSE int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int source = launch->device_nodes >= 0 ? mount_clone(launch->device_nodes, number, false)
+                                                      : mount_clone(AT_FDCWD, node(launch->config, index)->path, false);
+    if (target < 0 || source < 0 || mount_set(source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false) < 0)
+        return -1;
+    return mount_move(source, target);
+}
+
+/* The image may have it already; then it must be that very device. */
+static int check_existing(int dir, const char *name, const struct device *device, struct fault *f)
+{
+    struct stat status;
+    mode_t type = device->type == 'b' ? S_IFBLK : device->type == 'p' ? S_IFIFO : S_IFCHR;
+    if (fstatat(dir, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return fault_errno(f, STAGE_DEVICE, "error creating device nodes: stat %s", device->path);
+    if ((status.st_mode & S_IFMT) == type &&
+        (device->type == 'p' || status.st_rdev == makedev(device->major, device->minor)))
+        return 0;
+    return fault_told(f, STAGE_DEVICE, EEXIST,
+                      "error creating device nodes: %s exists already, and is not the device that was asked for",
+                      device->path);
+}
+
+static int create_node(const struct launch *launch, int dir, const char *name, size_t index, struct fault *f)
+{
+    const struct device *device = node(launch->config, index);
+    if (!launch->has_user_namespace || device->type == 'p') {
+        if (make_node(dir, name, device, device->uid, device->gid) == 0)
             return 0;
+        if (errno == EEXIST)
+            return check_existing(dir, name, device, f);
         if (errno != EPERM && errno != EACCES)
             return fault_errno(f, STAGE_DEVICE, "error creating device nodes: mknodat %s", device->path);
     }
-    if (bind_node(dir, name, device) < 0)
+    if (bind_node(launch, dir, name, index) < 0)
         return fault_errno(f, STAGE_DEVICE, "error creating device nodes: create device inode %s", device->path);
     return 0;
 }
 
-static int create_defaults(const struct launch *launch, int dev, struct fault *f)
+static int create_nodes(const struct launch *launch, const struct rootfs *rootfs, int dev, struct fault *f)
 {
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        if (create_node(launch, dev, defaults[i].path + 5, &defaults[i], f) < 0)
-            return -1;
-    return 0;
-}
-
-static int create_configured(const struct launch *launch, const struct rootfs *rootfs, struct fault *f)
-{
-    for (size_t i = 0; i < launch->config->device_count; i++) {
-        const struct device *device = &launch->config->devices[i];
-        const char *name;
-        if (strcmp(device->path, "/dev/ptmx") == 0)
+    for (size_t i = 0; i < count_nodes(launch->config); i++) {
+        const char *path = node(launch->config, i)->path, *name = path + sizeof "/dev";
+        if (strcmp(path, "/dev/ptmx") == 0)
             continue; /* that one leads to the container's own devpts */
-        AUTO_CLOSE int dir = path_make_parent(rootfs->fd, device->path, &name);
-        if (dir < 0)
+        AUTO_CLOSE int dir = i < DEFAULTS ? -1 : path_make_parent(rootfs->fd, path, &name);
+        if (i >= DEFAULTS && dir < 0)
             return fault_errno(f, STAGE_DEVICE, "error creating device nodes: mkdir parent of device inode \"%s\"",
-                               device->path);
-        if (create_node(launch, dir, name, device, f) < 0)
+                               path);
+        if (create_node(launch, i < DEFAULTS ? dev : dir, name, i, f) < 0)
             return -1;
     }
     return 0;
@@ -112,8 +174,11 @@ int devices_create(const struct launch *launch, const struct rootfs *rootfs, str
     AUTO_CLOSE int dev = path_make_directory(rootfs->fd, "/dev");
     if (dev < 0)
         return fault_errno(f, STAGE_DEVICE, "error creating device nodes: open /dev");
-    if (create_defaults(launch, dev, f) < 0 || create_configured(launch, rootfs, f) < 0)
+    bool has_sources = launch->device_nodes >= 0;
+    if ((has_sources && attach_sources(launch, f) < 0) || create_nodes(launch, rootfs, dev, f) < 0)
         return -1;
+    if (has_sources && mount_detach(launch->device_nodes) < 0)
+        return fault_errno(f, STAGE_DEVICE, "error creating device nodes: detach their source");
     return create_links(dev, f);
 }
 

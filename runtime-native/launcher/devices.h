@@ -3,6 +3,8 @@
 
 #include "rootfs.h"
 
+/* In the parent, for a container with a user namespace: the nodes that only we may make. */
+int devices_open_sources(struct launch *launch, struct fault *f);
 /* The default nodes and those of the config, ptmx and the usual links, unless /dev is somebody else's (a bind mount).
  */
 int devices_create(const struct launch *launch, const struct rootfs *rootfs, struct fault *f);

@@ -15,15 +15,6 @@
 #include "io.h"
 #include "user-namespace.h"
 
-/* What the id is outside of the container's user namespace: for mappings marked with "@". */
-static uint32_t outside(const struct id_mappings *mappings, uint32_t id)
-{
-    for (size_t i = 0; i < mappings->count; i++)
-        if (id >= mappings->items[i].container && id - mappings->items[i].container < mappings->items[i].size)
-            return mappings->items[i].host + (id - mappings->items[i].container);
-    return id;
-}
-
 static bool take_number(const char **text, char after, uint32_t *number)
 {
     char *end;
@@ -35,7 +26,7 @@ static bool take_number(const char **text, char after, uint32_t *number)
     return true;
 }
 
-/* "0-1000-1#1-2000-10": up to the end or ";". */
+/* "0-1000-1#1-2000-10": up to the end or ";". With "@" the second numbers are ids of the container. */
 static int parse_triples(struct arena *arena, const char **text, const struct id_mappings *container,
                          struct id_mappings *mappings)
 {
@@ -51,7 +42,7 @@ static int parse_triples(struct arena *arena, const char **text, const struct id
             !take_number(text, '\0', &item->size))
             return -1;
         if (is_relative)
-            item->host = outside(container, item->host);
+            item->host = user_namespace_outside(container, item->host);
         if (**text != '#')
             return 0;
         *text += 1;

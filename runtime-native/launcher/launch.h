@@ -15,6 +15,7 @@ struct launch {
     struct seccomp_filter seccomp;
     int namespace_fds[NS_COUNT]; /* to join, -1 */
     int *source_fds;             /* of mounts whose source only the parent may open, by index; -1: the child does */
+    int device_nodes;            /* a tmpfs with them, made by the parent; -1: the child makes or finds them */
     int sync;                    /* the child's end of the socket pair */
     int exec_fifo;               /* create: read before execve; -1: none */
     int console_socket;          /* gets the terminal's master, -1 */

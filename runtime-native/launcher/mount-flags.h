@@ -1,10 +1,14 @@
-/* mount(2)'s flags by the names that runc prints. glibc's <sys/mount.h> cannot be included beside <linux/mount.h>
- * before glibc 2.37, and the kernel's header has them all. */
+/* What glibc's <sys/mount.h> would tell: before glibc 2.37 it cannot be included beside <linux/mount.h>, which has the
+ * flags of mount(2). */
 #ifndef MINIRUN_MOUNT_FLAGS_H
 #define MINIRUN_MOUNT_FLAGS_H
 
 #include <linux/mount.h>
 
+#define MNT_DETACH 2
+extern int umount2(const char *target, int flags);
+
+/* By the names that runc prints. */
 static const struct {
     unsigned long flag;
     const char *name;

@@ -49,6 +49,13 @@ int mount_move(int mount, int target)
     return (int)syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
+int mount_detach(int mount)
+{
+    char path[40];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", mount);
+    return umount2(path, MNT_DETACH);
+}
+
 static int configure(int context, unsigned command, const char *key, const char *value)
 {
     return (int)syscall(SYS_fsconfig, context, command, key, value, 0);
@@ -300,12 +307,22 @@ static bool is_sealed_later(const struct mount_entry *entry)
     return !entry->is_bind && (strcmp(entry->type, "tmpfs") == 0 || strcmp(entry->destination, "/dev") == 0);
 }
 
+/* A sysfs of one's own needs a network namespace of one's own. Without, the host's does as well, read-only with all
+ * that is mounted below it: cgroups must not be writable by the way (CVE-2023-25809). */
+static int clone_sysfs(unsigned long flags)
+{
+    AUTO_CLOSE int mount = mount_clone(AT_FDCWD, "/sys", true);
+    return mount < 0 || mount_set(mount, mount_attributes(flags), 0, 0, true) < 0 ? -1 : take_fd(&mount);
+}
+
 static int mount_new(struct rootfs *rootfs, const struct mount_entry *entry, int target, bool is_made, struct fault *f)
 {
     char buffer[4200];
     const char *data = is_made ? entry->data : tmpfs_data(entry, target, buffer, sizeof buffer);
     unsigned long flags = is_sealed_later(entry) ? entry->flags & ~(unsigned long)MS_RDONLY : entry->flags;
     AUTO_CLOSE int mount = mount_make(entry->type, entry->source, data, flags);
+    if (mount < 0 && errno == EPERM && flags & MS_RDONLY && strcmp(entry->type, "sysfs") == 0)
+        mount = clone_sysfs(flags);
     if (mount < 0)
         return mount_fault(entry, target, entry->data, f);
     if (entry->copies_up && copy_up(target, mount, f) < 0)

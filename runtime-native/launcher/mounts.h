@@ -16,6 +16,7 @@ uint64_t mount_attributes(unsigned long flags);
 int mount_clone(int dir, const char *path, bool recursive);
 int mount_set(int mount, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive);
 int mount_move(int mount, int target);
+int mount_detach(int mount); /* with what is mounted below */
 /* A detached file system: type, source, comma separated data, MS_ flags. */
 int mount_make(const char *type, const char *source, const char *data, unsigned long flags);
 

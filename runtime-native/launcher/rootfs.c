@@ -13,13 +13,11 @@
 
 #include "devices.h"
 #include "io.h"
+#include "mount-flags.h"
 #include "mounts.h"
 #include "path.h"
 
-/* Both need to be declared here: <sys/mount.h> and <linux/mount.h> cannot be included together before glibc 2.37. */
-#define MNT_DETACH      2
 #define PROC_ROOT_INODE 1 /* of any procfs, and of nothing else in it */
-extern int umount2(const char *target, int flags);
 
 static int set_path_propagation(const char *path, unsigned long propagation, bool recursive)
 {
@@ -73,6 +71,11 @@ static int pivot(const struct rootfs *rootfs, struct fault *f)
     if (old < 0 || fchdir(rootfs->fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
         return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: pivot_root .");
     if (fchdir(old) < 0 || set_path_propagation(".", MS_SLAVE, true) < 0 || umount2(".", MNT_DETACH) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: detach the old root");
+    /* umount2 begins with what lies over a mount, if anything does. EINVAL says that the old root itself is gone. */
+    while (umount2(".", MNT_DETACH) == 0)
+        ;
+    if (errno != EINVAL)
         return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: detach the old root");
     return chdir("/") < 0 ? fault_errno(f, STAGE_ROOTFS, "chdir /") : 0;
 }

@@ -20,6 +20,14 @@ static bool maps(const struct id_mappings *mappings, unsigned long id)
     return false;
 }
 
+uint32_t user_namespace_outside(const struct id_mappings *mappings, uint32_t id)
+{
+    for (size_t i = 0; i < mappings->count; i++)
+        if (id >= mappings->items[i].container && id - mappings->items[i].container < mappings->items[i].size)
+            return mappings->items[i].host + (id - mappings->items[i].container);
+    return id;
+}
+
 /* "gid=5" of a devpts, with an id that has no number outside: the kernel would only say EINVAL. */
 static int check_mount_option(const struct config *config, const char *option, struct fault *f)
 {

@@ -12,6 +12,8 @@ int user_namespace_validate(const struct config *config, struct fault *f);
 int user_namespace_map(pid_t pid, const struct id_mappings *uids, const struct id_mappings *gids, struct fault *f);
 /* A namespace with these mappings that lives as long as the descriptor; for id-mapped mounts. */
 int user_namespace_make(const struct id_mappings *uids, const struct id_mappings *gids, struct fault *f);
+/* What an id of the container is outside; itself where it is not mapped. */
+uint32_t user_namespace_outside(const struct id_mappings *mappings, uint32_t id);
 /* Inside: its root. */
 int user_namespace_become_root(struct fault *f);
 /* Whether setgroups(2) was given up in the user namespace of a process; 0: ours. */
