@@ -12,27 +12,44 @@
 #include "io.h"
 #include "options.h"
 
+/* A container counts its real-time signals from 34, as glibc does, and Go: not as the libc does that we are built with.
+ */
+#define FIRST_REALTIME 34
+#define LAST_REALTIME  64
+
+static const char *const signal_names[] = {
+    [SIGHUP] = "HUP",       [SIGINT] = "INT",   [SIGQUIT] = "QUIT",   [SIGILL] = "ILL",   [SIGTRAP] = "TRAP",
+    [SIGABRT] = "ABRT",     [SIGBUS] = "BUS",   [SIGFPE] = "FPE",     [SIGKILL] = "KILL", [SIGUSR1] = "USR1",
+    [SIGSEGV] = "SEGV",     [SIGUSR2] = "USR2", [SIGPIPE] = "PIPE",   [SIGALRM] = "ALRM", [SIGTERM] = "TERM",
+    [SIGSTKFLT] = "STKFLT", [SIGCHLD] = "CHLD", [SIGCONT] = "CONT",   [SIGSTOP] = "STOP", [SIGTSTP] = "TSTP",
+    [SIGTTIN] = "TTIN",     [SIGTTOU] = "TTOU", [SIGURG] = "URG",     [SIGXCPU] = "XCPU", [SIGXFSZ] = "XFSZ",
+    [SIGVTALRM] = "VTALRM", [SIGPROF] = "PROF", [SIGWINCH] = "WINCH", [SIGIO] = "IO",     [SIGPWR] = "PWR",
+    [SIGSYS] = "SYS",
+};
+
+static int signal_by_name(const char *name)
+{
+    for (size_t i = 1; i < sizeof signal_names / sizeof signal_names[0]; i++)
+        if (strcasecmp(signal_names[i], name) == 0)
+            return (int)i;
+    return strcasecmp(name, "IOT") == 0 ? SIGABRT : strcasecmp(name, "POLL") == 0 ? SIGIO : -1;
+}
+
 /* "9", "KILL", "SIGKILL", "sigkill", "RTMIN+3"; -1 when it is none. */
 static int parse_signal(const char *text)
 {
     char *end;
     long number = strtol(text, &end, 10);
     if (end != text && *end == '\0')
-        return number >= 0 && number < _NSIG ? (int)number : -1;
+        return number >= 0 && number <= LAST_REALTIME ? (int)number : -1;
     const char *name = strncasecmp(text, "SIG", 3) == 0 ? text + 3 : text;
     if (strncasecmp(name, "RTMIN", 5) == 0 && (name[5] == '+' || !name[5]))
-        number = SIGRTMIN + (name[5] ? strtol(name + 6, NULL, 10) : 0);
+        number = FIRST_REALTIME + (name[5] ? strtol(name + 6, NULL, 10) : 0);
     else if (strncasecmp(name, "RTMAX", 5) == 0 && (name[5] == '-' || !name[5]))
-        number = SIGRTMAX - (name[5] ? strtol(name + 6, NULL, 10) : 0);
+        number = LAST_REALTIME - (name[5] ? strtol(name + 6, NULL, 10) : 0);
     else
-        for (number = 1; number < SIGRTMIN; number++) {
-            const char *known = sigabbrev_np((int)number);
-            if (known && strcasecmp(known, name) == 0)
-                break;
-        }
-    if (strcasecmp(name, "IOT") == 0)
-        return SIGABRT;
-    return number >= 1 && number <= SIGRTMAX && number != SIGRTMIN - 1 && number != SIGRTMIN - 2 ? (int)number : -1;
+        return signal_by_name(name);
+    return number >= FIRST_REALTIME && number <= LAST_REALTIME ? (int)number : -1;
 }
 
 static int signal_init(const struct container *container, int signal, struct fault *f)

@@ -1,6 +1,5 @@
 #include "log.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -47,15 +46,6 @@ int log_set_level(const char *name, struct fault *f)
 int log_descriptor(void)
 {
     return log_target.fd;
-}
-
-const char *error_text(int error)
-{
-    static char text[128];
-    (void)snprintf(text, sizeof text, "%s", strerror(error));
-    if (isupper((unsigned char)text[0]) && islower((unsigned char)text[1]))
-        text[0] = (char)tolower((unsigned char)text[0]);
-    return text;
 }
 
 void fault_describe(const struct fault *f, char *text, size_t size)

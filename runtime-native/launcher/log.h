@@ -20,7 +20,6 @@ void log_fault(const struct fault *f);
 
 /* The fault's message with the text of its errno, in Go's spelling: what users of runc know. */
 void fault_describe(const struct fault *f, char *text, size_t size);
-/* strerror(3) as Go spells it: "no such file or directory". */
-const char *error_text(int error);
+const char *error_text(int error); /* error-text.c */
 
 #endif

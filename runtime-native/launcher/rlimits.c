@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -52,16 +54,22 @@ int rlimits_parse(struct arena *arena, struct process_config *process, const str
     return 0;
 }
 
+/* prlimit(2) by its number: each libc has a type of its own for the resource. */
+static int set_limit(pid_t pid, int resource, const struct rlimit *new, struct rlimit *old)
+{
+    return (int)syscall(SYS_prlimit64, pid, resource, new, old);
+}
+
 static int apply_within_reach(pid_t pid, const struct rlimit_request *request, struct fault *f)
 {
     struct rlimit now, want = request->limit;
-    if (prlimit(pid, (enum __rlimit_resource)request->resource, NULL, &now) < 0)
+    if (set_limit(pid, request->resource, NULL, &now) < 0)
         return fault_errno(f, STAGE_RLIMIT, "error setting rlimit type %d", request->resource);
     if (want.rlim_max > now.rlim_max)
         want.rlim_max = now.rlim_max;
     if (want.rlim_cur > want.rlim_max)
         want.rlim_cur = want.rlim_max;
-    if (prlimit(pid, (enum __rlimit_resource)request->resource, &want, NULL) < 0)
+    if (set_limit(pid, request->resource, &want, NULL) < 0)
         return fault_errno(f, STAGE_RLIMIT, "error setting rlimit type %d", request->resource);
     log_warning("%s: no CAP_SYS_RESOURCE to raise the hard limit from %llu to %llu; kept at %llu", request->name,
                 (unsigned long long)now.rlim_max, (unsigned long long)request->limit.rlim_max,
@@ -73,7 +81,7 @@ int rlimits_apply(pid_t pid, const struct process_config *process, struct fault 
 {
     for (size_t i = 0; i < process->rlimit_count; i++) {
         const struct rlimit_request *request = &process->rlimits[i];
-        if (prlimit(pid, (enum __rlimit_resource)request->resource, &request->limit, NULL) == 0)
+        if (set_limit(pid, request->resource, &request->limit, NULL) == 0)
             continue;
         if (errno != EPERM)
             return fault_errno(f, STAGE_RLIMIT, "error setting rlimit type %d", request->resource);

@@ -74,6 +74,6 @@ int self_seal(char **argv, struct fault *f)
         guarded = open_copy(self, f);
     if (guarded < 0)
         return -1;
-    (void)execveat(guarded, "", argv, environ, AT_EMPTY_PATH);
+    (void)syscall(SYS_execveat, guarded, "", argv, environ, AT_EMPTY_PATH);
     return fault_errno(f, STAGE_RUNTIME, "execute the sealed minirun");
 }

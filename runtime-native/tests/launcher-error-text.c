@@ -1,0 +1,22 @@
+/* The words for an errno are glibc's and Go's, whichever libc the launcher itself is built with. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../launcher/log.h"
+
+int main(void)
+{
+    int failures = 0;
+    for (int error = 1; error < 134; error++) {
+        const char *theirs = strerrordesc_np(error), *ours = error_text(error);
+        if (!theirs ||
+            (tolower((unsigned char)*theirs) == tolower((unsigned char)*ours) && strcmp(theirs + 1, ours + 1) == 0))
+            continue;
+        failures++;
+        printf("not ok: %d is \"%s\", not \"%s\"\n", error, theirs, ours);
+    }
+    if (failures == 0)
+        printf("ok: launcher-error-text\n");
+    return failures > 0;
+}
