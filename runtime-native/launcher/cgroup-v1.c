@@ -1,73 +1,17 @@
-/* linux.resources → files of the v1 controllers. A controller that this machine lacks costs one line per setting that
- * was asked for, not the container: what can be kept is kept. */
+/* linux.resources → files of the v1 controllers. */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cgroup.h"
-#include "log.h"
+#include "cgroup-resources.h"
 
-struct target {
-    const struct cgroup *cgroup;
-    const struct cgroup_dir *dir; /* NULL when the controller is not mounted */
-    const char *controller;
-};
-
-static struct target target_of(const struct cgroup *cgroup, const char *controller)
+static int put_memory_limit(const struct cgroup_dir *dir, long long limit, struct fault *f)
 {
-    const struct cgroup_dir *dir = cgroup_find(cgroup, controller);
-    return (struct target){cgroup, dir && dir->fd >= 0 ? dir : NULL, controller};
-}
-
-static int put_text(const struct target *target, const char *file, const char *value, struct fault *f)
-{
-    if (!value || !*value)
-        return 0;
-    if (!cgroup_has_file(target->dir, file)) {
-        log_warning("no cgroup setting %s on this machine: \"%s\" is not applied", file, value);
-        return 0;
-    }
-    if (cgroup_write(target->dir, file, value, f) == 0)
-        return 0;
-    if (target->cgroup->is_rootless && (f->error == EACCES || f->error == EPERM || f->error == EROFS)) {
-        log_warning("%s: permission denied: \"%s\" is not applied", file, value);
-        return 0;
-    }
-    return -1;
-}
-
-static int put_number(const struct target *target, const char *file, long long value, struct fault *f)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%lld", value);
-    return put_text(target, file, text, f);
-}
-
-/* Zero means "not set" for nearly every number of the spec's resources. */
-static int put_member(const struct target *target, const char *file, const struct json *section, const char *key,
-                      struct fault *f)
-{
-    int64_t value = 0;
-    int found = json_int64(section, key, &value);
-    uint64_t large = 0;
-    if (found < 0 && json_uint64(section, key, &large) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: %s is no integer", key);
-    if (large) {
-        char text[32];
-        (void)snprintf(text, sizeof text, "%llu", (unsigned long long)large);
-        return put_text(target, file, text, f);
-    }
-    return value ? put_number(target, file, value, f) : 0;
-}
-
-static int put_memory_limit(const struct target *target, long long limit, struct fault *f)
-{
-    if (put_number(target, "memory.limit_in_bytes", limit, f) == 0)
-        return 0;
     unsigned long long usage = 0, peak = 0;
-    if (f->error == EBUSY && cgroup_read_number(target->dir, "memory.usage_in_bytes", &usage) == 0 &&
-        cgroup_read_number(target->dir, "memory.max_usage_in_bytes", &peak) == 0)
+    if (!limit || cgroup_put_number(dir, "memory.limit_in_bytes", limit, f) == 0)
+        return 0;
+    if (f->error == EBUSY && cgroup_read_number(dir, "memory.usage_in_bytes", &usage) == 0 &&
+        cgroup_read_number(dir, "memory.max_usage_in_bytes", &peak) == 0)
         return fault_told(f, STAGE_CGROUP, EBUSY,
                           "unable to set memory limit to %lld (current usage: %llu, peak usage: %llu)", limit, usage,
                           peak);
@@ -75,50 +19,52 @@ static int put_memory_limit(const struct target *target, long long limit, struct
 }
 
 /* memory ≤ memory+swap must hold at every moment, so the order depends on whether they grow or shrink. */
-static int apply_memory_limits(const struct target *target, const struct json *memory, struct fault *f)
+static int put_memory_limits(const struct cgroup_dir *dir, const struct json *memory, struct fault *f)
 {
+    static const char swap_file[] = "memory.memsw.limit_in_bytes";
     int64_t limit = 0, swap = 0;
-    if (json_int64(memory, "limit", &limit) < 0 || json_int64(memory, "swap", &swap) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: memory limits must be integers");
-    const char *swap_file = "memory.memsw.limit_in_bytes";
-    if (limit == -1 && swap == 0 && cgroup_has_file(target->dir, swap_file))
-        swap = -1;
     unsigned long long now = 0;
-    bool swap_first = limit && swap && cgroup_read_number(target->dir, swap_file, &now) == 0 &&
-                      (swap == -1 || (limit > 0 && now < (unsigned long long)limit));
-    if (swap_first && put_number(target, swap_file, swap, f) < 0)
+    if (json_int64(memory, "limit", &limit) < 0 || json_int64(memory, "swap", &swap) < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources: memory limits must be integers");
+    if (limit == -1 && swap == 0 && cgroup_has_file(dir, swap_file))
+        swap = -1;
+    bool swap_first = limit && swap && cgroup_read_number(dir, swap_file, &now) == 0 &&
+                      (limit == -1 || now < (unsigned long long)limit);
+    if (swap_first)
+        return cgroup_put_number(dir, swap_file, swap, f) < 0 ? -1 : put_memory_limit(dir, limit, f);
+    if (put_memory_limit(dir, limit, f) < 0)
         return -1;
-    if (limit && put_memory_limit(target, limit, f) < 0)
-        return -1;
-    return swap && !swap_first ? put_number(target, swap_file, swap, f) : 0;
+    return swap ? cgroup_put_number(dir, swap_file, swap, f) : 0;
 }
 
-static int apply_memory(const struct cgroup *cgroup, const struct json *memory, struct fault *f)
+int cgroup_v1_memory(const struct cgroup_dir *dir, const struct json *memory, struct fault *f)
 {
-    struct target target = target_of(cgroup, "memory");
-    if (apply_memory_limits(&target, memory, f) < 0 ||
-        put_member(&target, "memory.soft_limit_in_bytes", memory, "reservation", f) < 0 ||
-        put_member(&target, "memory.kmem.tcp.limit_in_bytes", memory, "kernelTCP", f) < 0)
-        return -1;
-    if (json_bool(memory, "disableOOMKiller", false) && put_text(&target, "memory.oom_control", "1", f) < 0)
-        return -1;
     uint64_t swappiness = 0;
-    int found = json_uint64(memory, "swappiness", &swappiness);
-    if (found < 0 || (found && swappiness > 100))
-        return fault_text(f, STAGE_CGROUP, "invalid memory swappiness value: valid range is 0-100");
-    return found ? put_number(&target, "memory.swappiness", (long long)swappiness, f) : 0;
+    int has_swappiness = json_uint64(memory, "swappiness", &swappiness);
+    if (has_swappiness < 0 || swappiness > 100)
+        return fault_text(f, STAGE_CGROUP, "invalid memory swappiness value: %llu (valid range is 0-100)",
+                          (unsigned long long)swappiness);
+    /* A kernel without the old flat accounting (since 5.11) has no choice to offer; asking for it changes nothing. */
+    if (json_bool(memory, "useHierarchy", false) && cgroup_put(dir, "memory.use_hierarchy", "1", f) < 0)
+        return -1;
+    if (put_memory_limits(dir, memory, f) < 0 ||
+        cgroup_put_member(dir, "memory.soft_limit_in_bytes", memory, "reservation", f) < 0 ||
+        cgroup_put_member(dir, "memory.kmem.limit_in_bytes", memory, "kernel", f) < 0 ||
+        cgroup_put_member(dir, "memory.kmem.tcp.limit_in_bytes", memory, "kernelTCP", f) < 0)
+        return -1;
+    if (json_bool(memory, "disableOOMKiller", false) && cgroup_put(dir, "memory.oom_control", "1", f) < 0)
+        return -1;
+    return has_swappiness ? cgroup_put_number(dir, "memory.swappiness", (long long)swappiness, f) : 0;
 }
 
 /* The kernel clamps cpu.shares without a word; runc's words for it. */
-static int apply_cpu_shares(const struct target *target, const struct json *cpu, struct fault *f)
+static int put_shares(const struct cgroup_dir *dir, const struct json *cpu, struct fault *f)
 {
     uint64_t shares = 0;
     unsigned long long actual = 0;
-    if (json_uint64(cpu, "shares", &shares) <= 0 || !shares)
-        return 0;
-    if (put_member(target, "cpu.shares", cpu, "shares", f) < 0)
+    if (cgroup_put_member(dir, "cpu.shares", cpu, "shares", f) < 0)
         return -1;
-    if (cgroup_read_number(target->dir, "cpu.shares", &actual) < 0)
+    if (json_uint64(cpu, "shares", &shares) <= 0 || !shares || cgroup_read_number(dir, "cpu.shares", &actual) < 0)
         return 0;
     if (shares > actual)
         return fault_text(f, STAGE_CGROUP, "the maximum allowed cpu-shares is %llu", actual);
@@ -127,37 +73,45 @@ static int apply_cpu_shares(const struct target *target, const struct json *cpu,
     return 0;
 }
 
-/* A period below the quota's reach is refused while the old quota stands: then the quota goes first. */
-static int apply_cpu_quota(const struct target *target, const struct json *cpu, struct fault *f)
+/* The numbers of cpu as text: "" for absent ones, and for zeros unless they mean something. */
+static int read_setting(const struct json *cpu, const char *key, bool zero_counts, char value[32], struct fault *f)
 {
-    struct fault first = {0};
-    bool again = put_member(target, "cpu.cfs_period_us", cpu, "period", &first) < 0;
-    if (again && first.error != EINVAL) {
-        *f = first;
-        return -1;
-    }
-    if (put_member(target, "cpu.cfs_quota_us", cpu, "quota", f) < 0)
-        return -1;
-    if (again && put_member(target, "cpu.cfs_period_us", cpu, "period", f) < 0)
-        return -1;
-    return put_member(target, "cpu.cfs_burst_us", cpu, "burst", f);
+    int64_t number = 0;
+    int found = json_int64(cpu, key, &number);
+    if (found < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources: %s is no integer", key);
+    if (found && (number || zero_counts))
+        (void)snprintf(value, 32, "%lld", (long long)number);
+    return 0;
 }
 
-static int apply_cpu(const struct cgroup *cgroup, const struct json *cpu, struct fault *f)
+int cgroup_v1_cpu(const struct cgroup_dir *dir, const struct json *cpu, struct fault *f)
 {
-    struct target cpu_target = target_of(cgroup, "cpu"), cpuset = target_of(cgroup, "cpuset");
-    if (apply_cpu_shares(&cpu_target, cpu, f) < 0 || apply_cpu_quota(&cpu_target, cpu, f) < 0 ||
-        put_member(&cpu_target, "cpu.rt_period_us", cpu, "realtimePeriod", f) < 0 ||
-        put_member(&cpu_target, "cpu.rt_runtime_us", cpu, "realtimeRuntime", f) < 0 ||
-        put_member(&cpu_target, "cpu.idle", cpu, "idle", f) < 0)
+    struct cgroup_setting quota[] = {{"cpu.cfs_period_us", ""}, {"cpu.cfs_burst_us", ""}, {"cpu.cfs_quota_us", ""}};
+    struct cgroup_setting realtime[] = {{"cpu.rt_period_us", ""}, {"cpu.rt_runtime_us", ""}};
+    char idle[32] = "";
+    if (read_setting(cpu, "period", false, quota[0].value, f) < 0 ||
+        read_setting(cpu, "burst", true, quota[1].value, f) < 0 ||
+        read_setting(cpu, "quota", false, quota[2].value, f) < 0 ||
+        read_setting(cpu, "realtimePeriod", false, realtime[0].value, f) < 0 ||
+        read_setting(cpu, "realtimeRuntime", false, realtime[1].value, f) < 0 ||
+        read_setting(cpu, "idle", true, idle, f) < 0)
         return -1;
-    return put_text(&cpuset, "cpuset.cpus", json_string(cpu, "cpus"), f) < 0
+    if (put_shares(dir, cpu, f) < 0 || cgroup_put_together(dir, quota, 3, f) < 0 ||
+        cgroup_put(dir, "cpu.idle", idle, f) < 0)
+        return -1;
+    return cgroup_put_together(dir, realtime, 2, f);
+}
+
+int cgroup_v1_cpuset(const struct cgroup_dir *dir, const struct json *cpu, struct fault *f)
+{
+    return cgroup_put(dir, "cpuset.cpus", json_string(cpu, "cpus"), f) < 0
                ? -1
-               : put_text(&cpuset, "cpuset.mems", json_string(cpu, "mems"), f);
+               : cgroup_put(dir, "cpuset.mems", json_string(cpu, "mems"), f);
 }
 
-/* [{"major":8,"minor":0,"<key>":n}] → one write of "8:0 n" for each. */
-static int put_device_list(const struct target *target, const char *file, const struct json *list, const char *key,
+/* [{"major":8,"minor":0,"<key>":n}] → one write of "8:0 n" for each that has the key. */
+static int put_device_list(const struct cgroup_dir *dir, const char *file, const struct json *list, const char *key,
                            struct fault *f)
 {
     json_each(item, list)
@@ -165,18 +119,18 @@ static int put_device_list(const struct target *target, const char *file, const 
         int64_t major = 0, minor = 0;
         uint64_t value = 0;
         char text[96];
-        if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 ||
-            json_uint64(item, key, &value) < 0)
-            return fault_text(f, STAGE_CGROUP, "resources: a device's numbers must be integers");
+        int found = json_uint64(item, key, &value);
+        if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 || found < 0)
+            return fault_text(f, STAGE_CGROUP, "linux.resources.blockIO: a device's numbers must be integers");
         (void)snprintf(text, sizeof text, "%lld:%lld %llu", (long long)major, (long long)minor,
                        (unsigned long long)value);
-        if (put_text(target, file, text, f) < 0)
+        if (found && cgroup_put(dir, file, text, f) < 0)
             return -1;
     }
     return 0;
 }
 
-static int apply_block_io(const struct cgroup *cgroup, const struct json *io, struct fault *f)
+int cgroup_v1_block_io(const struct cgroup_dir *dir, const struct json *io, struct fault *f)
 {
     static const struct {
         const char *member, *file;
@@ -186,100 +140,42 @@ static int apply_block_io(const struct cgroup *cgroup, const struct json *io, st
         {"throttleReadIOPSDevice", "blkio.throttle.read_iops_device"},
         {"throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"},
     };
-    struct target target = target_of(cgroup, "blkio");
-    bool has_bfq = cgroup_has_file(target.dir, "blkio.bfq.weight");
-    if (put_member(&target, has_bfq ? "blkio.bfq.weight" : "blkio.weight", io, "weight", f) < 0 ||
-        put_member(&target, "blkio.leaf_weight", io, "leafWeight", f) < 0 ||
-        put_device_list(&target, has_bfq ? "blkio.bfq.weight_device" : "blkio.weight_device",
-                        json_get(io, "weightDevice"), "weight", f) < 0)
+    const struct json *devices = json_get(io, "weightDevice");
+    /* The old scheduler's file, gone since 5.0, was blkio.weight. */
+    bool has_bfq = !cgroup_has_file(dir, "blkio.weight");
+    if (cgroup_put_member(dir, has_bfq ? "blkio.bfq.weight" : "blkio.weight", io, "weight", f) < 0 ||
+        cgroup_put_member(dir, "blkio.leaf_weight", io, "leafWeight", f) < 0 ||
+        put_device_list(dir, has_bfq ? "blkio.bfq.weight_device" : "blkio.weight_device", devices, "weight", f) < 0 ||
+        put_device_list(dir, "blkio.leaf_weight_device", devices, "leafWeight", f) < 0)
         return -1;
     for (size_t i = 0; i < sizeof throttles / sizeof throttles[0]; i++)
-        if (put_device_list(&target, throttles[i].file, json_get(io, throttles[i].member), "rate", f) < 0)
+        if (put_device_list(dir, throttles[i].file, json_get(io, throttles[i].member), "rate", f) < 0)
             return -1;
     return 0;
 }
 
-static int apply_hugepages(const struct cgroup *cgroup, const struct json *limits, struct fault *f)
+int cgroup_v1_hugepages(const struct cgroup_dir *dir, const struct json *limits, struct fault *f)
 {
-    struct target target = target_of(cgroup, "hugetlb");
-    json_each(item, limits)
-    {
-        char file[96];
-        const char *size = json_string(item, "pageSize");
-        if (!size || strchr(size, '/'))
-            return fault_text(f, STAGE_CGROUP, "resources: hugepageLimits without a pageSize");
-        (void)snprintf(file, sizeof file, "hugetlb.%s.limit_in_bytes", size);
-        if (put_member(&target, file, item, "limit", f) < 0)
-            return -1;
-        (void)snprintf(file, sizeof file, "hugetlb.%s.rsvd.limit_in_bytes", size);
-        if (cgroup_has_file(target.dir, file) && put_member(&target, file, item, "limit", f) < 0)
-            return -1;
-    }
-    return 0;
+    return cgroup_put_hugepages(dir, limits, "limit_in_bytes", f);
 }
 
-static int apply_network(const struct cgroup *cgroup, const struct json *network, struct fault *f)
+int cgroup_v1_classes(const struct cgroup_dir *dir, const struct json *network, struct fault *f)
 {
-    struct target classes = target_of(cgroup, "net_cls"), priorities = target_of(cgroup, "net_prio");
-    if (put_member(&classes, "net_cls.classid", network, "classID", f) < 0)
-        return -1;
+    return cgroup_put_member(dir, "net_cls.classid", network, "classID", f);
+}
+
+int cgroup_v1_priorities(const struct cgroup_dir *dir, const struct json *network, struct fault *f)
+{
     json_each(item, json_get(network, "priorities"))
     {
         char text[96];
         uint64_t priority = 0;
         const char *name = json_string(item, "name");
         if (!name || json_uint64(item, "priority", &priority) < 0)
-            return fault_text(f, STAGE_CGROUP, "resources: a network priority needs a name and a number");
+            return fault_text(f, STAGE_CGROUP, "linux.resources.network: a priority needs a name and a number");
         (void)snprintf(text, sizeof text, "%s %llu", name, (unsigned long long)priority);
-        if (put_text(&priorities, "net_prio.ifpriomap", text, f) < 0)
+        if (cgroup_put(dir, "net_prio.ifpriomap", text, f) < 0)
             return -1;
     }
     return 0;
-}
-
-static int apply_rdma(const struct cgroup *cgroup, const struct json *rdma, struct fault *f)
-{
-    struct target target = target_of(cgroup, "rdma");
-    json_each(item, rdma)
-    {
-        uint64_t handles = 0, objects = 0;
-        int has_handles = json_uint64(item, "hcaHandles", &handles),
-            has_objects = json_uint64(item, "hcaObjects", &objects);
-        char text[160];
-        int at = snprintf(text, sizeof text, "%s", item->key);
-        if (at > 0 && at < 64 && has_handles > 0)
-            at += snprintf(text + at, sizeof text - (size_t)at, " hca_handle=%llu", (unsigned long long)handles);
-        if (at > 0 && at < 128 && has_objects > 0)
-            (void)snprintf(text + at, sizeof text - (size_t)at, " hca_object=%llu", (unsigned long long)objects);
-        if (put_text(&target, "rdma.max", text, f) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int apply_pids(const struct cgroup *cgroup, const struct json *pids, struct fault *f)
-{
-    struct target target = target_of(cgroup, "pids");
-    int64_t limit = 0;
-    if (json_int64(pids, "limit", &limit) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: the pids limit must be an integer");
-    if (limit == 0)
-        return 0;
-    return limit < 0 ? put_text(&target, "pids.max", "max", f) : put_number(&target, "pids.max", limit, f);
-}
-
-int cgroup_v1_apply(const struct cgroup *cgroup, const struct json *resources, bool is_update, struct fault *f)
-{
-    const struct cgroup_dir *devices = cgroup_find(cgroup, "devices");
-    if (devices && devices->fd >= 0 && (!is_update || json_get(resources, "devices")) && !cgroup->is_rootless &&
-        cgroup_devices_v1(devices, json_get(resources, "devices"), f) < 0)
-        return -1;
-    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 ||
-        apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
-        apply_pids(cgroup, json_get(resources, "pids"), f) < 0 ||
-        apply_block_io(cgroup, json_get(resources, "blockIO"), f) < 0 ||
-        apply_hugepages(cgroup, json_get(resources, "hugepageLimits"), f) < 0 ||
-        apply_network(cgroup, json_get(resources, "network"), f) < 0)
-        return -1;
-    return apply_rdma(cgroup, json_get(resources, "rdma"), f);
 }

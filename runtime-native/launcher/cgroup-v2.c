@@ -2,17 +2,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cgroup.h"
+#include "cgroup-resources.h"
 #include "io.h"
 #include "log.h"
 
-/* Turns the controllers of a group on for its children, level by level. One that cannot be enabled (real-time tasks and
- * "cpu", a threaded parent) must not take the others with it, so each is written alone after the whole was refused. */
+/* Turns the controllers of a group on for its children. One that cannot be enabled (real-time tasks and "cpu", a
+ * threaded parent) must not take the others with it, so each is written alone after the whole was refused. */
 static void enable_in(int dir)
 {
     AUTO_FREE char *available = read_file_at(dir, "cgroup.controllers", 4096, NULL);
@@ -36,123 +38,197 @@ static void enable_in(int dir)
     }
 }
 
-int cgroup_v2_enable_controllers(const char *mountpoint, const char *path, struct fault *f)
+int cgroup_v2_enable_controllers(const struct cgroup_dir *dir, struct fault *f)
 {
     char copy[PATH_MAX], *state = NULL;
-    (void)snprintf(copy, sizeof copy, "%s", path + strlen(mountpoint));
-    AUTO_CLOSE int here = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    (void)snprintf(copy, sizeof copy, "%s", dir->path + strlen(dir->mountpoint));
+    AUTO_CLOSE int here = open(dir->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (here < 0)
-        return fault_errno(f, STAGE_CGROUP, "open %s", mountpoint);
+        return fault_errno(f, STAGE_CGROUP, "open %s", dir->mountpoint);
     for (char *name = strtok_r(copy, "/", &state); name; name = strtok_r(NULL, "/", &state)) {
         enable_in(here);
-        if (mkdirat(here, name, 0755) < 0 && errno != EEXIST)
-            return fault_errno(f, STAGE_CGROUP, "mkdir %s", path);
+        int error = mkdirat(here, name, 0755) < 0 ? errno : 0;
         int next = openat(here, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         (void)close(here);
         here = next;
-        if (here < 0)
-            return fault_errno(f, STAGE_CGROUP, "open %s", path);
+        if (here < 0) {
+            errno = error ? error : errno;
+            return fault_errno(f, STAGE_CGROUP, "mkdir %s", dir->path);
+        }
     }
     return 0;
 }
 
-static int put(const struct cgroup *cgroup, const char *file, const char *value, struct fault *f)
+static int put_limit(const struct cgroup_dir *dir, const char *file, long long value, struct fault *f)
 {
-    const struct cgroup_dir *dir = cgroup_unified(cgroup);
-    if (!cgroup_has_file(dir, file)) {
-        log_warning("no cgroup setting %s on this machine: \"%s\" is not applied", file, value);
-        return 0;
-    }
-    if (cgroup_write(dir, file, value, f) == 0)
-        return 0;
-    if (cgroup->is_rootless && (f->error == EACCES || f->error == EPERM)) {
-        log_warning("%s: permission denied: \"%s\" is not applied", file, value);
-        return 0;
-    }
-    return -1;
+    return value < 0 ? cgroup_put(dir, file, "max", f) : cgroup_put_number(dir, file, value, f);
 }
 
-static int put_limit(const struct cgroup *cgroup, const char *file, int64_t value, struct fault *f)
+/* v1 counts memory and swap together, v2 swap alone. What an update does not say stays as it was: the sum, too. */
+static int put_swap(const struct cgroup_dir *dir, long long limit, long long both, struct fault *f)
 {
-    char text[32] = "max";
-    if (value >= 0)
-        (void)snprintf(text, sizeof text, "%lld", (long long)value);
-    return put(cgroup, file, text, f);
+    unsigned long long old_limit = ULLONG_MAX, old_swap = ULLONG_MAX;
+    (void)cgroup_read_number(dir, "memory.max", &old_limit);
+    (void)cgroup_read_number(dir, "memory.swap.max", &old_swap);
+    if (both == 0 && limit > 0 && old_limit != ULLONG_MAX && old_swap != ULLONG_MAX)
+        both = (long long)(old_limit + old_swap);
+    if (both > 0 && limit == 0 && old_limit != ULLONG_MAX)
+        limit = (long long)old_limit;
+    if (both == 0)
+        return limit == -1 && old_swap != ULLONG_MAX ? put_limit(dir, "memory.swap.max", -1, f) : 0;
+    if (both > 0 && limit == 0)
+        return fault_text(f, STAGE_CGROUP, "unable to set swap limit without memory limit");
+    if (both > 0 && both < limit)
+        return fault_text(f, STAGE_CGROUP, "memory+swap limit should be >= memory limit");
+    long long swap = both > 0 && limit > 0 ? both - limit : both;
+    /* A kernel that does not count swap has none to forbid, and none to allow. */
+    if (swap <= 0 && !cgroup_has_file(dir, "memory.swap.max"))
+        return 0;
+    return put_limit(dir, "memory.swap.max", swap, f);
 }
 
-/* v1 counts memory and swap together, v2 swap alone. */
-static int apply_memory(const struct cgroup *cgroup, const struct json *memory, struct fault *f)
+/* The kernel would take any limit and kill: checkBeforeUpdate asks to be refused instead. */
+static int check_usage(const struct cgroup_dir *dir, long long limit, long long both, struct fault *f)
+{
+    unsigned long long usage = 0;
+    if (cgroup_read_number(dir, "memory.current", &usage) < 0)
+        return 0;
+    if (both > 0 && (unsigned long long)both <= usage)
+        return fault_text(f, STAGE_CGROUP, "rejecting memory+swap limit %lld <= usage %llu", both, usage);
+    if (limit > 0 && (unsigned long long)limit <= usage)
+        return fault_text(f, STAGE_CGROUP, "rejecting memory limit %lld <= usage %llu", limit, usage);
+    return 0;
+}
+
+/* What v1 can and v2 cannot is named by v1's file, which is not there: that costs a line. */
+static int put_memory_of_v1(const struct cgroup_dir *dir, const struct json *memory, struct fault *f)
+{
+    const struct json *swappiness = json_get(memory, "swappiness");
+    if (json_bool(memory, "disableOOMKiller", false) && cgroup_put(dir, "memory.oom_control", "1", f) < 0)
+        return -1;
+    if (swappiness && cgroup_put(dir, "memory.swappiness", swappiness->text, f) < 0)
+        return -1;
+    return cgroup_put_member(dir, "memory.kmem.limit_in_bytes", memory, "kernel", f) < 0
+               ? -1
+               : cgroup_put_member(dir, "memory.kmem.tcp.limit_in_bytes", memory, "kernelTCP", f);
+}
+
+int cgroup_v2_memory(const struct cgroup_dir *dir, const struct json *memory, struct fault *f)
 {
     int64_t limit = 0, both = 0, reservation = 0;
     if (json_int64(memory, "limit", &limit) < 0 || json_int64(memory, "swap", &both) < 0 ||
         json_int64(memory, "reservation", &reservation) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: memory limits must be integers");
-    if (both == 0 && limit == -1)
-        both = -1;
-    if (both > 0 && limit <= 0)
-        return fault_text(f, STAGE_CGROUP, "unable to set swap limit without memory limit");
-    if (both > 0 && both < limit)
-        return fault_text(f, STAGE_CGROUP, "memory+swap limit should be >= memory limit");
-    if (both && put_limit(cgroup, "memory.swap.max", both < 0 ? -1 : both - limit, f) < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources: memory limits must be integers");
+    if (json_bool(memory, "checkBeforeUpdate", false) && check_usage(dir, limit, both, f) < 0)
         return -1;
-    if (limit && put_limit(cgroup, "memory.max", limit, f) < 0)
+    if ((limit || both) && put_swap(dir, limit, both, f) < 0)
         return -1;
-    return reservation ? put_limit(cgroup, "memory.low", reservation, f) : 0;
+    if (limit && put_limit(dir, "memory.max", limit, f) < 0)
+        return -1;
+    if (reservation && put_limit(dir, "memory.low", reservation, f) < 0)
+        return -1;
+    return put_memory_of_v1(dir, memory, f);
 }
 
-/* shares 2…262144 → weight 1…10000, straight. */
-static unsigned long long weight_of_shares(uint64_t shares)
+/* shares 2…262144 → weight 1…10000 through 1024 → 100: a quadratic in their logarithms, as runc 1.3 and crun 1.23. */
+unsigned long long cgroup_v2_weight(unsigned long long shares)
 {
-    if (shares < 2)
-        shares = 2;
-    if (shares > 262144)
-        shares = 262144;
-    return 1 + (shares - 2) * 9999 / 262142;
+    if (shares <= 2)
+        return 1;
+    if (shares >= 262144)
+        return 10000;
+    double l = log2((double)shares);
+    return (unsigned long long)ceil(pow(10, (l * l + 125 * l) / 612.0 - 7.0 / 34.0));
 }
 
-static int apply_cpu(const struct cgroup *cgroup, const struct json *cpu, struct fault *f)
+/* cpu.max is both numbers in one file: the one that is not said keeps its value. */
+static int put_quota(const struct cgroup_dir *dir, long long quota, unsigned long long period, struct fault *f)
+{
+    char text[64], old_quota[32] = "max";
+    unsigned long long old_period = 100000;
+    AUTO_FREE char *now = quota && period ? NULL : read_file_at(dir->fd, "cpu.max", 64, NULL);
+    if (now)
+        (void)sscanf(now, "%31s %llu", old_quota, &old_period);
+    if (quota)
+        (void)snprintf(old_quota, sizeof old_quota, "%lld", quota);
+    (void)snprintf(text, sizeof text, "%s %llu", quota < 0 ? "max" : old_quota, period ? period : old_period);
+    return cgroup_put(dir, "cpu.max", text, f);
+}
+
+int cgroup_v2_cpu(const struct cgroup_dir *dir, const struct json *cpu, struct fault *f)
 {
     uint64_t shares = 0, period = 0, burst = 0;
     int64_t quota = 0, idle = 0;
-    if (json_uint64(cpu, "shares", &shares) < 0 || json_uint64(cpu, "period", &period) < 0 ||
-        json_int64(cpu, "quota", &quota) < 0 || json_uint64(cpu, "burst", &burst) < 0 ||
-        json_int64(cpu, "idle", &idle) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: cpu numbers must be integers");
-    if (idle && put_limit(cgroup, "cpu.idle", idle, f) < 0)
+    int has_idle = json_int64(cpu, "idle", &idle), has_burst = json_uint64(cpu, "burst", &burst);
+    if (has_idle < 0 || has_burst < 0 || json_uint64(cpu, "shares", &shares) < 0 ||
+        json_uint64(cpu, "period", &period) < 0 || json_int64(cpu, "quota", &quota) < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources: cpu numbers must be integers");
+    if (has_idle && cgroup_put_number(dir, "cpu.idle", idle, f) < 0)
         return -1;
-    if (shares && put_limit(cgroup, "cpu.weight", (int64_t)weight_of_shares(shares), f) < 0)
+    if (shares && cgroup_put_number(dir, "cpu.weight", (long long)cgroup_v2_weight(shares), f) < 0)
         return -1;
-    if (quota || period) {
-        char text[64], maximum[32] = "max";
-        if (quota > 0)
-            (void)snprintf(maximum, sizeof maximum, "%lld", (long long)quota);
-        (void)snprintf(text, sizeof text, "%s %llu", maximum, (unsigned long long)(period ? period : 100000));
-        if (put(cgroup, "cpu.max", text, f) < 0)
-            return -1;
-    }
-    if (burst && put_limit(cgroup, "cpu.max.burst", (int64_t)burst, f) < 0)
+    /* A burst above the old quota is refused until the new one stands, a quota below the old burst until that is gone.
+     */
+    struct fault first = {0};
+    int burst_result = has_burst ? cgroup_put_number(dir, "cpu.max.burst", (long long)burst, &first) : 0;
+    if ((quota || period) && put_quota(dir, quota, period, f) < 0)
         return -1;
-    const char *cpus = json_string(cpu, "cpus"), *mems = json_string(cpu, "mems");
-    if (cpus && *cpus && put(cgroup, "cpuset.cpus", cpus, f) < 0)
+    if (burst_result < 0 && cgroup_put_number(dir, "cpu.max.burst", (long long)burst, f) < 0)
         return -1;
-    return mems && *mems ? put(cgroup, "cpuset.mems", mems, f) : 0;
+    return cgroup_put_member(dir, "cpu.rt_period_us", cpu, "realtimePeriod", f) < 0
+               ? -1
+               : cgroup_put_member(dir, "cpu.rt_runtime_us", cpu, "realtimeRuntime", f);
 }
 
-static int put_device(const struct cgroup *cgroup, const char *file, const struct json *item, const char *key,
-                      const char *format_key, struct fault *f)
+int cgroup_v2_cpuset(const struct cgroup_dir *dir, const struct json *cpu, struct fault *f)
+{
+    return cgroup_put(dir, "cpuset.cpus", json_string(cpu, "cpus"), f) < 0
+               ? -1
+               : cgroup_put(dir, "cpuset.mems", json_string(cpu, "mems"), f);
+}
+
+/* {"major":8,"minor":0,"<member>":n} → "8:0 <key>n"; a rate of zero takes a limit away. */
+static int put_device(const struct cgroup_dir *dir, const char *file, const struct json *item, const char *member,
+                      const char *key, struct fault *f)
 {
     int64_t major = 0, minor = 0;
     uint64_t value = 0;
-    if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 ||
-        json_uint64(item, key, &value) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: a device's numbers must be integers");
-    char text[128];
-    (void)snprintf(text, sizeof text, "%lld:%lld %s%llu", (long long)major, (long long)minor, format_key,
-                   (unsigned long long)value);
-    return put(cgroup, file, text, f);
+    char text[96], number[32] = "max";
+    int found = json_uint64(item, member, &value);
+    if (json_int64(item, "major", &major) < 0 || json_int64(item, "minor", &minor) < 0 || found < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources.blockIO: a device's numbers must be integers");
+    if (value)
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)value);
+    (void)snprintf(text, sizeof text, "%lld:%lld %s%s", (long long)major, (long long)minor, key, number);
+    return found && (value || *key) ? cgroup_put(dir, file, text, f) : 0;
 }
 
-static int apply_io(const struct cgroup *cgroup, const struct json *io, struct fault *f)
+/* v1's weights go from 10 to 1000, which is bfq's scale too; those of io.weight to 10000. A bfq before 5.19 has no
+ * weights for single devices, and shows just a number. */
+static int put_weights(const struct cgroup_dir *dir, const struct json *io, struct fault *f)
+{
+    uint64_t weight = 0;
+    if (json_uint64(io, "weight", &weight) < 0)
+        return fault_text(f, STAGE_CGROUP, "linux.resources: the blockIO weight must be an integer");
+    if (!weight && !json_get(io, "weightDevice"))
+        return 0;
+    AUTO_FREE char *bfq = read_file_at(dir->fd, "io.bfq.weight", 65536, NULL);
+    bool has_device_weights = bfq && strchr(bfq, ' ');
+    if (!bfq && weight && cgroup_put_number(dir, "io.weight", 1 + ((long long)weight - 10) * 9999 / 990, f) < 0)
+        return -1;
+    if (json_get(io, "weightDevice") && !has_device_weights)
+        log_warning("this machine has no weights of devices in io.bfq.weight: weightDevice is not applied");
+    if (bfq && weight && cgroup_put_number(dir, "io.bfq.weight", (long long)weight, f) < 0)
+        return -1;
+    json_each(item, has_device_weights ? json_get(io, "weightDevice") : NULL)
+    {
+        if (put_device(dir, "io.bfq.weight", item, "weight", "", f) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int cgroup_v2_block_io(const struct cgroup_dir *dir, const struct json *io, struct fault *f)
 {
     static const struct {
         const char *member, *key;
@@ -162,84 +238,55 @@ static int apply_io(const struct cgroup *cgroup, const struct json *io, struct f
         {"throttleReadIOPSDevice", "riops="},
         {"throttleWriteIOPSDevice", "wiops="},
     };
-    uint64_t weight = 0;
-    bool has_bfq = cgroup_has_file(cgroup_unified(cgroup), "io.bfq.weight");
-    if (json_uint64(io, "weight", &weight) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: the blockIO weight must be an integer");
-    /* 10…1000 of v1 is bfq's own scale; io.weight goes to 10000. */
-    if (weight && put_limit(cgroup, has_bfq ? "io.bfq.weight" : "io.weight",
-                            has_bfq ? (int64_t)weight : (int64_t)(1 + (weight - 10) * 9999 / 990), f) < 0)
+    if (put_weights(dir, io, f) < 0)
         return -1;
-    json_each(item, json_get(io, "weightDevice"))
-    {
-        if (put_device(cgroup, has_bfq ? "io.bfq.weight" : "io.weight", item, "weight", "", f) < 0)
-            return -1;
-    }
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         json_each(item, json_get(io, limits[i].member))
         {
-            if (put_device(cgroup, "io.max", item, "rate", limits[i].key, f) < 0)
+            if (put_device(dir, "io.max", item, "rate", limits[i].key, f) < 0)
                 return -1;
         }
     return 0;
 }
 
-static int apply_hugepages(const struct cgroup *cgroup, const struct json *limits, struct fault *f)
+int cgroup_v2_hugepages(const struct cgroup_dir *dir, const struct json *limits, struct fault *f)
 {
-    json_each(item, limits)
-    {
-        const char *size = json_string(item, "pageSize");
-        uint64_t limit = 0;
-        char file[96];
-        if (!size || strchr(size, '/') || json_uint64(item, "limit", &limit) < 0)
-            return fault_text(f, STAGE_CGROUP, "resources: hugepageLimits need a pageSize and a limit");
-        (void)snprintf(file, sizeof file, "hugetlb.%s.max", size);
-        if (put_limit(cgroup, file, (int64_t)limit, f) < 0)
-            return -1;
-        (void)snprintf(file, sizeof file, "hugetlb.%s.rsvd.max", size);
-        if (cgroup_has_file(cgroup_unified(cgroup), file) && put_limit(cgroup, file, (int64_t)limit, f) < 0)
-            return -1;
-    }
-    return 0;
+    return cgroup_put_hugepages(dir, limits, "max", f);
+}
+
+static int explain_unified(const struct cgroup_dir *dir, const char *key, struct fault *f)
+{
+    AUTO_FREE char *controllers = read_file_at(dir->fd, "cgroup.controllers", 4096, NULL);
+    size_t length = strcspn(key, ".");
+    char controller[64];
+    (void)snprintf(controller, sizeof controller, "%.*s", (int)length, key);
+    if (!key[length])
+        return fault_text(f, STAGE_CGROUP, "unified resource \"%s\" must be in the form CONTROLLER.PARAMETER", key);
+    if (strcmp(controller, "cgroup") != 0 && controllers && !cgroup_is_listed(controllers, controller))
+        return fault_text(f, STAGE_CGROUP, "unified resource \"%s\" can't be set: controller \"%s\" not available", key,
+                          controller);
+    return fault_wrap(f, "unable to set unified resource \"%s\": ", key);
 }
 
 /* "unified" names the files themselves; a name with a slash would lead elsewhere. */
-static int apply_unified(const struct cgroup *cgroup, const struct json *unified, struct fault *f)
+int cgroup_v2_unified(const struct cgroup_dir *dir, const struct json *unified, struct fault *f)
 {
     json_each(item, unified)
     {
         if (strchr(item->key, '/'))
             return fault_text(f, STAGE_CGROUP, "unified resource \"%s\" must be a file name (no slashes)", item->key);
-        if (!cgroup_has_file(cgroup_unified(cgroup), item->key))
-            return fault_text(f, STAGE_CGROUP, "unified resource \"%s\" can't be set: no such file", item->key);
         if (item->type != JSON_STRING)
             return fault_text(f, STAGE_CGROUP, "unified resource \"%s\" must be a string", item->key);
         /* Several lines are several settings: io.max takes one device a write. */
-        char copy[4096], *state = NULL;
-        (void)snprintf(copy, sizeof copy, "%s", item->text);
+        AUTO_FREE char *copy = strdup(item->text);
+        char *state = NULL;
+        if (!copy)
+            return fault_errno(f, STAGE_CGROUP, "unified resource \"%s\"", item->key);
         for (char *line = strtok_r(copy, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
-            if (put(cgroup, item->key, line, f) < 0)
-                return -1;
+            if (cgroup_write(dir, item->key, line, f) < 0)
+                return f->error == ENOENT || f->error == EACCES || f->error == EPERM
+                           ? explain_unified(dir, item->key, f)
+                           : fault_wrap(f, "unable to set unified resource \"%s\": ", item->key);
     }
     return 0;
-}
-
-int cgroup_v2_apply(const struct cgroup *cgroup, const struct json *resources, struct fault *f)
-{
-    const struct cgroup_dir *dir = cgroup_unified(cgroup);
-    if (!dir || dir->fd < 0)
-        return 0;
-    int64_t pids = 0;
-    if (json_int64(json_get(resources, "pids"), "limit", &pids) < 0)
-        return fault_text(f, STAGE_CGROUP, "resources: the pids limit must be an integer");
-    if (pids && put_limit(cgroup, "pids.max", pids, f) < 0)
-        return -1;
-    if (apply_memory(cgroup, json_get(resources, "memory"), f) < 0 ||
-        apply_cpu(cgroup, json_get(resources, "cpu"), f) < 0 ||
-        apply_io(cgroup, json_get(resources, "blockIO"), f) < 0 ||
-        apply_hugepages(cgroup, json_get(resources, "hugepageLimits"), f) < 0 ||
-        apply_unified(cgroup, json_get(resources, "unified"), f) < 0)
-        return -1;
-    const struct json *devices = json_get(resources, "devices");
-    return devices && !cgroup->is_rootless ? cgroup_devices_v2(dir, devices, f) : 0;
 }

@@ -82,9 +82,13 @@ int container_save(const struct container *container, struct fault *f)
     json_put_int(&w, "cgroupMode", container->cgroup.mode);
     json_begin_array(&w, "cgroups");
     for (size_t i = 0; i < container->cgroup.count; i++) {
+        const struct cgroup_dir *dir = &container->cgroup.dirs[i];
+        if (dir->fd < 0)
+            continue;
         json_begin_object(&w, NULL);
-        json_put_string(&w, "controllers", container->cgroup.dirs[i].controllers);
-        json_put_string(&w, "path", container->cgroup.dirs[i].path);
+        json_put_string(&w, "controllers", dir->controllers);
+        json_put_string(&w, "mountpoint", dir->mountpoint);
+        json_put_string(&w, "path", dir->path);
         json_end_object(&w);
     }
     json_end_array(&w);
@@ -166,13 +170,15 @@ static void read_cgroups(struct container *container, const struct json *root)
     int64_t mode = 0;
     (void)json_int64(root, "cgroupMode", &mode);
     container->cgroup.mode = (enum cgroup_mode)mode;
-    container->cgroup.is_rootless = geteuid() != 0;
     json_each(item, json_get(root, "cgroups"))
     {
         if (container->cgroup.count == MAX_HIERARCHIES)
             break;
-        container->cgroup.dirs[container->cgroup.count++] = (struct cgroup_dir){
-            .controllers = text_or(item, "controllers", ""), .path = text_or(item, "path", ""), .fd = -1};
+        container->cgroup.dirs[container->cgroup.count++] =
+            (struct cgroup_dir){.controllers = text_or(item, "controllers", ""),
+                                .mountpoint = text_or(item, "mountpoint", ""),
+                                .path = text_or(item, "path", ""),
+                                .fd = -1};
     }
 }
 

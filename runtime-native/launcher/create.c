@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup-resources.h"
 #include "commands.h"
 #include "console.h"
 #include "container.h"
@@ -127,6 +129,7 @@ static int prepare(struct creation *c, struct fault *f)
     launch->cgroup = &c->container.cgroup;
     launch->is_new_user_namespace = config_has_new_namespace(config, NS_USER);
     launch->has_user_namespace = config->namespaces[NS_USER].is_set;
+    launch->is_unprivileged = geteuid() != 0;
     launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
     if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
         namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0 ||
@@ -162,6 +165,24 @@ static int set_oom_score(const struct creation *c, struct fault *f)
     return 0;
 }
 
+/* Who has user and cgroup namespaces of his own, and a writable view of the group, is to manage it himself. */
+static int delegate_cgroup(const struct creation *c, struct fault *f)
+{
+    const struct config *config = &c->config;
+    bool sees_it_writable = false;
+    for (size_t i = 0; i < config->mount_count; i++)
+        sees_it_writable = sees_it_writable ||
+                           (strcmp(config->mounts[i].type, "cgroup") == 0 && !(config->mounts[i].flags & MS_RDONLY));
+    if (!sees_it_writable || !c->launch.is_new_user_namespace || !config_has_new_namespace(config, NS_CGROUP))
+        return 0;
+    for (size_t i = 0; i < config->uid_mappings.count; i++) {
+        const struct id_mapping *mapping = &config->uid_mappings.items[i];
+        if (config->process.uid >= mapping->container && config->process.uid - mapping->container < mapping->size)
+            return cgroup_delegate(&c->container.cgroup, mapping->host + config->process.uid - mapping->container, f);
+    }
+    return 0;
+}
+
 static int set_up_cgroups(struct creation *c, struct fault *f)
 {
     struct cgroup *cgroup = &c->container.cgroup;
@@ -171,7 +192,7 @@ static int set_up_cgroups(struct creation *c, struct fault *f)
         return fault_wrap(f,
                           "unable to start container process: error during container init: error setting cgroup config "
                           "for procHooks process: ");
-    if (!c->launch.enters_cgroup && cgroup_enter(cgroup, c->container.pid, f) < 0)
+    if ((!c->launch.enters_cgroup && cgroup_enter(cgroup, c->container.pid, f) < 0) || delegate_cgroup(c, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     return 0;
 }

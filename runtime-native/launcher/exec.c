@@ -151,42 +151,28 @@ static int process_from_file(struct execution *e, struct fault *f)
     return config_parse_process(&e->config.arena, &e->config.process, json_root(e->document), f);
 }
 
-static struct cgroup_dir *dir_of(struct cgroup *cgroup, const char *controller, size_t length)
-{
-    char name[64];
-    (void)snprintf(name, sizeof name, "%.*s", (int)length, controller);
-    return (struct cgroup_dir *)(uintptr_t)(length ? cgroup_find(cgroup, name) : cgroup_unified(cgroup));
-}
-
-/* --cgroup [<controller>[,…]:]<path>: an existing group below the container's. */
+/* The container's groups, or those below that --cgroup names. A container may have moved away from its v2 group. Groups
+ * that are gone are left out: inside, their paths would be the container's. */
 static int choose_cgroup(struct execution *e, struct fault *f)
 {
-    e->cgroup = e->container.cgroup;
-    for (size_t i = 0; i < e->cgroup.count; i++)
-        e->cgroup.dirs[i].fd = -1;
     const struct option_values *wanted = &e->options->cgroups;
-    for (size_t i = 0; i < wanted->count; i++) {
-        const char *text = wanted->items[i], *colon = strchr(text, ':');
-        if (!colon && wanted->count != 1)
-            return fault_text(f, STAGE_ARGUMENTS, "invalid --cgroup argument: %s (missing <controller>: prefix)", text);
-        if (!colon && e->cgroup.mode != CGROUP_V2)
-            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s needs a <controller>: prefix on cgroup v1",
-                              text);
-        const char *path = colon ? colon + 1 : text;
-        if (strstr(path, ".."))
-            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s", path);
-        for (const char *at = text, *end = colon ? colon : text; at <= end;) {
-            size_t length = colon ? strcspn(at, ",:") : 0;
-            struct cgroup_dir *dir = dir_of(&e->cgroup, at, length);
-            if (!dir)
-                return fault_text(f, STAGE_CGROUP, "unknown controller %.*s in --cgroup", (int)length, at);
-            dir->path = arena_format(&e->config.arena, "%s/%s", dir->path, path);
-            if (!dir->path)
-                return fault_errno(f, STAGE_CGROUP, "read --cgroup");
-            at += length + 1;
-        }
+    struct cgroup *cgroup = &e->cgroup;
+    *cgroup = e->container.cgroup;
+    if (cgroup_choose_below(&e->config.arena, cgroup, wanted->items, wanted->count, f) < 0 ||
+        cgroup_open(cgroup, f) < 0)
+        return -1;
+    for (size_t i = 0; i < cgroup->count; i++) {
+        if (cgroup->dirs[i].fd >= 0)
+            continue;
+        if (wanted->count)
+            return fault_told(f, STAGE_CGROUP, ENOENT,
+                              "error adding pid 0 to cgroups: open %s: no such file or directory",
+                              cgroup->dirs[i].path);
+        if (cgroup->mode == CGROUP_V2)
+            return cgroup_follow(cgroup, e->container.pid, f);
+        cgroup->dirs[i--] = cgroup->dirs[--cgroup->count];
     }
-    return cgroup_open(&e->cgroup, f);
+    return 0;
 }
 
 static int open_console(struct execution *e, struct fault *f)
@@ -260,7 +246,7 @@ static int enter(struct execution *e, int *proc, struct fault *f)
     if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
         return -1;
     if (e->launch.enters_cgroup && cgroup_enter_self(&e->cgroup, f) < 0)
-        return fault_wrap(f, "error adding process to cgroups: ");
+        return fault_wrap(f, "error adding pid %d to cgroups: ", (int)getpid());
     if (affinity_apply(process, "final", f) < 0)
         return -1;
     if (e->container.namespaces & CLONE_NEWCGROUP && setns(e->init, CLONE_NEWCGROUP) < 0)
@@ -368,6 +354,17 @@ static int clone_inside(struct execution *e, struct fault *f)
     return e->pidfd < 0 ? fault_errno(f, STAGE_NAMESPACE, "pidfd_open") : 0;
 }
 
+/* v2: a group that has given controllers to groups below takes no processes (EBUSY); the init is in one of those then.
+ */
+static int enter_cgroup(struct execution *e, struct fault *f)
+{
+    if (cgroup_enter(&e->cgroup, e->pid, f) == 0)
+        return 0;
+    if (f->error != EBUSY || e->cgroup.mode != CGROUP_V2 || e->options->cgroups.count)
+        return -1;
+    return cgroup_follow(&e->cgroup, e->container.pid, f) < 0 ? -1 : cgroup_enter(&e->cgroup, e->pid, f);
+}
+
 static int launch_child(struct execution *e, struct fault *f)
 {
     int pair[2];
@@ -379,7 +376,7 @@ static int launch_child(struct execution *e, struct fault *f)
         return -1;
     close_fd(&e->launch.sync);
     close_fd(&e->launch.console_socket);
-    if (!e->launch.enters_cgroup && cgroup_enter(&e->cgroup, e->pid, f) < 0)
+    if (!e->launch.enters_cgroup && enter_cgroup(e, f) < 0)
         return fault_wrap(f, "unable to start container process: error adding pid %d to cgroups: ", (int)e->pid);
     if (sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;

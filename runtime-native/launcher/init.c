@@ -65,7 +65,7 @@ static int enter_cgroup(const struct launch *launch, struct fault *f)
         return -1;
     /* Who shares our PID namespace may not look into us until execve. Not before: an unprivileged parent writes our
      * /proc files until here, and has to fetch the seccomp listener later. */
-    if (!launch->cgroup->is_rootless)
+    if (!launch->is_unprivileged)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (launch->enters_cgroup && cgroup_enter_self(launch->cgroup, f) < 0)
         return fault_wrap(f, "unable to apply cgroup configuration: ");

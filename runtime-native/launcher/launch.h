@@ -22,6 +22,7 @@ struct launch {
     unsigned preserved_fds;      /* beside 0, 1, 2 */
     bool is_new_user_namespace, has_user_namespace /* not ours: new or joined */;
     bool denies_groups; /* setgroups(2) is given up in there */
+    bool is_unprivileged; /* who made us is not root */
     bool keeps_keyring, keeps_root /* --no-pivot */;
     bool parent_sets_rlimits, enters_cgroup; /* the child moves itself: cgroup_enter_self */
 };

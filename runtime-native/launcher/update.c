@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup-resources.h"
 #include "commands.h"
 #include "container.h"
 #include "io.h"
