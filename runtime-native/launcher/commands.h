@@ -3,11 +3,12 @@
 #ifndef MINIRUN_COMMANDS_H
 #define MINIRUN_COMMANDS_H
 
-#include "fault.h"
+#include "options.h"
 
 struct globals {
     const char *root;
     bool is_rootless, has_no_cgroups; /* --cgroup-manager disabled: what is made stays in our own cgroups */
+    const struct usage *usage;        /* of the command that runs */
 };
 
 #define FAILED (-1) /* the fault says why; exit code 1 */

@@ -272,7 +272,9 @@ int config_load(struct config *config, const char *bundle, const char *file, str
         return fault_errno(f, STAGE_CONFIG, "chdir %s", bundle);
     config->bundle = arena_format(&config->arena, "%s", absolute);
     const char *name = file && *file ? file : "config.json";
-    config->file = *name == '/' ? name : arena_format(&config->arena, "%s/%s", absolute, name);
+    AUTO_FREE char *elsewhere = strcmp(name, "config.json") == 0 ? NULL : realpath(name, NULL);
+    config->file = elsewhere ? arena_format(&config->arena, "%s", elsewhere)
+                             : arena_format(&config->arena, "%s/%s", absolute, name);
     if (!config->bundle || !config->file)
         return fault_errno(f, STAGE_CONFIG, "chdir %s", bundle);
     size_t size = 0;

@@ -65,7 +65,7 @@ struct mount_entry {
     unsigned long flags, cleared;            /* MS_ */
     unsigned long propagation;               /* MS_SHARED …, with MS_REC; 0: none asked */
     uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_, for rro and its like */
-    const char *idmap_text; /* of the option idmap=, NULL */
+    const char *idmap_text;                  /* of the option idmap=, NULL */
     struct id_mappings uids, gids;
 };
 
@@ -98,7 +98,7 @@ struct config {
     const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality;
 };
 
-/* file: NULL, or another config.json, by its path or its name in the bundle. */
+/* file: NULL, or another config.json, by its path or its name in the bundle; a path is the caller's, as in crun. */
 int config_load(struct config *config, const char *bundle, const char *file, struct fault *f);
 /* A process section, of config.json or from `exec --process`. It points into the JSON, which must outlive it. */
 int config_parse_process(struct arena *arena, struct process_config *process, const struct json *json, struct fault *f);

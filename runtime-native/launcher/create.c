@@ -45,28 +45,25 @@ struct creation {
     int sync, pidfd, signals, terminal, console; /* ours; console: our end, for a foreground terminal */
 };
 
-static int parse_options(int argc, char **argv, bool runs, struct create_options *options, const char **id,
-                         struct fault *f)
+static int parse_options(const struct globals *globals, int argc, char **argv, bool runs,
+                         struct create_options *options, struct fault *f)
 {
     const struct option_rule rules[] = {
-        {"bundle", "b", OPTION_TEXT, &options->bundle},
-        {"config", "f", OPTION_TEXT, &options->config},
-        {"console-socket", NULL, OPTION_TEXT, &options->console_socket},
-        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket},
-        {"pid-file", NULL, OPTION_TEXT, &options->pid_file},
-        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds},
-        {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot},
-        {"no-new-keyring", NULL, OPTION_FLAG, &options->no_new_keyring},
-        {"no-subreaper", NULL, OPTION_FLAG, &options->no_subreaper},
-        {"detach", "d", OPTION_FLAG, &options->detach},
-        {"keep", NULL, OPTION_FLAG, &options->keep},
-        {NULL, NULL, OPTION_FLAG, NULL},
+        {"bundle", "b", OPTION_TEXT, &options->bundle, "folder with config.json (default: here)"},
+        {"config", "f", OPTION_TEXT, &options->config, "a file to read in the place of the bundle's config.json"},
+        {"console-socket", NULL, OPTION_TEXT, &options->console_socket, "send the terminal to this socket"},
+        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket, "send the init's descriptor to this socket"},
+        {"pid-file", NULL, OPTION_TEXT, &options->pid_file, "write the process id there"},
+        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds, "pass on that many descriptors after 2"},
+        {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot, "move the root instead of pivot_root: for a ramdisk"},
+        {"no-new-keyring", NULL, OPTION_FLAG, &options->no_new_keyring, "keep the caller's session keyring"},
+        {"no-subreaper", NULL, OPTION_FLAG, &options->no_subreaper, "leave orphaned processes to the caller's parent"},
+        /* For create the list ends here. */
+        {runs ? "detach" : NULL, "d", OPTION_FLAG, &options->detach, "do not wait for its end"},
+        {"keep", NULL, OPTION_FLAG, &options->keep, "do not delete it at its end"},
+        OPTIONS_END,
     };
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words(runs ? "run" : "create", words, 1, 1, f) < 0)
-        return -1;
-    *id = argv[0];
-    return 0;
+    return options_parse(globals->usage, rules, argc, argv, f);
 }
 
 /* What stands before the container's own descriptors: those passed by socket activation, and --preserve-fds. */
@@ -186,6 +183,8 @@ static int delegate_cgroup(const struct creation *c, struct fault *f)
 static int set_up_cgroups(struct creation *c, struct fault *f)
 {
     struct cgroup *cgroup = &c->container.cgroup;
+    if (c->globals->has_no_cgroups)
+        return 0;
     if (cgroup_create(cgroup, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     if (cgroup_apply(cgroup, c->config.resources, false, f) < 0)
@@ -374,18 +373,16 @@ static int create(const struct globals *globals, const struct create_options *op
 int command_create(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     struct create_options options = {0};
-    const char *id;
-    if (parse_options(argc, argv, false, &options, &id, f) < 0)
+    if (parse_options(globals, argc, argv, false, &options, f) < 0)
         return FAILED;
-    return create(globals, &options, id, false, f) < 0 ? fault_wrap(f, "runc create failed: ") : 0;
+    return create(globals, &options, argv[0], false, f) < 0 ? fault_wrap(f, "runc create failed: ") : 0;
 }
 
 int command_run(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     struct create_options options = {0};
-    const char *id;
-    if (parse_options(argc, argv, true, &options, &id, f) < 0)
+    if (parse_options(globals, argc, argv, true, &options, f) < 0)
         return FAILED;
-    int code = create(globals, &options, id, true, f);
+    int code = create(globals, &options, argv[0], true, f);
     return code < 0 ? fault_wrap(f, "runc run failed: ") : code;
 }

@@ -41,9 +41,10 @@ static int delete (const char *root, struct container *container, bool force, st
 int command_delete(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     bool force = false;
-    const struct option_rule rules[] = {{"force", "f", OPTION_FLAG, &force}, {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("delete", words, 1, 1, f) < 0)
+    const struct option_rule rules[] = {{"force", "f", OPTION_FLAG, &force, "kill it first; no error if there is none"},
+                                        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);

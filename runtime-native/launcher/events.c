@@ -85,11 +85,12 @@ int command_events(const struct globals *globals, int argc, char **argv, struct 
 {
     bool only_stats = false;
     const char *interval = "5s";
-    const struct option_rule rules[] = {{"stats", NULL, OPTION_FLAG, &only_stats},
-                                        {"interval", NULL, OPTION_TEXT, &interval},
-                                        {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("events", words, 1, 1, f) < 0)
+    const struct option_rule rules[] = {
+        {"stats", NULL, OPTION_FLAG, &only_stats, "print the statistics once"},
+        {"interval", NULL, OPTION_TEXT, &interval, "time between statistics (default: 5s)"},
+        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     int seconds = parse_interval(interval);
     if (seconds < 0)

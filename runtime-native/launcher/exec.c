@@ -411,30 +411,30 @@ static int execute(struct execution *e, struct fault *f)
     return -1;
 }
 
-static int parse_options(int argc, char **argv, struct exec_options *options, struct fault *f)
+static int parse_options(const struct globals *globals, int argc, char **argv, struct exec_options *options,
+                         struct fault *f)
 {
     const struct option_rule rules[] = {
-        {"console-socket", NULL, OPTION_TEXT, &options->console_socket},
-        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket},
-        {"cwd", NULL, OPTION_TEXT, &options->cwd},
-        {"env", "e", OPTION_LIST, &options->env},
-        {"tty", "t", OPTION_FLAG, &options->tty},
-        {"user", "u", OPTION_TEXT, &options->user},
-        {"additional-gids", "g", OPTION_LIST, &options->groups},
-        {"process", "p", OPTION_TEXT, &options->process},
-        {"detach", "d", OPTION_FLAG, &options->detach},
-        {"pid-file", NULL, OPTION_TEXT, &options->pid_file},
-        {"process-label", NULL, OPTION_TEXT, &options->label},
-        {"apparmor", NULL, OPTION_TEXT, &options->apparmor},
-        {"no-new-privs", NULL, OPTION_FLAG, &options->no_new_privileges},
-        {"cap", "c", OPTION_LIST, &options->capabilities},
-        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds},
-        {"cgroup", NULL, OPTION_LIST, &options->cgroups},
-        {"ignore-paused", NULL, OPTION_FLAG, &options->ignore_paused},
-        {NULL, NULL, OPTION_FLAG, NULL},
+        {"console-socket", NULL, OPTION_TEXT, &options->console_socket, "send the terminal to this socket"},
+        {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket, "send the process's descriptor to this socket"},
+        {"cwd", NULL, OPTION_TEXT, &options->cwd, "working directory"},
+        {"env", "e", OPTION_LIST, &options->env, "a variable, NAME=VALUE"},
+        {"tty", "t", OPTION_FLAG, &options->tty, "with a terminal"},
+        {"user", "u", OPTION_TEXT, &options->user, "uid[:gid]"},
+        {"additional-gids", "g", OPTION_LIST, &options->groups, "one more group"},
+        {"process", "p", OPTION_TEXT, &options->process, "a file with the process as in config.json"},
+        {"detach", "d", OPTION_FLAG, &options->detach, "do not wait for its end"},
+        {"pid-file", NULL, OPTION_TEXT, &options->pid_file, "write the process id there"},
+        {"process-label", NULL, OPTION_TEXT, &options->label, "SELinux label"},
+        {"apparmor", NULL, OPTION_TEXT, &options->apparmor, "AppArmor profile"},
+        {"no-new-privs", NULL, OPTION_FLAG, &options->no_new_privileges, "with no_new_privs"},
+        {"cap", "c", OPTION_LIST, &options->capabilities, "one more capability"},
+        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds, "pass on that many descriptors after 2"},
+        {"cgroup", NULL, OPTION_LIST, &options->cgroups, "[controller:]path of a group below its own"},
+        {"ignore-paused", NULL, OPTION_FLAG, &options->ignore_paused, "also in a paused container"},
+        OPTIONS_END,
     };
-    int words = options_parse(rules, argc, argv, false, f); /* after the id everything is the command's */
-    return words < 0 || check_words("exec", words, 1, -1, f) < 0 ? -1 : words;
+    return options_parse(globals->usage, rules, argc, argv, f);
 }
 
 int command_exec(const struct globals *globals, int argc, char **argv, struct fault *f)
@@ -448,7 +448,7 @@ int command_exec(const struct globals *globals, int argc, char **argv, struct fa
                           .console = -1,
                           .terminal = -1,
                           .container = {.dir = -1}};
-    int words = parse_options(argc, argv, &options, f);
+    int words = parse_options(globals, argc, argv, &options, f);
     if (words < 0)
         return FAILED;
     int result = container_load(globals->root, argv[0], &e.container, f);

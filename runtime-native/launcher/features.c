@@ -71,10 +71,9 @@ int command_features(const struct globals *globals, int argc, char **argv, struc
 {
     static const char *const hooks[] = {
         "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
-    const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
-    (void)globals;
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("features", words, 0, 0, f) < 0)
+    const struct option_rule rules[] = {OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     struct json_writer w = {0};
     json_begin_object(&w, NULL);

@@ -86,9 +86,10 @@ static int send_signal(const struct container *container, int signal, bool every
 int command_kill(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     bool everyone = false;
-    const struct option_rule rules[] = {{"all", "a", OPTION_FLAG, &everyone}, {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("kill", words, 1, 2, f) < 0)
+    const struct option_rule rules[] = {{"all", "a", OPTION_FLAG, &everyone, "signal every process of the container"},
+                                        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);

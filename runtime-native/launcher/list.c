@@ -103,11 +103,11 @@ int command_list(const struct globals *globals, int argc, char **argv, struct fa
 {
     const char *format = "table";
     struct table table = {0};
-    const struct option_rule rules[] = {{"format", "f", OPTION_TEXT, &format},
-                                        {"quiet", "q", OPTION_FLAG, &table.is_quiet},
-                                        {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("list", words, 0, 0, f) < 0)
+    const struct option_rule rules[] = {{"format", "f", OPTION_TEXT, &format, "table or json (default: table)"},
+                                        {"quiet", "q", OPTION_FLAG, &table.is_quiet, "only the ids"},
+                                        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     table.is_json = strcmp(format, "json") == 0;
     if (!table.is_json && strcmp(format, "table") != 0)

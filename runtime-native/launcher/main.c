@@ -13,48 +13,46 @@
 #include "options.h"
 #include "self.h"
 
+#define ID "<container-id>"
+
 static const struct command {
-    const char *name, *usage;
+    struct usage usage;
     int (*run)(const struct globals *globals, int argc, char **argv, struct fault *f);
     bool enters; /* a process of ours will be seen from inside a container */
 } commands[] = {
-    {"create", "<container-id>  make a container from a bundle; its process waits for start", command_create, true},
-    {"delete", "<container-id>  remove what a stopped container holds", command_delete, false},
-    {"events", "<container-id>  print resource statistics and OOM notices", command_events, false},
-    {"exec", "<container-id> <command> [args]  run a further process in a container", command_exec, true},
-    {"features", "  print what this runtime can do", command_features, false},
-    {"kill", "<container-id> [signal]  send a signal (default: SIGTERM) to the container's init", command_kill, false},
-    {"list", "  list the containers below --root", command_list, false},
-    {"pause", "<container-id>  suspend all processes", command_pause, false},
-    {"ps", "<container-id> [ps options]  list the processes", command_ps, false},
-    {"resume", "<container-id>  go on after pause", command_resume, false},
-    {"run", "<container-id>  create and start a container", command_run, true},
-    {"spec", "  write an example config.json", command_spec, false},
-    {"start", "<container-id>  let a created container's process go", command_start, false},
-    {"state", "<container-id>  print the state as JSON", command_state, false},
-    {"update", "<container-id>  change resource limits", command_update, false},
+    {{"create", ID, "make a container from a bundle; its process waits for start", 1, 1, false}, command_create, true},
+    {{"delete", ID, "remove what a stopped container holds", 1, 1, false}, command_delete, false},
+    {{"events", ID, "print resource statistics and OOM notices", 1, 1, false}, command_events, false},
+    {{"exec", ID " <command> [args]", "run a further process in a container", 1, -1, true}, command_exec, true},
+    {{"features", "", "print what this runtime can do", 0, 0, false}, command_features, false},
+    {{"kill", ID " [signal]", "send a signal (default: SIGTERM) to the init", 1, 2, false}, command_kill, false},
+    {{"list", "", "list the containers below --root", 0, 0, false}, command_list, false},
+    {{"pause", ID, "suspend all processes", 1, 1, false}, command_pause, false},
+    {{"ps", ID " [ps options]", "list the processes", 1, -1, true}, command_ps, false},
+    {{"resume", ID, "go on after pause", 1, 1, false}, command_resume, false},
+    {{"run", ID, "create and start a container", 1, 1, false}, command_run, true},
+    {{"spec", "", "write an example config.json", 0, 0, false}, command_spec, false},
+    {{"start", ID, "let a created container's process go", 1, 1, false}, command_start, false},
+    {{"state", ID, "print the state as JSON", 1, 1, false}, command_state, false},
+    {{"update", ID, "change resource limits", 1, 1, false}, command_update, false},
 };
 
-static void print_help(void)
+static void print_help(const struct option_rule *rules)
 {
     (void)puts(
-        "minirun - Open Container Initiative runtime\n\nUsage: minirun [global flags] command [flags] [words]\n");
+        "minirun - Open Container Initiative runtime\n\n"
+        "Usage: minirun [global flags] command [flags] [words]\n\nCommands (minirun command --help tells more):");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        (void)printf("  %-9s %s\n", commands[i].name, commands[i].usage);
-    (void)puts("\nGlobal flags:\n"
-               "  --root DIR                where states are kept (default /run/minirun)\n"
-               "  --log FILE                write the log there (default: standard error)\n"
-               "  --log-format text|json\n"
-               "  --debug                   log more\n"
-               "  --log-level error|warning|debug\n"
-               "  --cgroup-manager cgroupfs|disabled\n"
-               "  --rootless true|false|auto\n"
-               "  --version, --help");
+        (void)printf("  %-9s %-31s %s\n", commands[i].usage.command, commands[i].usage.words,
+                     commands[i].usage.purpose);
+    (void)puts("\nGlobal flags:");
+    options_print(rules);
 }
 
+/* dockerd shows the words after "version" and "commit:". */
 static int print_version(void)
 {
-    (void)printf("minirun version %s\nspec: %s\n", MINIDOCK_VERSION, OCI_VERSION);
+    (void)printf("minirun version %s\ncommit: %s\nspec: %s\n", MINIDOCK_VERSION, MINIDOCK_VERSION, OCI_VERSION);
     return 0;
 }
 
@@ -89,49 +87,85 @@ struct global_options {
     bool debug, systemd_cgroup, version, help;
 };
 
-static int parse_globals(int argc, char **argv, struct global_options *options, struct globals *globals,
-                         struct fault *f)
+static int choose_cgroup_manager(const struct global_options *options, struct globals *globals, struct fault *f)
 {
-    const struct option_rule rules[] = {
-        {"root", NULL, OPTION_TEXT, &options->root},
-        {"log", NULL, OPTION_TEXT, &options->log},
-        {"log-format", NULL, OPTION_TEXT, &options->log_format},
-        {"log-level", NULL, OPTION_TEXT, &options->log_level},
-        {"debug", NULL, OPTION_FLAG, &options->debug},
-        {"rootless", NULL, OPTION_TEXT, &options->rootless},
-        {"systemd-cgroup", NULL, OPTION_FLAG, &options->systemd_cgroup},
-        {"cgroup-manager", NULL, OPTION_TEXT, &options->cgroup_manager},
-        {"version", "v", OPTION_FLAG, &options->version},
-        {"help", "h", OPTION_FLAG, &options->help},
-        {NULL, NULL, OPTION_FLAG, NULL},
-    };
-    int words = options_parse(rules, argc, argv, false, f);
-    if (words < 0 || log_open(options->log, options->log_format, f) < 0 ||
-        log_set_level(options->debug ? "debug" : options->log_level, f) < 0 || absolute_root(&options->root, f) < 0)
-        return -1;
     const char *manager = options->systemd_cgroup ? "systemd" : options->cgroup_manager;
-    if (manager && strcmp(manager, "systemd") == 0)
-        return fault_text(f, STAGE_ARGUMENTS, "minirun manages cgroups itself: --systemd-cgroup is not supported");
-    globals->has_no_cgroups = manager && strcmp(manager, "disabled") == 0;
-    if (manager && !globals->has_no_cgroups && strcmp(manager, "cgroupfs") != 0)
+    globals->has_no_cgroups = strcmp(manager, "disabled") == 0;
+    if (globals->has_no_cgroups || strcmp(manager, "cgroupfs") == 0)
+        return 0;
+    if (strcmp(manager, "systemd") != 0)
         return fault_text(f, STAGE_ARGUMENTS, "unknown cgroup manager specified: %s", manager);
-    globals->root = options->root;
-    globals->is_rootless = geteuid() != 0;
-    return words;
+    return fault_text(f, STAGE_ARGUMENTS,
+                      access("/run/systemd/system", F_OK) < 0
+                          ? "systemd cgroup flag passed, but systemd support for managing cgroups is not available"
+                          : "minirun manages cgroups itself: use the cgroupfs driver instead of --systemd-cgroup");
 }
 
-static int dispatch(const struct globals *globals, int argc, char **argv, char **all, struct fault *f)
+static int apply_globals(struct global_options *options, struct globals *globals, struct fault *f)
+{
+    static const char *const rootless[] = {"auto", "true", "false", "1", "0"};
+    size_t known = 0;
+    while (known < sizeof rootless / sizeof rootless[0] && strcmp(rootless[known], options->rootless) != 0)
+        known++;
+    if (known == sizeof rootless / sizeof rootless[0])
+        return fault_text(f, STAGE_ARGUMENTS, "invalid argument for rootless: %s", options->rootless);
+    if (log_open(options->log, options->log_format, f) < 0 ||
+        log_set_level(options->debug ? "debug" : options->log_level, f) < 0 || absolute_root(&options->root, f) < 0)
+        return -1;
+    globals->root = options->root;
+    globals->is_rootless = geteuid() != 0;
+    return choose_cgroup_manager(options, globals, f);
+}
+
+static int dispatch(struct globals *globals, int argc, char **argv, char **all, struct fault *f)
 {
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(commands[i].name, argv[0]) != 0)
+        if (strcmp(commands[i].usage.command, argv[0]) != 0)
             continue;
         if (commands[i].enters && self_seal(all, f) < 0)
             return FAILED;
+        globals->usage = &commands[i].usage;
         return commands[i].run(globals, argc - 1, argv + 1, f);
     }
     (void)fault_text(f, STAGE_ARGUMENTS, "No help topic for '%s'", argv[0]);
     log_fault(f);
     return 3;
+}
+
+static int run(int argc, char **argv, char **all, struct fault *f)
+{
+    static const struct usage usage = {"", "", "", 0, -1, true};
+    static char help_flag[] = "--help";
+    struct globals globals = {0};
+    struct global_options options = {.root = default_root(), .rootless = "auto", .cgroup_manager = "cgroupfs"};
+    const struct option_rule rules[] = {
+        {"root", NULL, OPTION_TEXT, &options.root, "where states are kept (default: /run/minirun)"},
+        {"log", NULL, OPTION_TEXT, &options.log, "write the log to this file (default: standard error)"},
+        {"log-format", NULL, OPTION_TEXT, &options.log_format, "text or json (default: text)"},
+        {"log-level", NULL, OPTION_TEXT, &options.log_level, "error, warning or debug (default: warning)"},
+        {"debug", NULL, OPTION_FLAG, &options.debug, "the same as --log-level debug"},
+        {"rootless", NULL, OPTION_TEXT, &options.rootless, "true, false or auto: it is always found out"},
+        {"cgroup-manager", NULL, OPTION_TEXT, &options.cgroup_manager, "cgroupfs or disabled (default: cgroupfs)"},
+        {"systemd-cgroup", NULL, OPTION_FLAG, &options.systemd_cgroup, NULL},
+        {"version", "v", OPTION_FLAG, &options.version, "show the version"},
+        {"help", "h", OPTION_FLAG, &options.help, NULL},
+        OPTIONS_END,
+    };
+    int words = options_parse(&usage, rules, argc, argv, f);
+    if (words < 0)
+        return FAILED;
+    if (options.version)
+        return print_version();
+    bool asks_help = words > 0 && (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "h") == 0);
+    if (words == 0 || options.help || (asks_help && words == 1)) {
+        print_help(rules);
+        return 0;
+    }
+    if (asks_help) { /* `help kill` is `kill --help` */
+        argv[0] = argv[1];
+        argv[1] = help_flag;
+    }
+    return apply_globals(&options, &globals, f) < 0 ? FAILED : dispatch(&globals, words, argv, all, f);
 }
 
 /* 0, 1 and 2 must be something: what is opened next must not become a standard stream. */
@@ -146,21 +180,12 @@ static int ensure_streams(struct fault *f)
 int main(int argc, char **argv)
 {
     struct fault f = {0};
-    struct globals globals = {0};
-    struct global_options options = {.root = default_root()};
     /* Parsing moves words within the array; the sealed copy must be started with what we were started with. */
     char **all = calloc((size_t)argc + 1, sizeof *all);
     if (!all)
         return 1;
     memcpy(all, argv, (size_t)argc * sizeof *all);
-    int words = ensure_streams(&f) < 0 ? -1 : parse_globals(argc - 1, argv + 1, &options, &globals, &f);
-    int code = FAILED;
-    if (words >= 0 && options.version)
-        code = print_version();
-    else if (words == 0 || (words > 0 && options.help) || (words > 0 && strcmp(argv[1], "help") == 0))
-        code = (print_help(), 0);
-    else if (words > 0)
-        code = dispatch(&globals, words, argv + 1, all, &f);
+    int code = ensure_streams(&f) < 0 ? FAILED : run(argc - 1, argv + 1, all, &f);
     free(all);
     if (code != FAILED)
         return code;

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct option_rule *find_rule(const struct option_rule *rules, const char *name, size_t length)
@@ -38,49 +40,74 @@ static int set_value(const struct option_rule *rule, const char *value, struct f
     return 0;
 }
 
-int options_parse(const struct option_rule *rules, int argc, char **argv, bool interspersed, struct fault *f)
+void options_print(const struct option_rule *rules)
+{
+    for (const struct option_rule *rule = rules; rule->name; rule++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "--%s%s%s%s", rule->name, rule->short_name ? ", -" : "",
+                       rule->short_name ? rule->short_name : "", rule->kind == OPTION_FLAG ? "" : " VALUE");
+        if (rule->help)
+            (void)printf("  %-29s %s\n", left, rule->help);
+    }
+    (void)printf("  %-29s %s\n", "--help, -h", "show this");
+}
+
+static void print_usage_and_exit(const struct usage *usage, const struct option_rule *rules) __attribute__((noreturn));
+static void print_usage_and_exit(const struct usage *usage, const struct option_rule *rules)
+{
+    (void)printf("Usage: minirun %s [flags] %s\n\n%s\n\nFlags:\n", usage->command, usage->words, usage->purpose);
+    options_print(rules);
+    exit(fflush(stdout) == 0 ? 0 : 1);
+}
+
+static int check_words(const struct usage *usage, int count, struct fault *f)
+{
+    if (count >= usage->least && (usage->most < 0 || count <= usage->most))
+        return count;
+    const char *how = usage->least == usage->most ? "exactly" : count < usage->least ? "a minimum of" : "a maximum of";
+    return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires %s %d argument(s)", usage->command, how,
+                      count < usage->least ? usage->least : usage->most);
+}
+
+/* How many of argv's words this flag takes, or -1. */
+static int parse_flag(const struct usage *usage, const struct option_rule *rules, char **argv, struct fault *f)
+{
+    const char *name = argv[0] + (argv[0][1] == '-' ? 2 : 1);
+    size_t length = strcspn(name, "=");
+    const char *value = name[length] == '=' ? name + length + 1 : NULL;
+    const struct option_rule *rule = find_rule(rules, name, length);
+    if (!rule && (strcmp(name, "help") == 0 || strcmp(name, "h") == 0))
+        print_usage_and_exit(usage, rules);
+    if (!rule)
+        return fault_text(f, STAGE_ARGUMENTS, "flag provided but not defined: -%s", name);
+    if (rule->kind == OPTION_FLAG)
+        return set_flag(rule, value, f) < 0 ? -1 : 1;
+    if (!value && !argv[1])
+        return fault_text(f, STAGE_ARGUMENTS, "flag needs an argument: -%s", name);
+    if (set_value(rule, value ? value : argv[1], f) < 0)
+        return -1;
+    return value ? 1 : 2;
+}
+
+int options_parse(const struct usage *usage, const struct option_rule *rules, int argc, char **argv, struct fault *f)
 {
     int words = 0;
     bool only_words = false;
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < argc;) {
         char *word = argv[i];
         if (!only_words && strcmp(word, "--") == 0) {
             only_words = true;
-            continue;
-        }
-        if (only_words || word[0] != '-' || word[1] == '\0') {
+            i++;
+        } else if (only_words || word[0] != '-' || word[1] == '\0') {
             argv[words++] = word;
-            only_words = only_words || !interspersed;
-            continue;
-        }
-        const char *name = word + (word[1] == '-' ? 2 : 1);
-        size_t length = strcspn(name, "=");
-        const char *value = name[length] == '=' ? name + length + 1 : NULL;
-        const struct option_rule *rule = find_rule(rules, name, length);
-        if (!rule)
-            return fault_text(f, STAGE_ARGUMENTS, "flag provided but not defined: -%s", name);
-        if (rule->kind == OPTION_FLAG) {
-            if (set_flag(rule, value, f) < 0)
+            only_words = only_words || usage->stops_at_word;
+            i++;
+        } else {
+            int taken = parse_flag(usage, rules, argv + i, f);
+            if (taken < 0)
                 return -1;
-            continue;
+            i += taken;
         }
-        if (!value && ++i < argc)
-            value = argv[i];
-        if (!value)
-            return fault_text(f, STAGE_ARGUMENTS, "flag needs an argument: -%s", name);
-        if (set_value(rule, value, f) < 0)
-            return -1;
     }
-    return words;
-}
-
-int check_words(const char *command, int count, int least, int most, struct fault *f)
-{
-    if (count >= least && (most < 0 || count <= most))
-        return 0;
-    if (least == most)
-        return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires exactly %d argument(s)", command, least);
-    if (count < least)
-        return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires a minimum of %d argument(s)", command, least);
-    return fault_text(f, STAGE_ARGUMENTS, "minirun: \"%s\" requires a maximum of %d argument(s)", command, most);
+    return check_words(usage, words, f);
 }

@@ -1,5 +1,6 @@
-/* Command line flags in the forms that runc takes: --name value, --name=value, -name, -n. Parsing stops at the first
- * word that is no flag, or, with `interspersed`, takes flags after the container id too (`runc kill ID --all`). */
+/* Command line flags in the forms that runc takes: --name value, --name=value, -name, -n; --help and -h print what
+ * there is and exit. Parsing stops at the first word that is no flag, or, without `stops_at_word`, takes flags after
+ * the container id too (`runc kill ID --all`). */
 #ifndef MINIRUN_OPTIONS_H
 #define MINIRUN_OPTIONS_H
 
@@ -19,13 +20,25 @@ enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST };
 struct option_rule {
     const char *name, *short_name; /* without dashes; short_name may be NULL */
     enum option_kind kind;
-    void *target; /* bool *, const char ** or struct option_values * */
+    void *target;     /* bool *, const char ** or struct option_values * */
+    const char *help; /* NULL: taken for other callers' sake, and not shown */
+};
+
+#define OPTIONS_END                                                                                                    \
+    {                                                                                                                  \
+        NULL, NULL, OPTION_FLAG, NULL, NULL                                                                            \
+    }
+
+struct usage {
+    const char *command, *words, *purpose;
+    int least, most; /* how many words; most < 0: no limit */
+    bool stops_at_word;
 };
 
 /* Positional words are moved to the front of argv; their number is returned, or -1. */
-int options_parse(const struct option_rule *rules, int argc, char **argv, bool interspersed, struct fault *f);
+int options_parse(const struct usage *usage, const struct option_rule *rules, int argc, char **argv, struct fault *f);
 
-/* Refuses any other number of words, in runc's words; most < 0: no limit. */
-int check_words(const char *command, int count, int least, int most, struct fault *f);
+/* "--name VALUE, -n" and the help of each rule. */
+void options_print(const struct option_rule *rules);
 
 #endif

@@ -4,12 +4,11 @@
 #include "container.h"
 #include "options.h"
 
-static int change(const struct globals *globals, const char *command, int argc, char **argv, bool freeze,
-                  struct fault *f)
+static int change(const struct globals *globals, int argc, char **argv, bool freeze, struct fault *f)
 {
-    const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words(command, words, 1, 1, f) < 0)
+    const struct option_rule rules[] = {OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);
@@ -28,10 +27,10 @@ static int change(const struct globals *globals, const char *command, int argc, 
 
 int command_pause(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    return change(globals, "pause", argc, argv, true, f);
+    return change(globals, argc, argv, true, f);
 }
 
 int command_resume(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    return change(globals, "resume", argc, argv, false, f);
+    return change(globals, argc, argv, false, f);
 }

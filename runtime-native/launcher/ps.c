@@ -94,9 +94,10 @@ static int show(const char *format, int words, char **argv, const pid_t *pids, s
 int command_ps(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     const char *format = "table";
-    const struct option_rule rules[] = {{"format", "f", OPTION_TEXT, &format}, {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(rules, argc, argv, false, f);
-    if (words < 0 || check_words("ps", words, 1, -1, f) < 0)
+    const struct option_rule rules[] = {{"format", "f", OPTION_TEXT, &format, "table or json (default: table)"},
+                                        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     if (strcmp(format, "json") != 0 && strcmp(format, "table") != 0)
         return fault_text(f, STAGE_ARGUMENTS, "invalid format option");

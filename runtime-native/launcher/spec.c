@@ -78,12 +78,12 @@ int command_spec(const struct globals *globals, int argc, char **argv, struct fa
 {
     bool rootless = false;
     const char *bundle = NULL;
-    const struct option_rule rules[] = {{"bundle", "b", OPTION_TEXT, &bundle},
-                                        {"rootless", NULL, OPTION_FLAG, &rootless},
-                                        {NULL, NULL, OPTION_FLAG, NULL}};
-    (void)globals;
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("spec", words, 0, 0, f) < 0)
+    const struct option_rule rules[] = {
+        {"bundle", "b", OPTION_TEXT, &bundle, "write it into this folder"},
+        {"rootless", NULL, OPTION_FLAG, &rootless, "for a user without rights: maps just that one"},
+        OPTIONS_END};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     if (bundle && chdir(bundle) < 0)
         return fault_errno(f, STAGE_ARGUMENTS, "chdir %s", bundle);

@@ -46,10 +46,10 @@ static int start(const struct container *container, struct fault *f)
 
 int command_start(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
+    const struct option_rule rules[] = {OPTIONS_END};
     struct container container;
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("start", words, 1, 1, f) < 0)
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     int result = container_load(globals->root, argv[0], &container, f) < 0 ? -1 : start(&container, f);
     container_close(&container);

@@ -6,10 +6,10 @@
 
 int command_state(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    const struct option_rule rules[] = {{NULL, NULL, OPTION_FLAG, NULL}};
+    const struct option_rule rules[] = {OPTIONS_END};
     struct container container;
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("state", words, 1, 1, f) < 0)
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     int result = container_load(globals->root, argv[0], &container, f);
     if (result == 0) {

@@ -16,28 +16,28 @@
 #define MAX_RESOURCES (4 * 1024 * 1024)
 
 struct update_flag {
-    const char *name, *short_name, *section, *member;
+    const char *name, *section, *member;
     enum { NUMBER, SIZE, TEXT } kind;
-    const char *value;
+    const char *help, *value;
 };
 
 static struct update_flag flags[] = {
-    {"blkio-weight", NULL, "blockIO", "weight", NUMBER, NULL},
-    {"cpu-period", NULL, "cpu", "period", NUMBER, NULL},
-    {"cpu-quota", NULL, "cpu", "quota", NUMBER, NULL},
-    {"cpu-burst", NULL, "cpu", "burst", NUMBER, NULL},
-    {"cpu-share", NULL, "cpu", "shares", NUMBER, NULL},
-    {"cpu-rt-period", NULL, "cpu", "realtimePeriod", NUMBER, NULL},
-    {"cpu-rt-runtime", NULL, "cpu", "realtimeRuntime", NUMBER, NULL},
-    {"cpu-idle", NULL, "cpu", "idle", NUMBER, NULL},
-    {"cpuset-cpus", NULL, "cpu", "cpus", TEXT, NULL},
-    {"cpuset-mems", NULL, "cpu", "mems", TEXT, NULL},
-    {"memory", NULL, "memory", "limit", SIZE, NULL},
-    {"memory-reservation", NULL, "memory", "reservation", SIZE, NULL},
-    {"memory-swap", NULL, "memory", "swap", SIZE, NULL},
-    {"pids-limit", NULL, "pids", "limit", NUMBER, NULL},
-    {"kernel-memory", NULL, NULL, NULL, SIZE, NULL}, /* taken and ignored: the kernel has no such limit any more */
-    {"kernel-memory-tcp", NULL, "memory", "kernelTCP", SIZE, NULL},
+    {"blkio-weight", "blockIO", "weight", NUMBER, "10 to 1000", NULL},
+    {"cpu-period", "cpu", "period", NUMBER, "of the CPU quota, in microseconds", NULL},
+    {"cpu-quota", "cpu", "quota", NUMBER, "CPU time in each period, in microseconds", NULL},
+    {"cpu-burst", "cpu", "burst", NUMBER, "CPU time that may be saved up, in microseconds", NULL},
+    {"cpu-share", "cpu", "shares", NUMBER, "weight against other containers", NULL},
+    {"cpu-rt-period", "cpu", "realtimePeriod", NUMBER, "of the realtime quota, in microseconds", NULL},
+    {"cpu-rt-runtime", "cpu", "realtimeRuntime", NUMBER, "realtime CPU time in each period", NULL},
+    {"cpu-idle", "cpu", "idle", NUMBER, "1: only what others leave (SCHED_IDLE)", NULL},
+    {"cpuset-cpus", "cpu", "cpus", TEXT, "CPUs to use", NULL},
+    {"cpuset-mems", "cpu", "mems", TEXT, "memory nodes to use", NULL},
+    {"memory", "memory", "limit", SIZE, "limit in bytes, or with a unit (64m)", NULL},
+    {"memory-reservation", "memory", "reservation", SIZE, "soft limit", NULL},
+    {"memory-swap", "memory", "swap", SIZE, "limit of memory and swap; -1: none", NULL},
+    {"pids-limit", "pids", "limit", NUMBER, "how many processes; -1: no limit", NULL},
+    {"kernel-memory", NULL, NULL, SIZE, NULL, NULL}, /* taken and ignored: the kernel has no such limit any more */
+    {"kernel-memory-tcp", "memory", "kernelTCP", SIZE, NULL, NULL},
 };
 #define FLAGS (sizeof flags / sizeof flags[0])
 
@@ -143,11 +143,12 @@ static int update(const struct container *container, const char *resources, stru
 int command_update(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
     const char *resources = NULL;
-    struct option_rule rules[FLAGS + 2] = {{"resources", "r", OPTION_TEXT, &resources}};
+    struct option_rule rules[FLAGS + 2] = {
+        {"resources", "r", OPTION_TEXT, &resources, "a file with linux.resources; -: standard input"}};
     for (size_t i = 0; i < FLAGS; i++)
-        rules[i + 1] = (struct option_rule){flags[i].name, flags[i].short_name, OPTION_TEXT, &flags[i].value};
-    int words = options_parse(rules, argc, argv, true, f);
-    if (words < 0 || check_words("update", words, 1, 1, f) < 0)
+        rules[i + 1] = (struct option_rule){flags[i].name, NULL, OPTION_TEXT, &flags[i].value, flags[i].help};
+    int words = options_parse(globals->usage, rules, argc, argv, f);
+    if (words < 0)
         return FAILED;
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);

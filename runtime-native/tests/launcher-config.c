@@ -93,25 +93,26 @@ static void test_refusals(void)
 
 static void test_flags(void)
 {
+    const struct usage exec = {"exec", "", "", 1, -1, true}, kill = {"kill", "", "", 1, 2, false};
     bool detach = false;
     const char *file = NULL;
     struct option_values env = {0};
-    const struct option_rule rules[] = {{"detach", "d", OPTION_FLAG, &detach},
-                                        {"pid-file", NULL, OPTION_TEXT, &file},
-                                        {"env", "e", OPTION_LIST, &env},
-                                        {NULL, NULL, OPTION_FLAG, NULL}};
+    const struct option_rule rules[] = {{"detach", "d", OPTION_FLAG, &detach, NULL},
+                                        {"pid-file", NULL, OPTION_TEXT, &file, NULL},
+                                        {"env", "e", OPTION_LIST, &env, NULL},
+                                        OPTIONS_END};
     char *argv[] = {"-d", "--pid-file=x", "-e", "A=1", "--env", "B=-2", "id", "sh", "-c", "-d"};
     struct fault f = {0};
-    int words = options_parse(rules, 10, argv, false, &f);
+    int words = options_parse(&exec, rules, 10, argv, &f);
     expect(words == 4 && strcmp(argv[0], "id") == 0 && strcmp(argv[3], "-d") == 0,
            "words begin at the first that is no flag");
     expect(detach && file && strcmp(file, "x") == 0 && env.count == 2 && strcmp(env.items[1], "B=-2") == 0,
            "flags are set");
     char *unknown[] = {"--nosuch"};
-    expect(options_parse(rules, 1, unknown, false, &f) < 0 && strstr(f.message, "-nosuch"),
+    expect(options_parse(&exec, rules, 1, unknown, &f) < 0 && strstr(f.message, "-nosuch"),
            "an unknown flag is refused");
     char *interspersed[] = {"id", "--detach=false", "x"};
-    expect(options_parse(rules, 3, interspersed, true, &f) == 2 && !detach, "flags after words");
+    expect(options_parse(&kill, rules, 3, interspersed, &f) == 2 && !detach, "flags after words");
 }
 
 int main(void)
