@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,8 +27,8 @@ static int check_id(const char *id, struct fault *f)
         return fault_text(f, STAGE_ARGUMENTS, "container id cannot be empty");
     for (const char *at = id; *at; at++)
         if (!isalnum((unsigned char)*at) && !strchr("_+-.", *at))
-            return fault_text(f, STAGE_ARGUMENTS, "invalid container ID format");
-    if (strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || strlen(id) > 255)
+            return fault_text(f, STAGE_ARGUMENTS, "invalid container ID format: invalid character '%c'", *at);
+    if (*id == '.' || strlen(id) > 255) /* hidden names are not listed */
         return fault_text(f, STAGE_ARGUMENTS, "invalid container ID format");
     return 0;
 }
@@ -311,6 +312,23 @@ void container_hook_state(const struct container *container, const char *status,
                                  .annotations = container->annotations};
 }
 
+#define KILL_TIMEOUT_MS 10000
+
+int container_end(const struct container *container, struct fault *f)
+{
+    struct fault gone = {0};
+    AUTO_CLOSE int pidfd = container_pidfd(container, &gone);
+    if (pidfd < 0)
+        return 0;
+    struct fault ignored = {0};
+    if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        return fault_errno(f, STAGE_STATE, "unable to signal init");
+    if (cgroup_is_frozen(&container->cgroup))
+        (void)cgroup_freeze(&container->cgroup, false, &ignored);
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    return poll(&end, 1, KILL_TIMEOUT_MS) == 1 ? 0 : fault_text(f, STAGE_STATE, "container init still running");
+}
+
 int container_destroy(const char *root, struct container *container, struct fault *f)
 {
     if (!container->has_own_pids && cgroup_signal(&container->cgroup, SIGKILL, f) < 0)
@@ -320,11 +338,9 @@ int container_destroy(const char *root, struct container *container, struct faul
         return -1;
     container_remove_folder(root, container->id);
     struct hook_state state;
-    struct fault hook_fault = {0};
     container_hook_state(container, "stopped", &state);
     state.pid = 0;
-    if (hooks_run(container->hooks, "poststop", &state, &hook_fault) < 0)
-        log_warning("%s", hook_fault.message); /* the spec: warn, and go on as if it had succeeded */
+    hooks_run_poststop(container->hooks, &state);
     return 0;
 }
 

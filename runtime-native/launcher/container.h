@@ -41,6 +41,8 @@ const char *container_status_name(enum container_status status);
 int container_pidfd(const struct container *container, struct fault *f);
 unsigned long long process_start_time(pid_t pid, char *state);
 
+/* Kills the init and waits for its end. */
+int container_end(const struct container *container, struct fault *f);
 /* Removes cgroups and folder, then runs the poststop hooks. The init must be dead. */
 int container_destroy(const char *root, struct container *container, struct fault *f);
 void container_remove_folder(const char *root, const char *id);

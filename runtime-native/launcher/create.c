@@ -72,7 +72,7 @@ static int count_preserved(struct creation *c, struct fault *f)
     const char *listen = getenv("LISTEN_FDS"), *listen_pid = getenv("LISTEN_PID"), *more = c->options->preserve_fds;
     unsigned long count = 0, extra = 0;
     char *end = NULL;
-    if (listen && listen_pid && strtol(listen_pid, NULL, 10) == getpid())
+    if (listen && (!listen_pid || strtol(listen_pid, NULL, 10) == getpid()))
         count = strtoul(listen, NULL, 10);
     if (more && ((extra = strtoul(more, &end, 10)), *end || end == more))
         return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -preserve-fds", more);
@@ -199,10 +199,11 @@ static int set_up_cgroups(struct creation *c, struct fault *f)
 static int run_hooks(const struct creation *c, struct fault *f)
 {
     struct hook_state state;
-    container_hook_state(&c->container, "creating", &state);
+    container_hook_state(&c->container, "created", &state); /* prestart, by the spec's older versions */
     state.version = c->config.version;
-    if (hooks_run(c->config.hooks, "prestart", &state, f) < 0 ||
-        hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
+    int result = hooks_run(c->config.hooks, "prestart", &state, f);
+    state.status = "creating";
+    if (result < 0 || hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
         return fault_wrap(f, "unable to start container process: error during container init: ");
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "log.h"
 #include "namespaces.h"
 
 bool hooks_exist(const struct json *hooks, const char *name)
@@ -90,7 +91,6 @@ static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, s
 static int run_one(struct arena *arena, const struct json *hook, const char *name, size_t index,
                    const struct hook_state *state, struct fault *f)
 {
-    static char *nothing[] = {NULL};
     char **arguments, **environment;
     int64_t timeout = 0;
     const char *path = json_string(hook, "path");
@@ -105,7 +105,7 @@ static int run_one(struct arena *arena, const struct json *hook, const char *nam
     if (!arguments[0])
         arguments = only_path;
     if (!json_get(hook, "env"))
-        environment = state->environment ? state->environment : nothing;
+        environment = state->environment ? state->environment : environ; /* as runc and crun do */
     AUTO_CLOSE int in = state_file(state, f);
     AUTO_CLOSE int out = memfd_create("stdout", MFD_CLOEXEC);
     AUTO_CLOSE int err = memfd_create("stderr", MFD_CLOEXEC);
@@ -120,16 +120,29 @@ static int run_one(struct arena *arena, const struct json *hook, const char *nam
     return wait_for(pid, pidfd, timeout, name, index, out, err, f);
 }
 
+static int run_in_arena(const struct json *hook, const char *name, size_t index, const struct hook_state *state,
+                        struct fault *f)
+{
+    struct arena arena = {0};
+    int result = run_one(&arena, hook, name, index, state, f);
+    arena_free(&arena);
+    return result;
+}
+
 int hooks_run(const struct json *hooks, const char *name, const struct hook_state *state, struct fault *f)
 {
     size_t index = 0;
-    json_each(hook, json_get(hooks, name))
-    {
-        struct arena arena = {0};
-        int result = run_one(&arena, hook, name, index++, state, f);
-        arena_free(&arena);
-        if (result < 0)
-            return -1;
-    }
+    json_each(hook, json_get(hooks, name)) if (run_in_arena(hook, name, index++, state, f) < 0) return -1;
     return 0;
+}
+
+void hooks_run_poststop(const struct json *hooks, const struct hook_state *state)
+{
+    size_t index = 0;
+    json_each(hook, json_get(hooks, "poststop"))
+    {
+        struct fault f = {0};
+        if (run_in_arena(hook, "poststop", index++, state, &f) < 0)
+            log_warning("poststop hook failed with exit code or signal: %s", f.message);
+    }
 }

@@ -11,6 +11,8 @@ struct hook_state {
 };
 
 /* Runs config.hooks[name] one after the other, the state on standard input. The first failure is the fault. */
+/* A failure is logged, and the others run: nothing can be undone any more. */
+void hooks_run_poststop(const struct json *hooks, const struct hook_state *state);
 int hooks_run(const struct json *hooks, const char *name, const struct hook_state *state, struct fault *f);
 bool hooks_exist(const struct json *hooks, const char *name);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "container-match.h"
 #include "container.h"
 #include "io.h"
 #include "options.h"
@@ -83,21 +84,39 @@ static int send_signal(const struct container *container, int signal, bool every
     return count == 0 ? 0 : cgroup_signal(&container->cgroup, signal, f);
 }
 
+struct request {
+    const char *signal;
+    bool everyone;
+};
+
+static int kill_by_id(const char *root, const char *id, void *context, struct fault *f)
+{
+    const struct request *request = context;
+    struct container container;
+    int result = container_load(root, id, &container, f);
+    int signal = parse_signal(request->signal);
+    if (result == 0 && signal < 0)
+        result = fault_text(f, STAGE_ARGUMENTS, "unknown signal \"%s\"", request->signal);
+    if (result == 0)
+        result = send_signal(&container, signal, request->everyone, f);
+    container_close(&container);
+    return result;
+}
+
 int command_kill(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    bool everyone = false;
-    const struct option_rule rules[] = {{"all", "a", OPTION_FLAG, &everyone, "signal every process of the container"},
-                                        OPTIONS_END};
+    struct request request = {.signal = "TERM"};
+    bool is_pattern = false;
+    const struct option_rule rules[] = {
+        {"all", "a", OPTION_FLAG, &request.everyone, "signal every process of the container"},
+        {"regex", "r", OPTION_FLAG, &is_pattern, "every container whose id matches"},
+        OPTIONS_END,
+    };
     int words = options_parse(globals->usage, rules, argc, argv, f);
     if (words < 0)
         return FAILED;
-    struct container container;
-    int result = container_load(globals->root, argv[0], &container, f);
-    int signal = parse_signal(words > 1 ? argv[1] : "TERM");
-    if (result == 0 && signal < 0)
-        result = fault_text(f, STAGE_ARGUMENTS, "unknown signal \"%s\"", argv[1]);
-    if (result == 0)
-        result = send_signal(&container, signal, everyone, f);
-    container_close(&container);
-    return result;
+    if (words > 1)
+        request.signal = argv[1];
+    return is_pattern ? container_match(globals->root, argv[0], kill_by_id, &request, f)
+                      : kill_by_id(globals->root, argv[0], &request, f);
 }

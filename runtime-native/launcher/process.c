@@ -139,13 +139,15 @@ static int prepare_environment(struct arena *arena, struct process_config *proce
 }
 
 /* The program must be able to use its own streams, whoever made them. */
-static int own_streams(uid_t uid, struct fault *f)
+static int own_streams(uid_t uid, gid_t gid, struct fault *f)
 {
     for (int fd = 0; fd < 3; fd++) {
         struct stat status;
         if (fstat(fd, &status) < 0)
             return fault_errno(f, STAGE_USER, "unable to setup user: fstat %d", fd);
-        if (status.st_uid == uid || device_is_null(fd) || fchown(fd, uid, (gid_t)-1) == 0)
+        /* A terminal's group is for its mount to say ("tty"). */
+        gid_t group = S_ISCHR(status.st_mode) ? (gid_t)-1 : gid;
+        if (status.st_uid == uid || device_is_null(fd) || fchown(fd, uid, group) == 0)
             continue;
         /* The owner has no id in this user namespace, or the file system is read-only: leave it. */
         if (errno != EPERM && errno != EROFS && errno != EINVAL)
@@ -157,7 +159,7 @@ static int own_streams(uid_t uid, struct fault *f)
 static int change_user(const struct launch *launch, struct fault *f)
 {
     const struct process_config *process = launch->process;
-    if (own_streams(process->uid, f) < 0)
+    if (own_streams(process->uid, process->gid, f) < 0)
         return -1;
     if (launch->denies_groups && process->group_count)
         return fault_text(f, STAGE_USER,

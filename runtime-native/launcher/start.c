@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@ static int release(const struct container *container, struct fault *f)
     return write_all(fifo, "0", 1) < 0 ? fault_errno(f, STAGE_STATE, "write exec fifo") : 0;
 }
 
-static int start(const struct container *container, struct fault *f)
+static int start(const char *root, struct container *container, struct fault *f)
 {
     switch (container_status(container)) {
     case STATUS_CREATED:
@@ -40,7 +39,10 @@ static int start(const struct container *container, struct fault *f)
     container_hook_state(container, "running", &state);
     if (hooks_run(container->hooks, "poststart", &state, f) == 0)
         return 0;
-    (void)kill(container->pid, SIGKILL);
+    /* The spec: stop the container and delete it. */
+    struct fault ignored = {0};
+    if (container_end(container, &ignored) == 0)
+        (void)container_destroy(root, container, &ignored);
     return -1;
 }
 
@@ -51,7 +53,7 @@ int command_start(const struct globals *globals, int argc, char **argv, struct f
     int words = options_parse(globals->usage, rules, argc, argv, f);
     if (words < 0)
         return FAILED;
-    int result = container_load(globals->root, argv[0], &container, f) < 0 ? -1 : start(&container, f);
+    int result = container_load(globals->root, argv[0], &container, f) < 0 ? -1 : start(globals->root, &container, f);
     container_close(&container);
     return result;
 }

@@ -46,7 +46,7 @@ static int check_host_network(const struct config *config, const char *key, stru
     return fault_text(f, STAGE_SYSCTL, "sysctl \"%s\" not allowed in host network namespace", key);
 }
 
-static int validate_key(const struct config *config, const char *key, struct fault *f)
+static int validate_key(const struct config *config, const char *key, const char *value, struct fault *f)
 {
     if (belongs_to_ipc(key))
         return config->namespaces[NS_IPC].is_set
@@ -55,7 +55,10 @@ static int validate_key(const struct config *config, const char *key, struct fau
     if (strncmp(key, "net.", 4) == 0)
         return check_host_network(config, key, f);
     if (config->namespaces[NS_UTS].is_set && strcmp(key, "kernel.domainname") == 0)
-        return 0;
+        return !config->domainname || strcmp(config->domainname, value) == 0
+                   ? 0
+                   : fault_text(f, STAGE_SYSCTL,
+                                "sysctl \"%s\" is not allowed as it conflicts with the OCI \"domainname\" field", key);
     if (config->namespaces[NS_UTS].is_set && strcmp(key, "kernel.hostname") == 0)
         return fault_text(f, STAGE_SYSCTL,
                           "sysctl \"%s\" is not allowed as it conflicts with the OCI \"hostname\" field", key);
@@ -77,7 +80,7 @@ int sysctl_validate(const struct config *config, struct fault *f)
         /* "net.//.kernel.core_pattern" would climb out of "net" again. */
         if (strstr(key, "//") || strstr(key, ".."))
             return fault_text(f, STAGE_SYSCTL, "sysctl \"%s\" is not in a separate kernel namespace", key);
-        if (validate_key(config, key, f) < 0)
+        if (validate_key(config, key, item->text, f) < 0)
             return -1;
     }
     return 0;
