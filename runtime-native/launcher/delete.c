@@ -37,9 +37,11 @@ int command_delete(const struct globals *globals, int argc, char **argv, struct 
 {
     bool force = false, is_pattern = false;
     const struct option_rule rules[] = {
-        {"force", "f", OPTION_FLAG, &force}, {"regex", "r", OPTION_FLAG, &is_pattern}, {NULL, NULL, OPTION_FLAG, NULL}};
-    int words = options_parse(globals->usage, rules, argc, argv, f);
-    if (words < 0)
+        {"force", "f", OPTION_FLAG, &force, "kill it first; no error if there is none"},
+        {"regex", "r", OPTION_FLAG, &is_pattern, "every container whose id matches"},
+        OPTIONS_END,
+    };
+    if (options_parse(globals->usage, rules, argc, argv, f) < 0)
         return FAILED;
     return is_pattern ? container_match(globals->root, argv[0], delete_by_id, &force, f)
                       : delete_by_id(globals->root, argv[0], &force, f);
