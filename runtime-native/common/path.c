@@ -271,3 +271,29 @@ int path_make_parent(int root, const char *path, const char **name)
     }
     return path_make_directory(root, parent);
 }
+
+static ssize_t read_name(int fd, char name[PATH_MAX])
+{
+    char link[64];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, name, PATH_MAX - 1);
+    name[length < 0 ? 0 : length] = '\0';
+    return length;
+}
+
+int path_name(int root, int fd, char *path, size_t size)
+{
+    char top[PATH_MAX], whole[PATH_MAX];
+    ssize_t length = read_name(root, top);
+    if (length < 0 || read_name(fd, whole) < 0)
+        return -1;
+    if (strcmp(top, "/") == 0)
+        length = 0;
+    const char *rest = whole + length;
+    if (strncmp(whole, top, (size_t)length) != 0 || (*rest != '/' && *rest)) {
+        errno = EXDEV;
+        return -1;
+    }
+    (void)snprintf(path, size, "%s", *rest ? rest : "/");
+    return 0;
+}

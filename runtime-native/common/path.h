@@ -27,6 +27,9 @@ int path_make_file(int root, const char *path);
 /* The directory that holds path's last component, made where missing; *name is set to that component (inside path). */
 int path_make_parent(int root, const char *path, const char **name);
 
+/* Where a descriptor is, as a path inside the root; EXDEV when it is outside. */
+int path_name(int root, int fd, char *path, size_t size);
+
 /* The walk itself, for its tests and for kernels without openat2. */
 enum path_missing { PATH_MISSING_FAILS, PATH_MISSING_DIRECTORY, PATH_MISSING_FILE };
 int path_walk(int root, const char *path, int flags, unsigned rules, enum path_missing missing);

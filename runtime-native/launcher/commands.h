@@ -27,6 +27,8 @@ int command_resume(const struct globals *globals, int argc, char **argv, struct 
 int command_update(const struct globals *globals, int argc, char **argv, struct fault *f);
 int command_events(const struct globals *globals, int argc, char **argv, struct fault *f);
 int command_spec(const struct globals *globals, int argc, char **argv, struct fault *f);
+int command_checkpoint(const struct globals *globals, int argc, char **argv, struct fault *f);
+int command_restore(const struct globals *globals, int argc, char **argv, struct fault *f);
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f);
 
 int write_pid_file(const char *path, int pid, struct fault *f);

@@ -42,12 +42,12 @@ static int make_node(int dir, const char *name, const struct device *device, uid
     return uid || gid ? fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) : 0;
 }
 
-static size_t count_nodes(const struct config *config)
+size_t devices_count(const struct config *config)
 {
     return DEFAULTS + config->device_count;
 }
 
-static const struct device *node(const struct config *config, size_t index)
+const struct device *devices_at(const struct config *config, size_t index)
 {
     return index < DEFAULTS ? &defaults[index] : &config->devices[index - DEFAULTS];
 }
@@ -62,8 +62,8 @@ int devices_open_sources(struct launch *launch, struct fault *f)
     mode_t mask = umask(0);
     AUTO_CLOSE int nodes = mount_make("tmpfs", "tmpfs", "mode=755", MS_NOSUID | MS_NOEXEC);
     int result = nodes < 0 ? -1 : 0;
-    for (size_t i = 0; result == 0 && i < count_nodes(config); i++) {
-        const struct device *device = node(config, i);
+    for (size_t i = 0; result == 0 && i < devices_count(config); i++) {
+        const struct device *device = devices_at(config, i);
         char name[24];
         (void)snprintf(name, sizeof name, "%zu", i);
         result = make_node(nodes, name, device, user_namespace_outside(&config->uid_mappings, device->uid),
@@ -95,8 +95,9 @@ static int bind_node(const struct launch *launch, int dir, const char *name, siz
     if (mknodat(dir, name, S_IFREG, 0) < 0 && errno != EEXIST)
         return -1;
     AUTO_CLOSE int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    AUTO_CLOSE int source = launch->device_nodes >= 0 ? mount_clone(launch->device_nodes, number, false)
-                                                      : mount_clone(AT_FDCWD, node(launch->config, index)->path, false);
+    AUTO_CLOSE int source = launch->device_nodes >= 0
+                                ? mount_clone(launch->device_nodes, number, false)
+                                : mount_clone(AT_FDCWD, devices_at(launch->config, index)->path, false);
     if (target < 0 || source < 0 || mount_set(source, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false) < 0)
         return -1;
     return mount_move(source, target);
@@ -119,7 +120,7 @@ static int check_existing(int dir, const char *name, const struct device *device
 
 static int create_node(const struct launch *launch, int dir, const char *name, size_t index, struct fault *f)
 {
-    const struct device *device = node(launch->config, index);
+    const struct device *device = devices_at(launch->config, index);
     if (!launch->has_user_namespace || device->type == 'p') {
         if (make_node(dir, name, device, device->uid, device->gid) == 0)
             return 0;
@@ -135,8 +136,8 @@ static int create_node(const struct launch *launch, int dir, const char *name, s
 
 static int create_nodes(const struct launch *launch, const struct rootfs *rootfs, int dev, struct fault *f)
 {
-    for (size_t i = 0; i < count_nodes(launch->config); i++) {
-        const char *path = node(launch->config, i)->path, *name = path + sizeof "/dev";
+    for (size_t i = 0; i < devices_count(launch->config); i++) {
+        const char *path = devices_at(launch->config, i)->path, *name = path + sizeof "/dev";
         if (strcmp(path, "/dev/ptmx") == 0)
             continue; /* that one leads to the container's own devpts */
         AUTO_CLOSE int dir = i < DEFAULTS ? -1 : path_make_parent(rootfs->fd, path, &name);

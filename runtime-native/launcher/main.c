@@ -20,6 +20,7 @@ static const struct command {
     int (*run)(const struct globals *globals, int argc, char **argv, struct fault *f);
     bool enters; /* a process of ours will be seen from inside a container */
 } commands[] = {
+    {{"checkpoint", ID, "write the processes to a folder", 1, 1, false}, command_checkpoint, false},
     {{"create", ID, "make a container from a bundle; its process waits for start", 1, 1, false}, command_create, true},
     {{"delete", ID, "remove what a stopped container holds", 1, 1, false}, command_delete, false},
     {{"events", ID, "print resource statistics and OOM notices", 1, 1, false}, command_events, false},
@@ -29,6 +30,7 @@ static const struct command {
     {{"list", "", "list the containers below --root", 0, 0, false}, command_list, false},
     {{"pause", ID, "suspend all processes", 1, 1, false}, command_pause, false},
     {{"ps", ID " [ps options]", "list the processes", 1, -1, true}, command_ps, false},
+    {{"restore", ID, "make a container from a checkpoint", 1, 1, false}, command_restore, false},
     {{"resume", ID, "go on after pause", 1, 1, false}, command_resume, false},
     {{"run", ID, "create and start a container", 1, 1, false}, command_run, true},
     {{"spec", "", "write an example config.json", 0, 0, false}, command_spec, false},
@@ -43,7 +45,7 @@ static void print_help(const struct option_rule *rules)
         "minirun - Open Container Initiative runtime\n\n"
         "Usage: minirun [global flags] command [flags] [words]\n\nCommands (minirun command --help tells more):");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        (void)printf("  %-9s %-31s %s\n", commands[i].usage.command, commands[i].usage.words,
+        (void)printf("  %-10s %-31s %s\n", commands[i].usage.command, commands[i].usage.words,
                      commands[i].usage.purpose);
     (void)puts("\nGlobal flags:");
     options_print(rules);

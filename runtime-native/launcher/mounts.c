@@ -113,28 +113,6 @@ static bool is_below(const char *path, const char *folder)
     return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-/* Where a target descriptor is, as a path inside the root: for the rules about /proc. */
-static int path_in_root(const struct rootfs *rootfs, int target, char *path, size_t size)
-{
-    char link[64], root[PATH_MAX], whole[PATH_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", rootfs->fd);
-    ssize_t root_length = readlink(link, root, sizeof root - 1);
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", target);
-    ssize_t length = readlink(link, whole, sizeof whole - 1);
-    if (root_length < 0 || length < 0)
-        return -1;
-    root[root_length] = whole[length] = '\0';
-    if (strcmp(root, "/") == 0)
-        root[0] = '\0';
-    if (!is_below(whole, root)) {
-        errno = EXDEV;
-        return -1;
-    }
-    const char *rest = whole + strlen(root);
-    (void)snprintf(path, size, "%s", *rest ? rest : "/");
-    return 0;
-}
-
 static bool is_procfs(int fd)
 {
     struct statfs status;
@@ -167,7 +145,7 @@ static int check_target(const struct rootfs *rootfs, const struct mount_entry *e
         "/proc/sys/crypto/fips_enabled",
     };
     char where[PATH_MAX];
-    if (path_in_root(rootfs, target, where, sizeof where) < 0)
+    if (path_name(rootfs->fd, target, where, sizeof where) < 0)
         return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
     if (entry->is_bind && strcmp(where, "/") == 0)
         return fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs",
