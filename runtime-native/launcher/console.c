@@ -76,6 +76,17 @@ int send_descriptor(int socket, int fd, const char *name, struct fault *f)
     return 0;
 }
 
+/* For a terminal that we stand before ourselves: the caller's own adds the carriage returns, and what it has in a file
+ * or pipe has none (as runc). */
+static void leave_newlines(int slave)
+{
+    struct termios settings;
+    if (tcgetattr(slave, &settings) < 0)
+        return;
+    settings.c_oflag &= ~(tcflag_t)ONLCR;
+    (void)tcsetattr(slave, TCSANOW, &settings);
+}
+
 int console_setup(const struct launch *launch, int devpts, int dev, struct fault *f)
 {
     const struct process_config *process = launch->process;
@@ -86,6 +97,8 @@ int console_setup(const struct launch *launch, int devpts, int dev, struct fault
     struct winsize size = {.ws_row = process->console_height, .ws_col = process->console_width};
     if (size.ws_row && size.ws_col && ioctl(master, TIOCSWINSZ, &size) < 0)
         return fault_errno(f, STAGE_CONSOLE, "set the terminal's size");
+    if (launch->is_foreground)
+        leave_newlines(slave);
     if (dev >= 0 && mount_console(dev, slave, f) < 0)
         return -1;
     if (send_descriptor(launch->console_socket, master, "/dev/ptmx", f) < 0)

@@ -110,6 +110,7 @@ static int prepare(struct creation *c, struct fault *f)
                               .exec_fifo = -1,
                               .device_nodes = -1,
                               .console_socket = -1,
+                              .is_foreground = c->runs && !c->options->detach,
                               .keeps_keyring = c->options->no_new_keyring,
                               .keeps_root = c->options->no_pivot};
     for (int kind = 0; kind < NS_COUNT; kind++)

@@ -1,5 +1,7 @@
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +48,7 @@ static int watch_oom(const struct container *container)
     return watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0 ? -1 : take_fd(&watch);
 }
 
-static int follow(const struct container *container, int interval_s, struct fault *f)
+static int follow(const struct container *container, int interval_ms, struct fault *f)
 {
     AUTO_CLOSE int init = container_pidfd(container, f);
     if (init < 0)
@@ -54,7 +56,7 @@ static int follow(const struct container *container, int interval_s, struct faul
     AUTO_CLOSE int oom = watch_oom(container);
     struct pollfd fds[2] = {{.fd = init, .events = POLLIN}, {.fd = oom, .events = POLLIN}};
     for (;;) {
-        int ready = poll(fds, 2, interval_s * 1000);
+        int ready = poll(fds, 2, interval_ms);
         if (ready < 0 && errno != EINTR)
             return fault_errno(f, STAGE_RUNTIME, "poll");
         if (fds[0].revents)
@@ -69,16 +71,26 @@ static int follow(const struct container *container, int interval_s, struct faul
     }
 }
 
-/* "5s", "1m30s" in Go's form reduced to whole seconds. */
+/* Go's durations: "5s", "1m30s", "1.5h", "100ms". In milliseconds, rounded up; -1: none, or not above zero. */
 static int parse_interval(const char *text)
 {
-    char *end;
-    long number = strtol(text, &end, 10);
-    if (strcmp(end, "m") == 0)
-        number *= 60;
-    else if (strcmp(end, "s") != 0)
-        return -1;
-    return number >= 1 && number <= 86400 ? (int)number : -1;
+    static const struct {
+        const char *name;
+        double ms;
+    } units[] = {{"h", 3600e3}, {"ms", 1}, {"m", 60e3}, {"s", 1e3}, {"us", 1e-3}, {"µs", 1e-3}, {"ns", 1e-6}};
+    double total = 0;
+    while (*text) {
+        char *end;
+        double number = strtod(text, &end);
+        size_t unit = 0;
+        while (unit < sizeof units / sizeof units[0] && strncmp(end, units[unit].name, strlen(units[unit].name)) != 0)
+            unit++;
+        if (end == text || !(isdigit((unsigned char)*text) || *text == '.') || unit == sizeof units / sizeof units[0])
+            return -1;
+        total += number * units[unit].ms;
+        text = end + strlen(units[unit].name);
+    }
+    return total <= 0 || total > INT_MAX - 1 ? -1 : (int)total + (total > (int)total);
 }
 
 int command_events(const struct globals *globals, int argc, char **argv, struct fault *f)
@@ -92,15 +104,15 @@ int command_events(const struct globals *globals, int argc, char **argv, struct 
     int words = options_parse(globals->usage, rules, argc, argv, f);
     if (words < 0)
         return FAILED;
-    int seconds = parse_interval(interval);
-    if (seconds < 0)
+    int interval_ms = parse_interval(interval);
+    if (interval_ms < 0)
         return fault_text(f, STAGE_ARGUMENTS, "duration interval must be greater than 0");
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);
     if (result == 0 && container_status(&container) == STATUS_STOPPED)
         result = fault_text(f, STAGE_STATE, "container with id %s is not running", argv[0]);
     if (result == 0)
-        result = only_stats ? print_stats(&container, f) : follow(&container, seconds, f);
+        result = only_stats ? print_stats(&container, f) : follow(&container, interval_ms, f);
     container_close(&container);
     return result;
 }

@@ -222,6 +222,7 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
                                 .sync = -1,
                                 .exec_fifo = -1,
                                 .console_socket = -1,
+                                .is_foreground = !e->options->detach,
                                 .keeps_keyring = e->container.keeps_keyring};
     e->launch.has_user_namespace = e->container.namespaces & CLONE_NEWUSER;
     e->launch.denies_groups = e->launch.has_user_namespace && user_namespace_denies_groups(e->container.pid);
@@ -247,7 +248,7 @@ static int enter(struct execution *e, int *proc, struct fault *f)
         return -1;
     if (e->launch.enters_cgroup && cgroup_enter_self(&e->cgroup, f) < 0)
         return fault_wrap(f, "error adding pid %d to cgroups: ", (int)getpid());
-    if (affinity_apply(process, "final", f) < 0)
+    if (affinity_settle(process, f) < 0)
         return -1;
     if (e->container.namespaces & CLONE_NEWCGROUP && setns(e->init, CLONE_NEWCGROUP) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to setns into the container's cgroup namespace");

@@ -98,6 +98,7 @@ int foreground_wait(pid_t pid, int signals, int master)
     if (is_terminal) {
         raw = saved;
         cfmakeraw(&raw);
+        raw.c_oflag |= OPOST; /* the carriage returns that console_setup keeps out of ours */
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
         copy_size(master);
     }

@@ -28,6 +28,7 @@
 #include "namespaces.h"
 #include "path.h"
 #include "rootfs.h"
+#include "scheduler.h"
 #include "sysctl.h"
 #include "user-namespace.h"
 
@@ -69,6 +70,7 @@ static int enter_cgroup(const struct launch *launch, struct fault *f)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (launch->enters_cgroup && cgroup_enter_self(launch->cgroup, f) < 0)
         return fault_wrap(f, "unable to apply cgroup configuration: ");
+    affinity_reset();
     if (config_has_new_namespace(launch->config, NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
         return fault_errno(f, STAGE_NAMESPACE, "failed to unshare cgroup namespace");
     return 0;

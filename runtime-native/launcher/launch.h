@@ -24,6 +24,7 @@ struct launch {
     bool denies_groups; /* setgroups(2) is given up in there */
     bool is_unprivileged; /* who made us is not root */
     bool keeps_keyring, keeps_root /* --no-pivot */;
+    bool is_foreground;                      /* minirun itself passes the terminal's bytes on */
     bool parent_sets_rlimits, enters_cgroup; /* the child moves itself: cgroup_enter_self */
 };
 

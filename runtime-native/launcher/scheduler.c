@@ -145,3 +145,18 @@ int affinity_apply(const struct process_config *process, const char *moment, str
         return fault_text(f, STAGE_CONFIG, "bad CPU affinity: \"%s\"", cpus);
     return sched_setaffinity(0, sizeof set, &set) < 0 ? fault_errno(f, STAGE_CONFIG, "set CPU affinity %s", cpus) : 0;
 }
+
+/* The kernel keeps the CPUs that exist and that the cpuset allows, so all of CPU_SETSIZE may be asked for. */
+void affinity_reset(void)
+{
+    cpu_set_t all;
+    memset(&all, 0xff, sizeof all);
+    (void)sched_setaffinity(0, sizeof all, &all);
+}
+
+int affinity_settle(const struct process_config *process, struct fault *f)
+{
+    if (!json_get(process->cpu_affinity, "initial") && !json_get(process->cpu_affinity, "final"))
+        affinity_reset();
+    return affinity_apply(process, "final", f);
+}

@@ -5,7 +5,10 @@
 
 /* process.scheduler, process.ioPriority and linux.personality, on ourselves. */
 int scheduler_apply(const struct process_config *process, const struct json *personality, struct fault *f);
-/* execCPUAffinity: "initial" before the process enters its cgroups, "final" after. */
+/* execCPUAffinity's "initial", before the process enters its cgroups, or "final". */
 int affinity_apply(const struct process_config *process, const char *moment, struct fault *f);
+/* In the cgroups: all CPUs they allow, not the caller's own mask, unless execCPUAffinity says otherwise. */
+void affinity_reset(void);
+int affinity_settle(const struct process_config *process, struct fault *f);
 
 #endif

@@ -1,7 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -34,12 +36,18 @@ static const char example[] =
     "{\"destination\":\"/sys/fs/"
     "cgroup\",\"type\":\"cgroup\",\"source\":\"cgroup\",\"options\":[\"nosuid\",\"noexec\",\"nodev\","
     "\"relatime\",\"ro\"]}],"
-    "\"linux\":{%s\"namespaces\":[{\"type\":\"pid\"},%s{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"},"
-    "{\"type\":\"cgroup\"}%s],"
+    "\"linux\":{%s\"namespaces\":[{\"type\":\"pid\"},%s{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"}%s%s],"
     "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/kcore\",\"/proc/keys\",\"/proc/latency_stats\",\"/proc/"
     "timer_list\","
     "\"/proc/timer_stats\",\"/proc/sched_debug\",\"/sys/firmware\",\"/proc/scsi\"],"
     "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\",\"/proc/sysrq-trigger\"]}}";
+
+/* As runc: a namespace hides little where each v1 controller has a tree of its own. */
+static bool has_unified_cgroups(void)
+{
+    struct statfs status;
+    return statfs("/sys/fs/cgroup", &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC;
+}
 
 static void format_example(bool rootless, char *text, size_t size)
 {
@@ -56,7 +64,8 @@ static void format_example(bool rootless, char *text, size_t size)
               "\"noexec\",\"nodev\",\"ro\"]},"
             : "{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"nosuid\",\"noexec\","
               "\"nodev\",\"ro\"]},",
-        mappings, rootless ? "" : "{\"type\":\"network\"},", rootless ? ",{\"type\":\"user\"}" : "");
+        mappings, rootless ? "" : "{\"type\":\"network\"},", has_unified_cgroups() ? ",{\"type\":\"cgroup\"}" : "",
+        rootless ? ",{\"type\":\"user\"}" : "");
 }
 
 static int write_example(bool rootless, struct fault *f)
