@@ -99,7 +99,7 @@ static int choose_cgroup_manager(const struct global_options *options, struct gl
         return fault_text(f, STAGE_ARGUMENTS, "unknown cgroup manager specified: %s", manager);
     return fault_text(f, STAGE_ARGUMENTS,
                       access("/run/systemd/system", F_OK) < 0
-                          ? "systemd cgroup flag passed, but systemd support for managing cgroups is not available"
+                          ? "systemd not running on this host, cannot use systemd cgroups manager"
                           : "minirun manages cgroups itself: use the cgroupfs driver instead of --systemd-cgroup");
 }
 

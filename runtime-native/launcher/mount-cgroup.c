@@ -90,9 +90,5 @@ int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const stru
      */
     if (mount_move(tmpfs, target) < 0)
         return fault_errno(f, STAGE_MOUNT, "mount tmpfs for cgroups");
-    if (mount_hierarchies(launch, entry, tmpfs, f) < 0)
-        return -1;
-    if (entry->flags & MS_RDONLY && mount_set(tmpfs, MOUNT_ATTR_RDONLY, 0, 0, false) < 0)
-        return fault_errno(f, STAGE_MOUNT, "remount the cgroup tmpfs read-only");
-    return 0;
+    return mount_hierarchies(launch, entry, tmpfs, f);
 }

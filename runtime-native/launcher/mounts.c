@@ -279,10 +279,12 @@ static const char *tmpfs_data(const struct mount_entry *entry, int target, char 
     return buffer;
 }
 
-/* /dev and tmpfs are filled by us first; they become read-only in mounts_seal. */
+/* /dev, tmpfs and the tmpfs of cgroup v1 are filled by us first, and may get mount points of further mounts; they
+ * become read-only in mounts_seal. */
 static bool is_sealed_later(const struct mount_entry *entry)
 {
-    return !entry->is_bind && (strcmp(entry->type, "tmpfs") == 0 || strcmp(entry->destination, "/dev") == 0);
+    return !entry->is_bind && (strcmp(entry->type, "tmpfs") == 0 || strcmp(entry->type, "cgroup") == 0 ||
+                               strcmp(entry->destination, "/dev") == 0);
 }
 
 /* A sysfs of one's own needs a network namespace of one's own. Without, the host's does as well, read-only with all

@@ -139,16 +139,16 @@ static int mask_folder(struct masks *masks, int target, const char *label)
     return masks->tmpfs < 0 ? -1 : mount_move(masks->tmpfs, target);
 }
 
-static int mask_file(struct masks *masks, int target)
+static int mask_file(struct masks *masks, int target, const char *path, struct fault *f)
 {
     if (masks->null < 0)
         masks->null = path_open(AT_FDCWD, "/dev/null", O_PATH);
-    if (masks->null >= 0 && !device_is_null(masks->null)) {
-        errno = EINVAL;
-        return -1;
-    }
+    if (masks->null < 0)
+        return fault_errno(f, STAGE_MOUNT, "can't mask paths: open /dev/null");
+    if (!device_is_null(masks->null))
+        return fault_text(f, STAGE_MOUNT, "can't mask paths: /dev/null is not the null device");
     AUTO_CLOSE int cover = mount_clone(masks->null, "", false);
-    return cover < 0 ? -1 : mount_move(cover, target);
+    return cover < 0 || mount_move(cover, target) < 0 ? fault_errno(f, STAGE_MOUNT, "can't mask path \"%s\"", path) : 0;
 }
 
 static int mask(struct masks *masks, const char *path, const char *label, struct fault *f)
@@ -157,10 +157,9 @@ static int mask(struct masks *masks, const char *path, const char *label, struct
     struct stat status;
     if (target < 0 || fstat(target, &status) < 0)
         return errno == ENOENT || errno == ENOTDIR ? 0 : fault_errno(f, STAGE_MOUNT, "can't mask path \"%s\"", path);
-    bool is_dir = S_ISDIR(status.st_mode);
-    if ((is_dir ? mask_folder(masks, target, label) : mask_file(masks, target)) < 0)
-        return fault_errno(f, STAGE_MOUNT, "can't mask %s \"%s\"", is_dir ? "dir" : "path", path);
-    return 0;
+    if (!S_ISDIR(status.st_mode))
+        return mask_file(masks, target, path, f);
+    return mask_folder(masks, target, label) < 0 ? fault_errno(f, STAGE_MOUNT, "can't mask dir \"%s\"", path) : 0;
 }
 
 int rootfs_protect(const struct config *config, struct fault *f)

@@ -64,9 +64,12 @@ static int parse_condition(const struct json *json, struct seccomp_condition *co
     if (op == sizeof operators / sizeof operators[0])
         return fault_text(f, STAGE_SECCOMP, "string %s is not a valid operator for seccomp", name ? name : "");
     uint64_t index = 0, value = 0, second = 0;
-    if (json_uint64(json, "index", &index) < 0 || index > 5 || json_uint64(json, "value", &value) < 0 ||
+    if (json_uint64(json, "index", &index) < 0 || json_uint64(json, "value", &value) < 0 ||
         json_uint64(json, "valueTwo", &second) < 0)
-        return fault_text(f, STAGE_SECCOMP, "seccomp: a condition needs an index of 0 to 5 and unsigned values");
+        return fault_text(f, STAGE_SECCOMP, "seccomp: the index and values of a condition are unsigned numbers");
+    if (index > 5)
+        return fault_text(f, STAGE_SECCOMP, "syscalls only have up to 6 arguments (%llu given)",
+                          (unsigned long long)index);
     condition->argument = (unsigned)index;
     condition->operator=(enum seccomp_operator) op;
     condition->value = op == OP_MASKED_EQ ? second : value;
