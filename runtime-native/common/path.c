@@ -22,6 +22,7 @@
  * of the root while we are in it cannot take us along. */
 struct trail {
     int root;
+    int flags;      /* for the last open(2) */
     unsigned rules; /* PATH_NO_LINKS, PATH_SAME_MOUNT */
     int fds[MAX_DEPTH];
     size_t depth;
@@ -132,11 +133,11 @@ static int check_mount(const struct trail *trail, int fd)
 }
 
 /* Opens what the walk has arrived at with the caller's flags. O_NOFOLLOW: it was no link when we looked. */
-static int open_last(const struct trail *trail, const char *name, int found, int flags)
+static int open_last(const struct trail *trail, const char *name, int found)
 {
-    if (flags & O_PATH)
+    if (trail->flags & O_PATH)
         return fcntl(found, F_DUPFD_CLOEXEC, 3);
-    AUTO_CLOSE int fd = openat(trail_here(trail), name, flags | O_NOFOLLOW | O_CLOEXEC);
+    AUTO_CLOSE int fd = openat(trail_here(trail), name, trail->flags | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 || check_mount(trail, fd) < 0 ? -1 : take_fd(&fd);
 }
 
@@ -146,15 +147,19 @@ static int follow_link(struct trail *trail, int link, int *links, char **rest, c
         errno = ELOOP;
         return -1;
     }
+    bool is_last = **rest == '\0';
     if (expand_link(link, *rest, buffer, size) < 0)
         return -1;
+    size_t length = strlen(buffer); /* expand_link has added one slash */
+    if (is_last && length > 1 && buffer[length - 2] == '/')
+        trail->flags |= O_DIRECTORY;
     *rest = buffer;
     if (*buffer == '/')
         trail_close(trail);
     return 0;
 }
 
-static int walk_components(struct trail *trail, char *buffer, size_t size, int flags, enum path_missing missing)
+static int walk_components(struct trail *trail, char *buffer, size_t size, enum path_missing missing)
 {
     char *rest = buffer, *component;
     bool is_last;
@@ -171,13 +176,13 @@ static int walk_components(struct trail *trail, char *buffer, size_t size, int f
         struct stat status;
         if (fd < 0 || fstat(fd, &status) < 0 || check_mount(trail, fd) < 0)
             return -1;
-        if (S_ISLNK(status.st_mode) && !(is_last && flags & O_NOFOLLOW)) {
+        if (S_ISLNK(status.st_mode) && !(is_last && trail->flags & O_NOFOLLOW)) {
             if (follow_link(trail, fd, &links, &rest, buffer, size) < 0)
                 return -1;
             continue;
         }
-        if (is_last && !S_ISDIR(status.st_mode) && !(flags & O_DIRECTORY))
-            return open_last(trail, component, fd, flags);
+        if (is_last && !S_ISDIR(status.st_mode) && !(trail->flags & O_DIRECTORY))
+            return open_last(trail, component, fd);
         if (!S_ISDIR(status.st_mode)) {
             errno = ENOTDIR;
             return -1;
@@ -185,7 +190,7 @@ static int walk_components(struct trail *trail, char *buffer, size_t size, int f
         if (trail_push(trail, take_fd(&fd)) < 0)
             return -1;
     }
-    return openat(trail_here(trail), ".", flags | O_CLOEXEC);
+    return openat(trail_here(trail), ".", trail->flags | O_CLOEXEC);
 }
 
 int path_walk(int root, const char *path, int flags, unsigned rules, enum path_missing missing)
@@ -198,9 +203,9 @@ int path_walk(int root, const char *path, int flags, unsigned rules, enum path_m
     }
     memcpy(buffer, path, length + 1);
     if (length && path[length - 1] == '/')
-        flags |= O_DIRECTORY;
-    struct trail trail = {.root = root, .rules = rules};
-    int fd = walk_components(&trail, buffer, sizeof buffer, flags, missing);
+        flags = (flags | O_DIRECTORY) & ~O_NOFOLLOW;
+    struct trail trail = {.root = root, .flags = flags, .rules = rules};
+    int fd = walk_components(&trail, buffer, sizeof buffer, missing);
     trail_close(&trail);
     return fd;
 }

@@ -1,57 +1,12 @@
 /* The compiled filter, run by a small interpreter over made-up system calls: what each is answered. */
-#include "../launcher/seccomp.h"
+#include "bpf.h"
 
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
 
 static int failures;
-
-static uint32_t load(const struct seccomp_data *data, uint32_t offset)
-{
-    uint32_t word = 0;
-    if (offset + sizeof word <= sizeof *data)
-        memcpy(&word, (const char *)data + offset, sizeof word);
-    return word;
-}
-
-/* The subset that the compiler emits; anything else, and a jump out of the program, is a failure. */
-static uint32_t interpret(const struct seccomp_filter *filter, const struct seccomp_data *data)
-{
-    uint32_t a = 0;
-    for (size_t at = 0; at < filter->length; at++) {
-        const struct sock_filter *i = &filter->code[at];
-        bool is_true = false;
-        switch (i->code) {
-        case BPF_LD | BPF_W | BPF_ABS:
-            a = load(data, i->k);
-            continue;
-        case BPF_ALU | BPF_AND | BPF_K:
-            a &= i->k;
-            continue;
-        case BPF_JMP | BPF_JA:
-            at += i->k;
-            continue;
-        case BPF_RET | BPF_K:
-            return i->k;
-        case BPF_JMP | BPF_JEQ | BPF_K:
-            is_true = a == i->k;
-            break;
-        case BPF_JMP | BPF_JGT | BPF_K:
-            is_true = a > i->k;
-            break;
-        case BPF_JMP | BPF_JGE | BPF_K:
-            is_true = a >= i->k;
-            break;
-        default:
-            return 0xdeadbeef;
-        }
-        at += is_true ? i->jt : i->jf;
-    }
-    return 0xdeadbeef;
-}
 
 struct call {
     uint32_t arch;
@@ -63,7 +18,7 @@ static void expect_answer(const struct seccomp_filter *filter, struct call call,
 {
     struct seccomp_data data = {.nr = call.number, .arch = call.arch};
     memcpy(data.args, call.args, sizeof data.args);
-    uint32_t got = interpret(filter, &data);
+    uint32_t got = bpf_run(filter, &data);
     if (got == wanted)
         return;
     failures++;
