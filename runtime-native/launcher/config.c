@@ -169,7 +169,7 @@ static int parse_namespaces(struct config *config, const struct json *namespaces
     return 0;
 }
 
-static int parse_device(struct device *device, const struct json *json, struct fault *f)
+static int parse_device(struct arena *arena, struct device *device, const struct json *json, struct fault *f)
 {
     const char *type = json_string(json, "type");
     device->path = json_string(json, "path");
@@ -177,6 +177,12 @@ static int parse_device(struct device *device, const struct json *json, struct f
         return fault_text(f, STAGE_DEVICE, "invalid device type \"%s\"", type ? type : "");
     if (!device->path)
         return fault_text(f, STAGE_DEVICE, "device path must not be empty");
+    size_t length = strlen(device->path);
+    while (length > 1 && device->path[length - 1] == '/')
+        length--;
+    device->path = arena_format(arena, "%.*s", (int)length, device->path);
+    if (!device->path)
+        return fault_errno(f, STAGE_DEVICE, "read devices");
     device->type = type[0] == 'u' ? 'c' : type[0];
     uint32_t mode = 0666;
     if (config_uint32(json, "major", "LinuxDevice.linux.devices.major", &device->major, f) < 0 ||
@@ -196,7 +202,7 @@ static int parse_devices(struct config *config, const struct json *devices, stru
         return fault_errno(f, STAGE_CONFIG, "read devices");
     json_each(item, devices)
     {
-        if (parse_device(&config->devices[config->device_count], item, f) < 0)
+        if (parse_device(&config->arena, &config->devices[config->device_count], item, f) < 0)
             return -1;
         config->device_count++;
     }
@@ -223,6 +229,7 @@ static int parse_linux(struct config *config, const struct json *section, struct
     config->sysctl = json_get(section, "sysctl");
     config->time_offsets = json_get(section, "timeOffsets");
     config->personality = json_get(section, "personality");
+    config->memory_policy = json_get(section, "memoryPolicy");
     if (json_get(section, "intelRdt") && json_get(section, "intelRdt")->type == JSON_OBJECT)
         return fault_text(f, STAGE_CONFIG, "intelRdt is specified in config, but Intel RDT is not enabled");
     return 0;

@@ -62,10 +62,13 @@ struct process_config {
 struct mount_entry {
     const char *destination, *type, *source, *data; /* data: the options left for the file system, comma separated */
     bool is_bind, is_recursive, copies_up, is_idmapped, is_recursively_idmapped;
-    unsigned long flags, cleared;            /* MS_ */
-    unsigned long propagation;               /* MS_SHARED …, with MS_REC; 0: none asked */
-    uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_, for rro and its like */
-    const char *idmap_text;                  /* of the option idmap=, NULL */
+    bool copies_link;                           /* a source that is a symlink is not mounted but made anew */
+    bool source_is_final, destination_is_final; /* …-nofollow: no symlink is followed there */
+    const char *link;                           /* copies_link: what the symlink says */
+    unsigned long flags, cleared;               /* MS_ */
+    unsigned long propagation;                  /* MS_SHARED …, with MS_REC; 0: none asked */
+    uint64_t recursive_set, recursive_clear;    /* MOUNT_ATTR_, for rro and its like */
+    const char *idmap_text;                     /* of the option idmap=, NULL */
     struct id_mappings uids, gids;
 };
 
@@ -95,7 +98,7 @@ struct config {
     struct device *devices;
     size_t device_count;
     char **masked_paths, **readonly_paths; /* NULL-terminated */
-    const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality;
+    const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality, *memory_policy;
 };
 
 /* file: NULL, or another config.json, by its path or its name in the bundle; a path is the caller's, as in crun. */

@@ -103,6 +103,8 @@ int container_save(const struct container *container, struct fault *f)
         json_put_json(&w, "hooks", container->hooks);
     if (container->personality)
         json_put_json(&w, "personality", container->personality);
+    if (container->memory_policy)
+        json_put_json(&w, "memoryPolicy", container->memory_policy);
     json_end_object(&w);
     int result = w.failed ? -1 : create_file_at(container->dir, STATE_FILE, w.text, 0600);
     json_writer_free(&w);
@@ -155,6 +157,7 @@ int container_record(struct container *container, const struct config *config, s
     container->hooks = config->hooks;
     container->annotations = config->annotations;
     container->personality = config->personality;
+    container->memory_policy = config->memory_policy;
     for (int fd = 0; fd < 3; fd++)
         container->descriptors[fd] = name_descriptor(&container->arena, fd);
     return container->created ? container_save(container, f) : fault_errno(f, STAGE_STATE, "describe the container");
@@ -206,6 +209,7 @@ static int parse_state(struct container *container, const char *text, size_t siz
     container->annotations = json_get(root, "annotations");
     container->hooks = json_get(root, "hooks");
     container->personality = json_get(root, "personality");
+    container->memory_policy = json_get(root, "memoryPolicy");
     const struct json *descriptors = json_get(root, "descriptors");
     const struct json *descriptor = descriptors ? descriptors->first : NULL;
     for (int fd = 0; fd < 3; fd++, descriptor = descriptor ? descriptor->next : NULL)

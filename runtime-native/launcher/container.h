@@ -24,7 +24,7 @@ struct container {
     bool keeps_keyring;
     const char *descriptors[3]; /* what 0, 1 and 2 were at create ("pipe:[123]"): for checkpoint */
     struct cgroup cgroup;
-    const struct json *hooks, *annotations, *personality;
+    const struct json *hooks, *annotations, *personality, *memory_policy;
 };
 
 /* Makes the folder of a new container; it must not exist. */

@@ -21,6 +21,7 @@
 #include "devices.h"
 #include "foreground.h"
 #include "io.h"
+#include "labels.h"
 #include "launch.h"
 #include "listener.h"
 #include "log.h"
@@ -66,7 +67,8 @@ static int parse_options(const struct globals *globals, int argc, char **argv, b
     return options_parse(globals->usage, rules, argc, argv, f);
 }
 
-/* What stands before the container's own descriptors: those passed by socket activation, and --preserve-fds. */
+/* What stands before the container's own descriptors: those passed by socket activation, and --preserve-fds. Not each
+ * must be open (crun), and what is ours among them closes with execve. */
 static int count_preserved(struct creation *c, struct fault *f)
 {
     const char *listen = getenv("LISTEN_FDS"), *listen_pid = getenv("LISTEN_PID"), *more = c->options->preserve_fds;
@@ -78,9 +80,6 @@ static int count_preserved(struct creation *c, struct fault *f)
         return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -preserve-fds", more);
     if (count > 1024 || extra > 65536)
         return fault_text(f, STAGE_ARGUMENTS, "too many descriptors to preserve");
-    for (unsigned long i = count; i < count + extra; i++)
-        if (fcntl((int)(3 + i), F_GETFD) < 0)
-            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %lu (of %lu)", i - count, extra);
     c->launch.preserved_fds = (unsigned)(count + extra);
     if (!count)
         return 0;
@@ -117,11 +116,14 @@ static int prepare(struct creation *c, struct fault *f)
         launch->namespace_fds[kind] = -1;
     const char *bundle = c->options->bundle && *c->options->bundle ? c->options->bundle : ".";
     bool is_detached = !c->runs || c->options->detach;
-    if (config_load(config, bundle, c->options->config, f) < 0 || config_validate(config, f) < 0 ||
+    if (config_load(config, bundle, c->options->config, f) < 0 || user_namespace_default(config, f) < 0 ||
+        config_validate(config, f) < 0 ||
         console_open(&config->process, c->options->console_socket, is_detached, &launch->console_socket, &c->console,
                      f) < 0 ||
         count_preserved(c, f) < 0)
         return -1;
+    labels_drop_unknown(&config->process);
+    launch->keeps_groups = json_get(config->annotations, KEEP_GROUPS_ANNOTATION);
     launch->id = c->container.id;
     launch->bundle = config->bundle;
     launch->cgroup = &c->container.cgroup;

@@ -171,8 +171,10 @@ static int create_links(int dev, struct fault *f)
 
 int devices_create(const struct launch *launch, const struct rootfs *rootfs, struct fault *f)
 {
-    /* An image may ship /dev as a link to the host's world (CVE-2026-41579): it is resolved inside the root. */
-    AUTO_CLOSE int dev = path_make_directory(rootfs->fd, "/dev");
+    /* An image may ship /dev as a link to the host's world (CVE-2026-41579): that is refused. */
+    if (mkdirat(rootfs->fd, "dev", 0755) < 0 && errno != EEXIST)
+        return fault_errno(f, STAGE_DEVICE, "error creating device nodes: mkdir /dev");
+    AUTO_CLOSE int dev = path_open_plain(rootfs->fd, "/dev", O_PATH | O_DIRECTORY, PATH_NO_LINKS);
     if (dev < 0)
         return fault_errno(f, STAGE_DEVICE, "error creating device nodes: open /dev");
     bool has_sources = launch->device_nodes >= 0;

@@ -20,6 +20,7 @@
 #include "foreground.h"
 #include "io.h"
 #include "keyring.h"
+#include "labels.h"
 #include "launch.h"
 #include "listener.h"
 #include "log.h"
@@ -212,7 +213,9 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
     if ((has_file ? process_from_file(e, f) : process_from_flags(e, words, argv, f)) < 0 ||
         process_validate(&e->config.process, f) < 0 || choose_cgroup(e, f) < 0)
         return -1;
+    labels_drop_unknown(&e->config.process);
     e->config.personality = e->container.personality;
+    e->config.memory_policy = e->container.memory_policy;
     e->launch = (struct launch){.config = &e->config,
                                 .process = &e->config.process,
                                 .arena = &e->config.arena,
@@ -226,12 +229,9 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
                                 .keeps_keyring = e->container.keeps_keyring};
     e->launch.has_user_namespace = e->container.namespaces & CLONE_NEWUSER;
     e->launch.denies_groups = e->launch.has_user_namespace && user_namespace_denies_groups(e->container.pid);
+    e->launch.keeps_groups = json_get(e->container.annotations, KEEP_GROUPS_ANNOTATION);
     e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
     e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
-    for (unsigned i = 0; i < e->launch.preserved_fds; i++)
-        if (fcntl((int)(3 + i), F_GETFD) < 0)
-            return fault_errno(f, STAGE_ARGUMENTS, "unable to stat preserved-fd %u (of %u)", i,
-                               e->launch.preserved_fds);
     if (seccomp_load(&e->config.arena, e->container.dir, &e->launch.seccomp, f) < 0)
         return -1;
     return open_console(e, f);

@@ -3,6 +3,7 @@
 #include "capabilities.h"
 #include "commands.h"
 #include "container.h"
+#include "launch.h"
 #include "options.h"
 
 static void put_list(struct json_writer *w, const char *key, const char *const *words)
@@ -69,6 +70,7 @@ static void put_linux(struct json_writer *w)
 
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
+    static const char *const unsafe_annotations[] = {KEEP_GROUPS_ANNOTATION, NULL};
     static const char *const hooks[] = {
         "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
     const struct option_rule rules[] = {OPTIONS_END};
@@ -84,6 +86,7 @@ int command_features(const struct globals *globals, int argc, char **argv, struc
     config_each_mount_option(&w);
     json_end_array(&w);
     put_linux(&w);
+    put_list(&w, "potentiallyUnsafeConfigAnnotations", unsafe_annotations);
     json_begin_object(&w, "annotations");
     json_put_string(&w, "org.minidock.minirun.version", MINIDOCK_VERSION);
     json_end_object(&w);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "log.h"
 #include "path.h"
 
 bool labels_are_wanted(const struct process_config *process)
@@ -22,6 +23,18 @@ static int open_attribute(int proc, const char *file)
     char path[64];
     (void)snprintf(path, sizeof path, "%d/attr/%s", (int)gettid(), file);
     return path_open_plain(proc, path, O_WRONLY, PATH_NO_LINKS | PATH_SAME_MOUNT);
+}
+
+void labels_drop_unknown(struct process_config *process)
+{
+    char answer = 'N';
+    if (!process->apparmor_profile || !*process->apparmor_profile)
+        return;
+    AUTO_CLOSE int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read_some(fd, &answer, 1) == 1 && answer == 'Y')
+        return;
+    log_warning("this kernel has no AppArmor: the profile %s is not applied", process->apparmor_profile);
+    process->apparmor_profile = NULL;
 }
 
 static int apply_apparmor(const char *profile, int proc, struct fault *f)

@@ -6,6 +6,8 @@
 #include "config.h"
 #include "seccomp.h"
 
+#define KEEP_GROUPS_ANNOTATION "run.oci.keep_original_groups"
+
 struct launch {
     const struct config *config;
     struct process_config *process;
@@ -21,7 +23,8 @@ struct launch {
     int console_socket;          /* gets the terminal's master, -1 */
     unsigned preserved_fds;      /* beside 0, 1, 2 */
     bool is_new_user_namespace, has_user_namespace /* not ours: new or joined */;
-    bool denies_groups; /* setgroups(2) is given up in there */
+    bool keeps_groups;    /* those of our caller: podman's --group-add keep-groups */
+    bool denies_groups;   /* setgroups(2) is given up in there */
     bool is_unprivileged; /* who made us is not root */
     bool keeps_keyring, keeps_root /* --no-pivot */;
     bool is_foreground;                      /* minirun itself passes the terminal's bytes on */

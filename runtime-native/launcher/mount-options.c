@@ -1,7 +1,10 @@
 /* The mounts section: option words → flags, propagation, recursive attributes, and what is left for the file system. */
+#include <errno.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "idmap.h"
@@ -136,6 +139,12 @@ static bool take_extension(struct mount_entry *entry, const char *word)
 {
     if (strcmp(word, "tmpcopyup") == 0)
         return entry->copies_up = true;
+    if (strcmp(word, "copy-symlink") == 0)
+        return entry->copies_link = true;
+    if (strcmp(word, "src-nofollow") == 0)
+        return entry->source_is_final = true;
+    if (strcmp(word, "dest-nofollow") == 0)
+        return entry->destination_is_final = true;
     bool is_recursive = *word == 'r';
     const char *idmap = word + is_recursive;
     if (strcmp(idmap, "idmap") != 0 && strncmp(idmap, "idmap=", 6) != 0)
@@ -161,6 +170,17 @@ static int parse_options(struct config *config, struct mount_entry *entry, const
     return 0;
 }
 
+/* Not a link: an ordinary bind mount. */
+static int read_link(struct config *config, struct mount_entry *entry)
+{
+    char link[PATH_MAX];
+    ssize_t length = readlink(entry->source, link, sizeof link);
+    if (length < 0)
+        return errno == EINVAL || errno == ENOENT ? 0 : -1;
+    entry->link = arena_format(&config->arena, "%.*s", (int)length, link);
+    return entry->link ? 0 : -1;
+}
+
 static int parse_mount(struct config *config, struct mount_entry *entry, const struct json *json, struct fault *f)
 {
     entry->destination = json_string(json, "destination");
@@ -178,11 +198,8 @@ static int parse_mount(struct config *config, struct mount_entry *entry, const s
         entry->source = "";
     if (!entry->type)
         entry->type = entry->is_bind ? "bind" : "";
-    if (entry->is_bind && entry->data)
-        return fault_text(f, STAGE_MOUNT,
-                          "invalid mount {Destination:%s Source:%s}: bind mounts cannot have any "
-                          "filesystem-specific options applied",
-                          entry->destination, entry->source);
+    if (entry->copies_link && read_link(config, entry) < 0)
+        return fault_errno(f, STAGE_MOUNT, "readlink %s", entry->source);
     if (config_mappings(&config->arena, json_get(json, "uidMappings"), &entry->uids, f) < 0 ||
         config_mappings(&config->arena, json_get(json, "gidMappings"), &entry->gids, f) < 0)
         return -1;
@@ -212,6 +229,9 @@ void config_each_mount_option(struct json_writer *w)
         json_put_string(w, NULL, propagation_words[i].name);
     for (size_t i = 0; i < COUNT(recursive_words); i++)
         json_put_string(w, NULL, recursive_words[i].name);
+    json_put_string(w, NULL, "copy-symlink");
+    json_put_string(w, NULL, "dest-nofollow");
+    json_put_string(w, NULL, "src-nofollow");
     json_put_string(w, NULL, "tmpcopyup");
     json_put_string(w, NULL, "idmap");
     json_put_string(w, NULL, "ridmap");

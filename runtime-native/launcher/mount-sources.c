@@ -20,9 +20,9 @@ int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault
         launch->source_fds[i] = -1;
     for (size_t i = 0; i < config->mount_count; i++) {
         const struct mount_entry *entry = &config->mounts[i];
-        if (!entry->is_bind || !(entry->is_idmapped || launch->has_user_namespace))
+        if (!entry->is_bind || entry->link || !(entry->is_idmapped || launch->has_user_namespace))
             continue;
-        int mount = mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
+        int mount = mount_clone_source(entry);
         if (mount < 0 && errno == EPERM && !entry->is_idmapped)
             continue; /* unprivileged: the container's root is ourselves, and has the rights to do it */
         if (mount < 0)

@@ -147,7 +147,8 @@ static int check_target(const struct rootfs *rootfs, const struct mount_entry *e
     char where[PATH_MAX];
     if (path_name(rootfs->fd, target, where, sizeof where) < 0)
         return fault_errno(f, STAGE_MOUNT, "mountpoint \"%s\" is outside of rootfs", entry->destination);
-    if (entry->is_bind && strcmp(where, "/") == 0)
+    /* A new root is only meant where "/" is said, not where the image has a link to it. */
+    if (entry->is_bind && strcmp(where, "/") == 0 && strcmp(entry->destination, "/") != 0)
         return fault_text(f, STAGE_MOUNT, "create mountpoint for %s mount: mountpoint is on the top of rootfs",
                           entry->destination);
     if (!is_below(where, "/proc") && !is_own_proc(rootfs, target))
@@ -185,7 +186,8 @@ static int open_target(const struct rootfs *rootfs, const struct mount_entry *en
         return open_plain_directory(rootfs, entry, f);
     struct stat status;
     bool is_file = source >= 0 && fstat(source, &status) == 0 && !S_ISDIR(status.st_mode);
-    int fd = path_open(rootfs->fd, entry->destination, O_PATH);
+    int fd = entry->destination_is_final ? mount_open_final(rootfs, entry, is_file)
+                                         : path_open(rootfs->fd, entry->destination, O_PATH);
     *is_made = fd < 0 && errno == ENOENT;
     if (*is_made)
         fd = is_file ? path_make_file(rootfs->fd, entry->destination)
@@ -254,15 +256,22 @@ static bool fits(int source, int target)
 
 static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, int given, struct fault *f)
 {
-    AUTO_CLOSE int source = given >= 0 ? given : mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
+    if (entry->link)
+        return mount_copy_link(rootfs, entry, f);
+    AUTO_CLOSE int source = given >= 0 ? given : mount_clone_source(entry);
     if (source < 0)
         return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, source, &is_made, f);
     if (target >= 0 && check_target(rootfs, entry, source, target, f) == 0) {
         if (fits(source, target) && set_bind_flags(entry, source) == 0 && propagate(entry, source) == 0 &&
-            mount_move(source, target) == 0)
+            mount_move(source, target) == 0) {
+            if (strcmp(entry->destination, "/") == 0) {
+                close_fd(&rootfs->fd);
+                rootfs->fd = take_fd(&source);
+            }
             return 0;
+        }
         (void)mount_fault(entry, target, NULL, f);
     }
     return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);

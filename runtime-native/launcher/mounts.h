@@ -22,6 +22,10 @@ int mount_make(const char *type, const char *source, const char *data, unsigned 
 
 int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const struct mount_entry *entry, int target,
                   struct fault *f);
+/* mount-links.c: the source's tree; the target whose last component is no link to follow; a link instead of a mount. */
+int mount_clone_source(const struct mount_entry *entry);
+int mount_open_final(const struct rootfs *rootfs, const struct mount_entry *entry, bool is_file);
+int mount_copy_link(const struct rootfs *rootfs, const struct mount_entry *entry, struct fault *f);
 int copy_up(int from, int to, struct fault *f); /* copy-up.c: tmpcopyup */
 
 #endif

@@ -22,6 +22,7 @@
 #include "labels.h"
 #include "launch.h"
 #include "log.h"
+#include "memory-policy.h"
 #include "path.h"
 #include "rlimits.h"
 #include "scheduler.h"
@@ -161,10 +162,10 @@ static int change_user(const struct launch *launch, struct fault *f)
     const struct process_config *process = launch->process;
     if (own_streams(process->uid, process->gid, f) < 0)
         return -1;
-    if (launch->denies_groups && process->group_count)
+    if (launch->denies_groups && !launch->keeps_groups && process->group_count)
         return fault_text(f, STAGE_USER,
                           "unable to setup user: cannot set any additional groups in a rootless container");
-    if (!launch->denies_groups && setgroups(process->group_count, process->groups) < 0)
+    if (!launch->keeps_groups && !launch->denies_groups && setgroups(process->group_count, process->groups) < 0)
         return fault_errno(f, STAGE_USER, "unable to setup user: setgroups");
     if (setresgid(process->gid, process->gid, process->gid) < 0)
         return errno == EINVAL ? fault_told(f, STAGE_USER, EINVAL,
@@ -256,6 +257,8 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
     if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "prctl(SET_NO_NEW_PRIVS)");
     if (scheduler_apply(process, launch->config->personality, f) < 0)
+        return -1;
+    if (memory_policy_apply(launch->config->memory_policy, f) < 0)
         return -1;
     if (labels_are_wanted(process) && labels_apply(process, proc, f) < 0)
         return -1;

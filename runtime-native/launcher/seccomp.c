@@ -299,10 +299,12 @@ int seccomp_prepare(struct arena *arena, const struct json *profile, struct secc
         return fault_errno(f, STAGE_SECCOMP, "read seccomp");
     if (read_policy(arena, profile, policy, f) < 0 || parse_flags(profile, filter, f) < 0)
         return -1;
-    filter->notifies = policy->notifies;
     filter->listener_path = json_string(profile, "listenerPath");
+    /* Without a rule that notifies, who listens still gets a descriptor (crun); that nobody listens is no fault (runc).
+     */
+    filter->notifies = policy->notifies || (filter->listener_path && access(filter->listener_path, F_OK) == 0);
     filter->listener_metadata = json_string(profile, "listenerMetadata");
-    if (filter->notifies && (!filter->listener_path || !*filter->listener_path))
+    if (policy->notifies && (!filter->listener_path || !*filter->listener_path))
         return fault_text(f, STAGE_SECCOMP, "seccomp listenerPath is not set");
     return seccomp_compile(arena, policy, filter, f);
 }

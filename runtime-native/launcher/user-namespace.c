@@ -54,6 +54,26 @@ static int check_mount_options(const struct config *config, struct fault *f)
     return 0;
 }
 
+static int map_self(struct arena *arena, struct id_mappings *mappings, uint32_t id, struct fault *f)
+{
+    if (mappings->count)
+        return 0;
+    mappings->items = arena_alloc(arena, 1, sizeof *mappings->items);
+    if (!mappings->items)
+        return fault_errno(f, STAGE_NAMESPACE, "map ids");
+    mappings->items[mappings->count++] = (struct id_mapping){.container = 0, .host = id, .size = 1};
+    return 0;
+}
+
+int user_namespace_default(struct config *config, struct fault *f)
+{
+    if (!config_has_new_namespace(config, NS_USER))
+        return 0;
+    return map_self(&config->arena, &config->uid_mappings, geteuid(), f) < 0
+               ? -1
+               : map_self(&config->arena, &config->gid_mappings, getegid(), f);
+}
+
 int user_namespace_validate(const struct config *config, struct fault *f)
 {
     const struct namespace *user = &config->namespaces[NS_USER];
@@ -63,9 +83,6 @@ int user_namespace_validate(const struct config *config, struct fault *f)
                           "user namespace mappings specified, but user namespace isn't enabled in the config");
     if (!user->is_set)
         return geteuid() == 0 ? 0 : fault_text(f, STAGE_NAMESPACE, "rootless container requires user namespaces");
-    if (!user->path && !has_mappings)
-        return fault_text(f, STAGE_NAMESPACE,
-                          "user namespaces enabled, but no namespace path to join nor mappings to apply specified");
     if (user->path && has_mappings)
         return fault_text(f, STAGE_NAMESPACE,
                           "user namespaces enabled, but both namespace path and mapping specified -- you may only "

@@ -7,6 +7,8 @@
 #include "config.h"
 
 /* Contradictions of mappings and of mounts that name ids, before anything is made. */
+/* Where the config has no mappings (crun): our own ids are the container's root. */
+int user_namespace_default(struct config *config, struct fault *f);
 int user_namespace_validate(const struct config *config, struct fault *f);
 /* In the parent: the mappings of the child's user namespace. */
 int user_namespace_map(pid_t pid, const struct id_mappings *uids, const struct id_mappings *gids, struct fault *f);

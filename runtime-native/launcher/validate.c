@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "log.h"
 #include "sysctl.h"
 #include "user-namespace.h"
 
@@ -36,6 +37,10 @@ static int validate_time_namespace(const struct config *config, struct fault *f)
 
 int config_validate(const struct config *config, struct fault *f)
 {
+    for (size_t i = 0; i < config->mount_count; i++)
+        if (config->mounts[i].is_bind && config->mounts[i].data)
+            log_warning("the options \"%s\" mean nothing to the bind mount on %s", config->mounts[i].data,
+                        config->mounts[i].destination);
     if (!config->has_process)
         return fault_text(f, STAGE_CONFIG, "process property must not be empty");
     if (process_validate(&config->process, f) < 0)

@@ -85,7 +85,7 @@ static void test_refusals(void)
             ",\"linux\":{\"namespaces\":[{\"type\":\"network\"}],\"sysctl\":{\"net.//.kernel.core_pattern\":\"x\"}}"),
         "sysctl \"net.//.kernel.core_pattern\" is not in a separate kernel namespace");
     refuses(CONFIG("", ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}"),
-            "user namespaces enabled, but no namespace path to join nor mappings to apply specified");
+            "user namespaces enabled, but no uid mapping for the container's root");
     refuses("{\"root\":{\"path\":\"nosuch\"}}x", "invalid JSON at byte 26: more text after the value");
     refuses("{\"process\":{\"cwd\":\"/\",\"args\":[\"a\\u0000b\"]},\"root\":{\"path\":\".\"}}",
             "invalid JSON at byte 38: NUL in a string");
