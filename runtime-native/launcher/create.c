@@ -29,6 +29,7 @@
 #include "namespaces.h"
 #include "options.h"
 #include "rlimits.h"
+#include "self.h"
 #include "user-namespace.h"
 
 struct create_options {
@@ -240,6 +241,7 @@ static int accompany(struct creation *c, struct fault *f)
                        "for ready process: ");
             if (sync_send(c->sync, SYNC_GO, 0, f) < 0)
                 return -1;
+            self_release();
             break;
         case SYNC_LISTENER:
             if (listener_forward(&c->launch.seccomp, &c->container, c->pidfd, argument, f) < 0 ||

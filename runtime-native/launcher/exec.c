@@ -30,6 +30,7 @@
 #include "rlimits.h"
 #include "rootfs.h"
 #include "scheduler.h"
+#include "self.h"
 #include "user-namespace.h"
 
 struct exec_options {
@@ -309,6 +310,7 @@ static int accompany(struct execution *e, struct fault *f)
             return -1;
         if (sync_send(e->sync, SYNC_GO, 0, f) < 0)
             return -1;
+        self_release();
     }
 }
 
