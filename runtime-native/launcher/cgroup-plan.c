@@ -67,7 +67,8 @@ static int add_dir(struct arena *arena, struct cgroup *cgroup, const char *contr
     dir->controllers = arena_format(arena, "%s", controllers);
     dir->mountpoint = arena_format(arena, "%s", mountpoint);
     dir->path = inner ? arena_format(arena, "%s%s%s", mountpoint, base, inner) : NULL;
-    if (!dir->controllers || !dir->mountpoint || !dir->path)
+    dir->own = arena_format(arena, "%s%s", mountpoint, own);
+    if (!dir->controllers || !dir->mountpoint || !dir->path || !dir->own)
         return fault_errno(f, STAGE_CGROUP, "invalid cgroupsPath %s", wanted);
     if (!*inner)
         return fault_text(f, STAGE_CGROUP, "invalid cgroupsPath %s: a container cannot have the root cgroup", wanted);

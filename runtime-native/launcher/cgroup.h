@@ -17,6 +17,7 @@ struct cgroup_dir {
     const char *controllers; /* "cpu,cpuacct", "name=systemd"; "" is the unified (v2) hierarchy */
     const char *mountpoint;
     const char *path; /* the container's folder */
+    const char *own;  /* ours, where a container stays that may not have one; NULL after loading */
     int fd;           /* O_PATH of it, -1 when not open */
 };
 

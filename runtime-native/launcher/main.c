@@ -12,6 +12,7 @@
 #include "log.h"
 #include "options.h"
 #include "self.h"
+#include "user-namespace.h"
 
 #define ID "<container-id>"
 
@@ -58,11 +59,18 @@ static int print_version(void)
     return 0;
 }
 
+/* Root of a user namespace (podman without rights) is the user it was outside, unless it says to be root: runc. */
+static bool owns_run(void)
+{
+    const char *user = getenv("USER");
+    return geteuid() == 0 && (!user_namespace_is_around_us() || (user && strcmp(user, "root") == 0));
+}
+
 static const char *default_root(void)
 {
     static char path[PATH_MAX];
     const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
-    if (geteuid() == 0 || !runtime_dir || !*runtime_dir)
+    if (!runtime_dir || !*runtime_dir || owns_run())
         return "/run/minirun";
     (void)snprintf(path, sizeof path, "%s/minirun", runtime_dir);
     return path;

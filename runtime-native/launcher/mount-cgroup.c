@@ -42,6 +42,8 @@ static int make_controller(const struct launch *launch, const struct mount_entry
     if (config_has_new_namespace(launch->config, NS_CGROUP))
         return mount_make("cgroup", "cgroup", dir->controllers, flags);
     int mount = mount_clone(AT_FDCWD, dir->path, true);
+    if (mount < 0 && errno == ENOENT)
+        mount = mount_clone(AT_FDCWD, dir->own, true);
     if (mount >= 0 && mount_set(mount, mount_attributes(entry->flags), 0, 0, false) < 0)
         close_fd(&mount);
     return mount;
@@ -62,7 +64,8 @@ static int link_controllers(int tmpfs, const char *name)
 
 static int mount_hierarchies(const struct launch *launch, const struct mount_entry *entry, int tmpfs, struct fault *f)
 {
-    for (size_t i = 0; i < launch->cgroup->count; i++) {
+    /* The kernel lists the newest hierarchy first; mounts show them in the order in which they came. */
+    for (size_t i = launch->cgroup->count; i-- > 0;) {
         const struct cgroup_dir *dir = &launch->cgroup->dirs[i];
         if (!*dir->controllers)
             continue;
