@@ -33,7 +33,8 @@ static void answer_job(struct job *j, bool is_ok, const struct fault *f)
         answer_fault(j->shim, j->asker, f);
 }
 
-static void start_job(const struct request *r, const char *const *arguments, int input, job_done *done)
+/* False: it was answered already. */
+static bool start_job(const struct request *r, const char *const *arguments, int input, job_done *done)
 {
     struct fault f;
     struct job_options o = {.arguments = arguments, .stdio = {input, -1, -1}, .done = done, .asker = r->asker};
@@ -41,11 +42,14 @@ static void start_job(const struct request *r, const char *const *arguments, int
         refuse(r, ESRCH, "the container is not running");
     else if (job_start(r->shim, &o, &f) < 0)
         answer_fault(r->shim, r->asker, &f);
+    else
+        return true;
+    return false;
 }
 
 static void do_create(const struct request *r)
 {
-    lifecycle_create(r->shim, r->asker);
+    lifecycle_create(r->shim, r->asker, json_string(r->fields, "checkpoint"));
 }
 
 static void do_start(const struct request *r)
@@ -85,7 +89,7 @@ static void do_kill(const struct request *r)
         return;
     }
     snprintf(number, sizeof number, "%d", signal);
-    start_job(r, (const char *const[]){"kill", "--all", r->shim->config.id, number, NULL}, -1, answer_job);
+    (void)start_job(r, (const char *const[]){"kill", "--all", r->shim->config.id, number, NULL}, -1, answer_job);
 }
 
 static void paused(struct job *j, bool is_ok, const struct fault *f)
@@ -104,12 +108,38 @@ static void resumed(struct job *j, bool is_ok, const struct fault *f)
 
 static void do_pause(const struct request *r)
 {
-    start_job(r, (const char *const[]){"pause", r->shim->config.id, NULL}, -1, paused);
+    (void)start_job(r, (const char *const[]){"pause", r->shim->config.id, NULL}, -1, paused);
 }
 
 static void do_resume(const struct request *r)
 {
-    start_job(r, (const char *const[]){"resume", r->shim->config.id, NULL}, -1, resumed);
+    (void)start_job(r, (const char *const[]){"resume", r->shim->config.id, NULL}, -1, resumed);
+}
+
+static void checkpointed(struct job *j, bool is_ok, const struct fault *f)
+{
+    struct process *init = &j->shim->init;
+    answer_job(j, is_ok, f);
+    init->has_call = false;
+    process_check_end(init);
+}
+
+/* The images are the caller's; CRIU's log stays in the bundle. The container's end is told after the answer. */
+static void do_checkpoint(const struct request *r)
+{
+    const char *path = json_string(r->fields, "path"), *id = r->shim->config.id;
+    const char *arguments[8] = {"checkpoint", "--image-path", path, "--work-path", r->shim->bundle, id};
+    if (!json_bool(r->fields, "exit", false)) {
+        arguments[5] = "--leave-running";
+        arguments[6] = id;
+    }
+    if (!path || (r->shim->status != SHIM_RUNNING && r->shim->status != SHIM_PAUSED) || r->shim->init.has_call) {
+        refuse(r, path ? ESRCH : EINVAL, "the container is not running");
+        return;
+    }
+    r->shim->init.has_call = true;
+    if (!start_job(r, arguments, -1, checkpointed))
+        r->shim->init.has_call = false;
 }
 
 static void do_update(const struct request *r)
@@ -120,7 +150,8 @@ static void do_update(const struct request *r)
     bool is_written = input >= 0 && write_all(input, w.text, w.length) == 0 && lseek(input, 0, SEEK_SET) == 0;
     json_writer_free(&w);
     if (is_written)
-        start_job(r, (const char *const[]){"update", "--resources", "-", r->shim->config.id, NULL}, input, answer_job);
+        (void)start_job(r, (const char *const[]){"update", "--resources", "-", r->shim->config.id, NULL}, input,
+                        answer_job);
     else
         refuse(r, errno, "pass the resources on");
 }
@@ -210,6 +241,7 @@ static const struct {
     {"kill", do_kill},
     {"pause", do_pause},
     {"resume", do_resume},
+    {"checkpoint", do_checkpoint},
     {"update", do_update},
     {"resize", do_resize},
     {"close-stdin", do_close_stdin},

@@ -93,7 +93,7 @@ static void fail(struct process *p, struct asker a, const struct fault *f)
     answer_fault(p->shim, a, f);
     process_drop(p);
     remove_files(p);
-    p->is_starting = false;
+    p->has_call = false;
     p->has_ended = true;
     p->exit_code = 127;
     attach_finish(p);
@@ -120,7 +120,7 @@ static void started(struct job *j, bool is_ok, const struct fault *f)
     json_end_object(&w);
     answer_ok(p->shim, j->asker, &w);
     json_writer_free(&w);
-    p->is_starting = false;
+    p->has_call = false;
     process_adopt(p, pid);
 }
 
@@ -146,7 +146,7 @@ static int run_exec(struct process *p, struct asker a, struct fault *f)
                             .done = started,
                             .asker = a,
                             .process = p};
-    p->is_starting = true;
+    p->has_call = true;
     return job_start(p->shim, &o, f);
 }
 
@@ -154,7 +154,7 @@ void exec_start(struct shim *s, struct asker a, const char *exec)
 {
     struct fault f;
     struct process *p = exec && *exec ? process_find(s, exec) : NULL;
-    if (!p || p->is_starting || p->pid > 0 || p->has_ended || s->is_leaving) {
+    if (!p || p->has_call || p->pid > 0 || p->has_ended || s->is_leaving) {
         fault_text(&f, STAGE_STATE, p ? "the exec %s was started already" : "no such exec: %s", exec ? exec : "");
         f.error = p ? EBUSY : ESRCH;
         answer_fault(s, a, &f);
@@ -200,7 +200,7 @@ void exec_delete(struct shim *s, struct asker a, const char *exec)
 {
     struct fault f;
     struct process *p = exec && *exec ? process_find(s, exec) : NULL;
-    if (!p || p->is_starting || (p->pid > 0 && !p->has_ended)) {
+    if (!p || p->has_call || (p->pid > 0 && !p->has_ended)) {
         fault_text(&f, STAGE_STATE, p ? "the exec %s is running" : "no such exec: %s", exec ? exec : "");
         f.error = p ? EBUSY : ESRCH;
         answer_fault(s, a, &f);

@@ -121,7 +121,7 @@ bool job_is_making(const struct shim *s)
 
 static enum fault_stage stage_of(const char *name)
 {
-    for (int stage = STAGE_NONE; name && stage <= STAGE_RUNTIME; stage++)
+    for (int stage = STAGE_NONE; name && stage <= STAGE_CHECKPOINT; stage++)
         if (strcmp(name, fault_stage_name((enum fault_stage)stage)) == 0)
             return (enum fault_stage)stage;
     return STAGE_RUNTIME;

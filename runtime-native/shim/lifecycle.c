@@ -34,7 +34,7 @@ void put_state(const struct shim *s, struct json_writer *w)
     json_put_string(w, "status", status_name(s));
     json_put_int(w, "pid", s->init.pid);
     json_put_string(w, "startedAt", s->started_at);
-    if (s->init.has_ended) {
+    if (s->init.has_ended && s->init.pid) {
         json_begin_object(w, "exit");
         put_exit(s, w);
         json_end_object(w);
@@ -65,13 +65,30 @@ int read_pid_file(const char *name, pid_t *pid, struct fault *f)
 
 /* ---- create, start */
 
+/* There is no container, and there will be none: whoever is attached gets the end of file. */
+static void give_up(struct shim *s)
+{
+    process_drop(&s->init);
+    log_close(&s->log);
+    s->init.has_ended = true;
+    attach_finish(&s->init);
+    s->status = SHIM_STOPPED;
+    lifecycle_leave(s);
+}
+
 static void fail_create(struct shim *s, struct asker a, const struct fault *f)
 {
     answer_fault(s, a, f);
-    process_drop(&s->init);
-    log_close(&s->log);
-    s->status = SHIM_STOPPED;
-    lifecycle_leave(s);
+    give_up(s);
+}
+
+/* The runtime has made the container's first process. 0, or a fault. */
+static int take_process(struct shim *s, bool is_ok, pid_t *pid, struct fault *f)
+{
+    if (!is_ok || read_pid_file("init.pid", pid, f) < 0 || process_open(&s->init, f) < 0)
+        return -1;
+    oom_watch(s, *pid);
+    return 0;
 }
 
 static void created(struct job *j, bool is_ok, const struct fault *f)
@@ -79,13 +96,12 @@ static void created(struct job *j, bool is_ok, const struct fault *f)
     struct shim *s = j->shim;
     struct fault own = *f;
     pid_t pid = 0;
-    if (!is_ok || read_pid_file("init.pid", &pid, &own) < 0 || process_open(&s->init, &own) < 0) {
+    if (take_process(s, is_ok, &pid, &own) < 0) {
         fail_create(s, j->asker, &own);
         return;
     }
     struct json_writer w = {0};
     s->status = SHIM_CREATED;
-    oom_watch(s, pid);
     json_begin_object(&w, NULL);
     json_put_int(&w, "pid", pid);
     json_end_object(&w);
@@ -94,34 +110,66 @@ static void created(struct job *j, bool is_ok, const struct fault *f)
     process_adopt(&s->init, pid);
 }
 
-static int begin_create(struct shim *s, struct asker a, struct fault *f)
+static int prepare_streams(struct shim *s, struct fault *f)
 {
     const struct config *c = &s->config;
     struct process *p = &s->init;
-    char console[64];
-    const char *arguments[10] = {"create", "--bundle", s->bundle, "--pid-file", "init.pid"};
-    int count = 5;
     p->terminal = c->terminal;
     p->has_stdin = c->stdin_mode != STDIN_NONE;
     p->closes_stdin = c->stdin_mode == STDIN_ONCE;
     p->height = p->height ? p->height : c->height;
     p->width = p->width ? p->width : c->width;
-    if (log_open(&s->log, &c->log, &s->loop, f) < 0 || process_prepare(p, f) < 0)
-        return -1;
+    return log_open(&s->log, &c->log, &s->loop, f) < 0 || process_prepare(p, f) < 0 ? -1 : 0;
+}
+
+/* `create`, or `restore` from s->checkpoint. CRIU's log stays in the bundle. */
+static int make_container(struct shim *s, struct asker a, job_done *done, struct fault *f)
+{
+    const struct process *p = &s->init;
+    char console[64];
+    const char *arguments[16] = {s->checkpoint ? "restore" : "create", "--bundle", s->bundle, "--pid-file", "init.pid"};
+    int count = 5;
     if (p->terminal) {
         console_name(p, console, sizeof console);
         arguments[count++] = "--console-socket";
         arguments[count++] = console;
     }
-    arguments[count++] = c->id;
+    if (s->checkpoint) {
+        arguments[count++] = "--detach";
+        arguments[count++] = "--image-path";
+        arguments[count++] = s->checkpoint;
+        arguments[count++] = "--work-path";
+        arguments[count++] = s->bundle;
+    }
+    arguments[count++] = s->config.id;
     arguments[count] = NULL;
     struct job_options o = {.arguments = arguments,
                             .stdio = {p->child_stdio[0], p->child_stdio[1], p->child_stdio[2]},
                             .mounts_rootfs = true,
                             .makes_process = true,
-                            .done = created,
+                            .done = done,
                             .asker = a};
     return job_start(s, &o, f);
+}
+
+/* What is restored runs at once, so that is for start. */
+static int begin_create(struct shim *s, struct asker a, const char *checkpoint, struct fault *f)
+{
+    if (prepare_streams(s, f) < 0)
+        return -1;
+    if (!checkpoint)
+        return make_container(s, a, created, f);
+    s->checkpoint = strdup(checkpoint);
+    if (!s->checkpoint)
+        return fault_errno(f, STAGE_RUNTIME, "create");
+    struct json_writer w = {0};
+    s->status = SHIM_CREATED;
+    json_begin_object(&w, NULL);
+    json_put_int(&w, "pid", 0);
+    json_end_object(&w);
+    answer_ok(s, a, &w);
+    json_writer_free(&w);
+    return 0;
 }
 
 static void refuse(struct shim *s, struct asker a, int error, const char *message)
@@ -132,7 +180,7 @@ static void refuse(struct shim *s, struct asker a, int error, const char *messag
     answer_fault(s, a, &f);
 }
 
-void lifecycle_create(struct shim *s, struct asker a)
+void lifecycle_create(struct shim *s, struct asker a, const char *checkpoint)
 {
     struct fault f;
     if (s->status != SHIM_NEW) {
@@ -142,27 +190,48 @@ void lifecycle_create(struct shim *s, struct asker a)
     s->status = SHIM_CREATING;
     if (!s->has_config)
         fail_create(s, a, &s->config_fault);
-    else if (begin_create(s, a, &f) < 0)
+    else if (begin_create(s, a, checkpoint, &f) < 0)
         fail_create(s, a, &f);
+}
+
+static void answer_start(struct shim *s, struct asker a)
+{
+    struct json_writer w = {0};
+    if (s->status == SHIM_CREATED)
+        s->status = SHIM_RUNNING;
+    time_text_now(s->started_at);
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "startedAt", s->started_at);
+    json_put_int(&w, "pid", s->init.pid);
+    json_end_object(&w);
+    answer_ok(s, a, &w);
+    json_writer_free(&w);
 }
 
 static void started(struct job *j, bool is_ok, const struct fault *f)
 {
     struct shim *s = j->shim;
-    if (is_ok) {
-        struct json_writer w = {0};
-        if (s->status == SHIM_CREATED)
-            s->status = SHIM_RUNNING;
-        time_text_now(s->started_at);
-        json_begin_object(&w, NULL);
-        json_put_string(&w, "startedAt", s->started_at);
-        json_end_object(&w);
-        answer_ok(s, j->asker, &w);
-        json_writer_free(&w);
-    } else {
+    if (is_ok)
+        answer_start(s, j->asker);
+    else
         answer_fault(s, j->asker, f);
+    s->init.has_call = false;
+    process_check_end(&s->init);
+}
+
+static void restored(struct job *j, bool is_ok, const struct fault *f)
+{
+    struct shim *s = j->shim;
+    struct fault own = *f;
+    pid_t pid = 0;
+    if (take_process(s, is_ok, &pid, &own) < 0) {
+        s->init.has_call = false;
+        fail_create(s, j->asker, &own);
+        return;
     }
-    s->init.is_starting = false;
+    process_adopt(&s->init, pid);
+    answer_start(s, j->asker);
+    s->init.has_call = false;
     process_check_end(&s->init);
 }
 
@@ -171,14 +240,14 @@ void lifecycle_start(struct shim *s, struct asker a)
     struct fault f;
     const char *const arguments[] = {"start", s->config.id, NULL};
     struct job_options o = {.arguments = arguments, .stdio = {-1, -1, -1}, .done = started, .asker = a};
-    if (s->status != SHIM_CREATED || s->init.is_starting) {
+    if (s->status != SHIM_CREATED || s->init.has_call) {
         refuse(s, a, EBUSY, "the container is not waiting to be started");
         return;
     }
-    s->init.is_starting = true;
-    if (job_start(s, &o, &f) == 0)
+    s->init.has_call = true;
+    if ((s->checkpoint ? make_container(s, a, restored, &f) : job_start(s, &o, &f)) == 0)
         return;
-    s->init.is_starting = false;
+    s->init.has_call = false;
     answer_fault(s, a, &f);
 }
 
@@ -292,13 +361,15 @@ void lifecycle_leave(struct shim *s)
 
 void lifecycle_delete(struct shim *s, struct asker a)
 {
-    if (s->status == SHIM_RUNNING || s->status == SHIM_PAUSED || s->status == SHIM_CREATING || s->init.is_starting) {
+    if (s->status == SHIM_RUNNING || s->status == SHIM_PAUSED || s->status == SHIM_CREATING || s->init.has_call) {
         refuse(s, a, EBUSY, "the container is running");
         return;
     }
     s->deleter = a;
     /* Its end leads to ours; where it never was, or is over, only ours is left. */
-    if (s->status != SHIM_CREATED || process_kill(&s->init, SIGKILL) < 0)
+    if (s->status == SHIM_CREATED && !s->init.is_open)
+        give_up(s);
+    else if (s->status != SHIM_CREATED || process_kill(&s->init, SIGKILL) < 0)
         lifecycle_leave(s);
 }
 

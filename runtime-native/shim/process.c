@@ -67,8 +67,7 @@ void process_drop(struct process *p)
 
 void process_check_end(struct process *p)
 {
-    if (!p->has_exited || p->has_ended || p->is_starting || p->outputs[0].source.fd >= 0 ||
-        p->outputs[1].source.fd >= 0)
+    if (!p->has_exited || p->has_ended || p->has_call || p->outputs[0].source.fd >= 0 || p->outputs[1].source.fd >= 0)
         return;
     if (p->grace.is_set)
         loop_clear_timer(&p->shim->loop, &p->grace);

@@ -153,7 +153,7 @@ struct process {
     bool closes_stdin; /* with the first client whose stdin ends */
     unsigned short height, width;
     bool is_open;               /* its streams exist */
-    bool is_starting;           /* a call of the runtime is under way that must be answered before the end is told */
+    bool has_call;              /* a call of the runtime is under way that must be answered before the end is told */
     bool is_held;               /* a client is slow: nothing is read */
     bool has_exited, has_ended; /* ended: exited, and its output was read */
     bool is_deleted;            /* freed with its last client */
@@ -239,12 +239,13 @@ struct shim {
     struct oom oom;
     struct timer idle, linger;
     char started_at[TIME_TEXT_SIZE];
+    char *checkpoint; /* folder that start restores from; NULL: start is the runtime's */
     struct asker deleter;
     bool is_leaving, is_deleting, has_deleted;
     char chunk[CHUNK_BYTES];
 };
 
-void lifecycle_create(struct shim *s, struct asker a);
+void lifecycle_create(struct shim *s, struct asker a, const char *checkpoint);
 void lifecycle_start(struct shim *s, struct asker a);
 void lifecycle_delete(struct shim *s, struct asker a);
 void lifecycle_leave(struct shim *s); /* when jobs and clients allow it */

@@ -68,6 +68,6 @@ export function createApp(options: ApiOptions): FastifyInstance {
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((_request, reply) => sendNotFound(reply));
-  addRoutes(app, options.engine);
+  addRoutes(app, options.engine, options);
   return app;
 }

@@ -36,6 +36,11 @@ export interface TaskPlace {
   readonly socketPath: string;
 }
 
+export interface TaskOptions {
+  /** The folder of a checkpoint: `start` goes on from there. */
+  readonly checkpoint?: string | undefined;
+}
+
 /** The running process of a container, held by its shim: it lives on when this object, or the daemon, does not. */
 export class Task extends EventEmitter<TaskEvents> {
   readonly bundle: string;
@@ -69,14 +74,16 @@ export class Task extends EventEmitter<TaskEvents> {
    * Starts a shim on the bundle and creates the container in it; its first process waits for `start`. On failure
    * nothing is left but the bundle, and the RuntimeError tells why.
    */
-  static async create(place: TaskPlace, spawner: Pick<Spawner, "spawn">): Promise<Task> {
+  static async create(place: TaskPlace, spawner: Pick<Spawner, "spawn">, options: TaskOptions = {}): Promise<Task> {
     await spawner.spawn(place.bundle, place.socketPath);
     const socket = await openSocket(place.socketPath);
     if (socket === undefined) throw shimGone();
     const task = new Task(place, socket);
     try {
       await task.#connection.request("subscribe");
-      task.#pid = numberField(await task.#connection.request("create"), "pid");
+      const { checkpoint } = options;
+      const created = await task.#connection.request("create", checkpoint === undefined ? {} : { checkpoint });
+      task.#pid = numberField(created, "pid");
       return task;
     } catch (error) {
       await task.closed;
@@ -101,14 +108,16 @@ export class Task extends EventEmitter<TaskEvents> {
     }
   }
 
-  /** The container's first process, as the host numbers it. */
+  /** The container's first process, as the host numbers it; 0 while a restore waits for `start`. */
   get pid(): number {
     return this.#pid;
   }
 
   /** Lets the first process run. RFC 3339 time of the start. */
   async start(): Promise<string> {
-    return stringField(await this.#connection.request("start"), "startedAt");
+    const started = await this.#connection.request("start");
+    this.#pid = numberField(started, "pid");
+    return stringField(started, "startedAt");
   }
 
   /** To the first process, or to all; RuntimeError with `isGone` when there is none any more. */
@@ -122,6 +131,11 @@ export class Task extends EventEmitter<TaskEvents> {
 
   async resume(): Promise<void> {
     await this.#connection.request("resume");
+  }
+
+  /** Writes the processes to a folder; with `exit` they end then. */
+  async checkpoint(path: string, options: { readonly exit: boolean }): Promise<void> {
+    await this.#connection.request("checkpoint", { path, exit: options.exit });
   }
 
   async update(resources: Resources): Promise<void> {

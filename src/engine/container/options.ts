@@ -11,6 +11,20 @@ export interface CreateOptions {
   readonly request: CreateRequest;
 }
 
+/** Where checkpoints are kept: "" for the container's own folder. */
+export interface CheckpointPlace {
+  readonly directory: string;
+}
+
+export interface CheckpointOptions extends CheckpointPlace {
+  readonly name: string;
+}
+
+export interface CheckpointCreateOptions extends CheckpointOptions {
+  /** The container ends when it is written. */
+  readonly exit: boolean;
+}
+
 export interface StopOptions {
   /** Seconds; negative waits for ever; undefined: the container's StopTimeout. */
   readonly timeout?: number | undefined;

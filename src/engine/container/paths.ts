@@ -6,6 +6,8 @@ type Roots = Pick<ContainerContext["defaults"], "dataRoot" | "execRoot">;
 /** Log files, hosts, hostname and resolv.conf: what lives as long as the container. */
 export const containerDirectory = (roots: Roots, id: string): string => join(roots.dataRoot, "containers", id);
 export const logPath = (roots: Roots, id: string): string => join(containerDirectory(roots, id), `${id}-json.log`);
+export const checkpointDirectory = (roots: Roots, id: string): string =>
+  join(containerDirectory(roots, id), "checkpoints");
 
 /** config.json, shim.json, exit.json: what lives as long as one run. */
 export const bundleDirectory = (roots: Roots, id: string): string => join(roots.execRoot, "containers", id);

@@ -7,6 +7,7 @@ import type { CommittedContainer } from "../image/commit.ts";
 import { getArchive, putArchive, statPath } from "./archive.ts";
 import { attachContainer } from "./attach.ts";
 import { type Change, containerChanges } from "./changes.ts";
+import { createCheckpoint, listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
 import { openForCommit } from "./commit-source.ts";
 import type { Container } from "./container.ts";
 import { readContainerLogs } from "./container-logs.ts";
@@ -19,6 +20,9 @@ import { listContainers } from "./list.ts";
 import type {
   AttachOptions,
   AttachSession,
+  CheckpointCreateOptions,
+  CheckpointOptions,
+  CheckpointPlace,
   CreateOptions,
   ListOptions,
   LogOptions,
@@ -59,13 +63,30 @@ export class ContainerService {
     return createContainer(this.#context, options);
   }
 
-  async start(reference: string): Promise<void> {
+  /** From a checkpoint, if one is named. */
+  async start(reference: string, checkpoint: CheckpointOptions = { name: "", directory: "" }): Promise<void> {
+    if (checkpoint.name !== "" && !this.#context.defaults.isExperimental) {
+      throw new EngineError("invalidParameter", "checkpoint is only supported in experimental mode");
+    }
     const container = this.#get(reference);
     if (container.status === "paused") {
       throw new EngineError("conflict", "cannot start a paused container, try unpause instead");
     }
     if (container.isRunning) throw new EngineError("notModified", "container is already running");
-    await startContainer(this.#context, container, { isManual: true });
+    if (checkpoint.directory !== "") throw new EngineError("forbidden", "custom checkpointdir is not supported");
+    await startContainer(this.#context, container, { isManual: true, checkpoint: checkpoint.name });
+  }
+
+  createCheckpoint(reference: string, options: CheckpointCreateOptions): Promise<void> {
+    return createCheckpoint(this.#context, this.#get(reference), options, reference);
+  }
+
+  listCheckpoints(reference: string, place: CheckpointPlace): Promise<{ Name: string }[]> {
+    return listCheckpoints(this.#context, this.#get(reference), place, reference);
+  }
+
+  removeCheckpoint(reference: string, options: CheckpointOptions): Promise<void> {
+    return removeCheckpoint(this.#context, this.#get(reference), options, reference);
   }
 
   async stop(reference: string, options: StopOptions): Promise<void> {

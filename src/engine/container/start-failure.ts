@@ -15,14 +15,15 @@ const prefixes = {
   create:
     "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: ",
   exec: "OCI runtime exec failed: exec failed: ",
+  restore: "OCI runtime restore failed: ",
 } as const;
 
 /**
  * Docker's words and exit code for a failed start. moby (daemon/errors.go, setExitCodeFromError) reads them out of the
  * runtime's text, and the CLI does it again, so the text decides here too for a runtime that is not ours.
  */
-export function startFailureOf(error: unknown): StartFailure {
-  if (error instanceof RuntimeError) return runtimeFailureOf(error, "create");
+export function startFailureOf(error: unknown, operation: keyof typeof prefixes = "create"): StartFailure {
+  if (error instanceof RuntimeError) return runtimeFailureOf(error, operation);
   const failure = error instanceof EngineError ? error : new EngineError("system", messageOf(error), { cause: error });
   return { error: failure, exitCode: unknownFailure };
 }

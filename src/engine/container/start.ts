@@ -5,6 +5,7 @@
 import { EngineError } from "#base/errors";
 import { Task } from "#runtime";
 import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
+import { findCheckpoint } from "./checkpoint.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -17,6 +18,8 @@ import { type StartFailure, startFailureOf } from "./start-failure.ts";
 export interface StartOptions {
   /** A client's start, not one by restart policy: counters and the manual-stop mark begin anew. */
   readonly isManual: boolean;
+  /** The name of a checkpoint to go on from; "" or absent: the container begins anew. */
+  readonly checkpoint?: string;
 }
 
 export async function startContainer(
@@ -44,10 +47,11 @@ async function startLocked(
   }
   await container.shimClosed;
   if (options.isManual) beginAnew(container);
+  const { checkpoint = "" } = options;
   try {
-    await launch(context, container);
+    await launch(context, container, checkpoint);
   } catch (error) {
-    const failure = startFailureOf(error);
+    const failure = startFailureOf(error, checkpoint === "" ? "create" : "restore");
     container.task = undefined;
     container.record.state.error = failure.error.message;
     container.record.state.exitCode = failure.exitCode;
@@ -66,7 +70,7 @@ function beginAnew(container: Container): void {
   container.record.state.restartCount = 0;
 }
 
-async function launch(context: ContainerContext, container: Container): Promise<void> {
+async function launch(context: ContainerContext, container: Container, name: string): Promise<void> {
   await using undo = new AsyncDisposableStack();
   const { record } = container;
   await context.volumes.acquire(record.id, record.mounts);
@@ -83,7 +87,9 @@ async function launch(context: ContainerContext, container: Container): Promise<
 
   undo.defer(() => releaseSharedMemory(context, record));
   const { directory, socket } = await prepareBundle(context, container, sandbox);
-  const task = await Task.create({ bundle: directory, socketPath: socket }, context.spawner);
+  const options = { name, directory: "" };
+  const checkpoint = name === "" ? undefined : await findCheckpoint(context, container, options, `/${record.name}`);
+  const task = await Task.create({ bundle: directory, socketPath: socket }, context.spawner, { checkpoint });
   undo.defer(() => task.delete());
   container.task = task;
   await container.bindAttached(task);

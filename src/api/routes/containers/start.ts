@@ -14,9 +14,9 @@ export function startRoute(app: FastifyInstance, { containers }: Engine): void {
         "invalidParameter",
         "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
       );
-    if (request.form.get("checkpoint") !== "")
-      throw new EngineError("invalidParameter", "checkpoint is only supported in experimental mode");
-    await containers.start(request.params.name);
+    const { form } = request;
+    const checkpoint = { name: form.get("checkpoint"), directory: form.get("checkpoint-dir") };
+    await containers.start(request.params.name, checkpoint);
     return reply.code(204).send();
   });
 }
