@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,34 +98,36 @@ ssize_t read_all(int fd, void *bytes, size_t size)
     return (ssize_t)total;
 }
 
-/* Files of procfs and cgroupfs say they have size 0, so the size is only a first guess. */
+/* Files of procfs and cgroupfs say they have size 0, and most are short: the first page is read on the stack, so that
+ * the memory asked for is what the text needs. */
 static char *read_open_file(int fd, size_t max, size_t *size)
 {
-    struct stat status;
-    if (fstat(fd, &status) < 0)
+    char first[4096];
+    ssize_t count = read_all(fd, first, sizeof first);
+    if (count < 0)
         return NULL;
-    size_t capacity = status.st_size > 0 && (size_t)status.st_size <= max ? (size_t)status.st_size + 1 : 4096;
+    size_t length = (size_t)count, capacity = length < sizeof first ? length : 4 * sizeof first;
     AUTO_FREE char *text = malloc(capacity + 1);
-    size_t length = 0;
-    while (text) {
-        ssize_t count = read_all(fd, text + length, capacity - length);
+    if (!text)
+        return NULL;
+    memcpy(text, first, length);
+    while (length >= sizeof first) {
+        count = read_all(fd, text + length, capacity - length);
         if (count < 0)
             return NULL;
         length += (size_t)count;
-        if (length > max) {
-            errno = EFBIG;
-            return NULL;
-        }
-        if (length < capacity)
+        if (length < capacity || length > max)
             break;
-        capacity *= 2;
-        char *grown = realloc(text, capacity + 1);
+        char *grown = realloc(text, 2 * capacity + 1);
         if (!grown)
             return NULL;
         text = grown;
+        capacity *= 2;
     }
-    if (!text)
+    if (length > max) {
+        errno = EFBIG;
         return NULL;
+    }
     text[length] = '\0';
     if (size)
         *size = length;

@@ -44,7 +44,7 @@ static bool find_hierarchy(const char *mountinfo, const char *controller, struct
     for (const char *line = mountinfo; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         char type[64], options[1024];
         const char *end = strchr(line, '\n'), *separator = strstr(line, " - ");
-        if (!separator || (end && separator > end) ||
+        if (!separator || (end && separator > end) || strncmp(separator, " - cgroup", 9) != 0 ||
             sscanf(line, "%*s %*s %*s %4095s %4095s", found->root, found->mountpoint) != 2 ||
             sscanf(separator, " - %63s %*s %1023s", type, options) != 2)
             continue;
