@@ -92,6 +92,9 @@ static int parse_user(struct arena *arena, struct process_config *process, const
     if (config_uint32(user, "uid", "User.process.user.uid", &process->uid, f) < 0 ||
         config_uint32(user, "gid", "User.process.user.gid", &process->gid, f) < 0)
         return -1;
+    /* -1 says "as it is" to setresuid(2): root would stay root. */
+    if (process->uid == UINT32_MAX || process->gid == UINT32_MAX)
+        return fault_text(f, STAGE_USER, "user ids must be below 4294967295");
     uint64_t mask = 0;
     process->has_umask = json_uint64(user, "umask", &mask) > 0;
     process->umask = (mode_t)(mask & 0777);

@@ -141,6 +141,26 @@ static int process_from_flags(struct execution *e, int words, char **argv, struc
     return 0;
 }
 
+/* What a process.json says nothing of is as confined as the container's own process, never less (youki#3434). */
+static int inherit_confinement(struct execution *e, const struct json *given, struct fault *f)
+{
+    struct process_config *process = &e->config.process;
+    bool has_all = json_get(given, "capabilities") && process->apparmor_profile && process->selinux_label;
+    struct config container = {0};
+    if (has_all || config_load(&container, e->container.bundle, e->container.config, f) < 0) {
+        config_free(&container);
+        return has_all ? 0 : -1;
+    }
+    if (!json_get(given, "capabilities"))
+        process->capabilities = container.process.capabilities;
+    if (!process->apparmor_profile && container.process.apparmor_profile)
+        process->apparmor_profile = arena_format(&e->config.arena, "%s", container.process.apparmor_profile);
+    if (!process->selinux_label && container.process.selinux_label)
+        process->selinux_label = arena_format(&e->config.arena, "%s", container.process.selinux_label);
+    config_free(&container);
+    return 0;
+}
+
 static int process_from_file(struct execution *e, struct fault *f)
 {
     size_t size = 0;
@@ -150,7 +170,9 @@ static int process_from_file(struct execution *e, struct fault *f)
     e->document = json_parse(text, size, f);
     if (!e->document)
         return -1;
-    return config_parse_process(&e->config.arena, &e->config.process, json_root(e->document), f);
+    const struct json *given = json_root(e->document);
+    return config_parse_process(&e->config.arena, &e->config.process, given, f) < 0 ? -1
+                                                                                    : inherit_confinement(e, given, f);
 }
 
 /* The container's groups, or those below that --cgroup names. A container may have moved away from its v2 group. Groups

@@ -16,12 +16,12 @@ struct launch {
     struct cgroup *cgroup;
     struct seccomp_filter seccomp;
     int namespace_fds[NS_COUNT]; /* to join, -1 */
-    int *source_fds;             /* of mounts whose source only the parent may open, by index; -1: the child does */
-    int device_nodes;            /* a tmpfs with them, made by the parent; -1: the child makes or finds them */
-    int sync;                    /* the child's end of the socket pair */
-    int exec_fifo;               /* create: read before execve; -1: none */
-    int console_socket;          /* gets the terminal's master, -1 */
-    unsigned preserved_fds;      /* beside 0, 1, 2 */
+    int *mount_fds; /* by index: bind sources that only the parent may open; later, mounts that wait for mounts_seal */
+    int device_nodes;       /* a tmpfs with them, made by the parent; -1: the child makes or finds them */
+    int sync;               /* the child's end of the socket pair */
+    int exec_fifo;          /* create: read before execve; -1: none */
+    int console_socket;     /* gets the terminal's master, -1 */
+    unsigned preserved_fds; /* beside 0, 1, 2 */
     bool is_new_user_namespace, has_user_namespace /* not ours: new or joined */;
     bool keeps_groups;    /* those of our caller: podman's --group-add keep-groups */
     bool denies_groups;   /* setgroups(2) is given up in there */

@@ -33,7 +33,7 @@ static int mount_unified(const struct launch *launch, const struct mount_entry *
     if (mount < 0 || (entry->propagation && mount_set(mount, 0, 0, entry->propagation, false) < 0) ||
         mount_move(mount, target) < 0)
         return fault_errno(f, STAGE_MOUNT, "mount cgroup2");
-    return 0;
+    return take_fd(&mount);
 }
 
 static int make_controller(const struct launch *launch, const struct mount_entry *entry, const struct cgroup_dir *dir)
@@ -80,10 +80,8 @@ static int mount_hierarchies(const struct launch *launch, const struct mount_ent
     return 0;
 }
 
-int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const struct mount_entry *entry, int target,
-                  struct fault *f)
+int mounts_cgroup(const struct launch *launch, const struct mount_entry *entry, int target, struct fault *f)
 {
-    (void)rootfs;
     if (launch->cgroup->mode == CGROUP_V2)
         return mount_unified(launch, entry, target, f);
     AUTO_CLOSE int tmpfs = mount_make("tmpfs", "tmpfs", "mode=755", SAFE_FLAGS);
@@ -93,5 +91,5 @@ int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const stru
      */
     if (mount_move(tmpfs, target) < 0)
         return fault_errno(f, STAGE_MOUNT, "mount tmpfs for cgroups");
-    return mount_hierarchies(launch, entry, tmpfs, f);
+    return mount_hierarchies(launch, entry, tmpfs, f) < 0 ? -1 : take_fd(&tmpfs);
 }

@@ -13,11 +13,11 @@
 int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault *f)
 {
     const struct config *config = launch->config;
-    launch->source_fds = arena_alloc(arena, config->mount_count + 1, sizeof *launch->source_fds);
-    if (!launch->source_fds)
+    launch->mount_fds = arena_alloc(arena, config->mount_count + 1, sizeof *launch->mount_fds);
+    if (!launch->mount_fds)
         return fault_errno(f, STAGE_MOUNT, "open mount sources");
     for (size_t i = 0; i < config->mount_count; i++)
-        launch->source_fds[i] = -1;
+        launch->mount_fds[i] = -1;
     for (size_t i = 0; i < config->mount_count; i++) {
         const struct mount_entry *entry = &config->mounts[i];
         if (!entry->is_bind || entry->link || !(entry->is_idmapped || launch->has_user_namespace))
@@ -27,7 +27,7 @@ int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault
             continue; /* unprivileged: the container's root is ourselves, and has the rights to do it */
         if (mount < 0)
             return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
-        launch->source_fds[i] = mount;
+        launch->mount_fds[i] = mount;
         /* It is still a peer of the host's mount; a clone made in the child's namespace would be its slave. */
         if (mount_set(mount, 0, 0, MS_SLAVE, true) < 0)
             return fault_errno(f, STAGE_MOUNT, "make %s a slave mount", entry->source);

@@ -304,7 +304,8 @@ static int clone_sysfs(unsigned long flags)
     return mount < 0 || mount_set(mount, mount_attributes(flags), 0, 0, true) < 0 ? -1 : take_fd(&mount);
 }
 
-static int mount_new(struct rootfs *rootfs, const struct mount_entry *entry, int target, bool is_made, struct fault *f)
+/* The mount, attached, or -1. */
+static int mount_new(const struct mount_entry *entry, int target, bool is_made, struct fault *f)
 {
     char buffer[4200];
     const char *data = is_made ? entry->data : tmpfs_data(entry, target, buffer, sizeof buffer);
@@ -321,25 +322,34 @@ static int mount_new(struct rootfs *rootfs, const struct mount_entry *entry, int
         return mount_fault(entry, target, entry->data, f);
     if (propagate(entry, mount) < 0 || mount_move(mount, target) < 0)
         return mount_fault(entry, target, entry->data, f);
+    return take_fd(&mount);
+}
+
+static void keep_mount(const struct launch *launch, struct rootfs *rootfs, size_t index, int *mount)
+{
+    const struct mount_entry *entry = &launch->config->mounts[index];
     if (strcmp(entry->type, "proc") == 0 && rootfs->proc < 0)
-        rootfs->proc = take_fd(&mount);
+        rootfs->proc = take_fd(mount);
     else if (strcmp(entry->type, "devpts") == 0 && rootfs->devpts < 0)
-        rootfs->devpts = take_fd(&mount);
-    return 0;
+        rootfs->devpts = take_fd(mount);
+    else if (is_sealed_later(entry) && entry->flags & MS_RDONLY)
+        launch->mount_fds[index] = take_fd(mount);
 }
 
 static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs, size_t index, struct fault *f)
 {
     const struct mount_entry *entry = &launch->config->mounts[index];
     if (entry->is_bind)
-        return mount_bind(rootfs, entry, launch->source_fds ? launch->source_fds[index] : -1, f);
+        return mount_bind(rootfs, entry, take_fd(&launch->mount_fds[index]), f);
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, -1, &is_made, f);
     if (target >= 0 && check_target(rootfs, entry, -1, target, f) == 0) {
-        int result = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, rootfs, entry, target, f)
-                                                        : mount_new(rootfs, entry, target, is_made, f);
-        if (result == 0)
+        AUTO_CLOSE int mount = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, entry, target, f)
+                                                                  : mount_new(entry, target, is_made, f);
+        if (mount >= 0) {
+            keep_mount(launch, rootfs, index, &mount);
             return 0;
+        }
     }
     return fault_wrap(f, "error mounting \"%s\" to rootfs at \"%s\": ", entry->source, entry->destination);
 }
@@ -352,16 +362,11 @@ int mounts_apply(const struct launch *launch, struct rootfs *rootfs, struct faul
     return 0;
 }
 
-/* After pivot_root: paths are the container's own, and everything below is ours until execve. */
+/* By the descriptors of the mounts: who shares a volume may have changed what their paths lead to. */
 int mounts_seal(const struct launch *launch, struct fault *f)
 {
-    for (size_t i = 0; i < launch->config->mount_count; i++) {
-        const struct mount_entry *entry = &launch->config->mounts[i];
-        if (!(entry->flags & MS_RDONLY) || !is_sealed_later(entry))
-            continue;
-        AUTO_CLOSE int mount = path_open(AT_FDCWD, entry->destination, O_PATH);
-        if (mount < 0 || mount_set(mount, MOUNT_ATTR_RDONLY, 0, 0, false) < 0)
-            return fault_errno(f, STAGE_MOUNT, "remount %s read-only", entry->destination);
-    }
+    for (size_t i = 0; i < launch->config->mount_count; i++)
+        if (launch->mount_fds[i] >= 0 && mount_set(launch->mount_fds[i], MOUNT_ATTR_RDONLY, 0, 0, false) < 0)
+            return fault_errno(f, STAGE_MOUNT, "remount %s read-only", launch->config->mounts[i].destination);
     return 0;
 }

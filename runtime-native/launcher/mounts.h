@@ -6,7 +6,7 @@
 #include "rootfs.h"
 
 int mounts_apply(const struct launch *launch, struct rootfs *rootfs, struct fault *f);
-/* Sources that the child cannot reach or map, opened by the parent: launch->source_fds. */
+/* Sources that the child cannot reach or map, opened by the parent: launch->mount_fds. */
 int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault *f);
 /* Mounts that were to become read-only only after they were filled. */
 int mounts_seal(const struct launch *launch, struct fault *f);
@@ -20,8 +20,8 @@ int mount_detach(int mount); /* with what is mounted below */
 /* A detached file system: type, source, comma separated data, MS_ flags. */
 int mount_make(const char *type, const char *source, const char *data, unsigned long flags);
 
-int mounts_cgroup(const struct launch *launch, struct rootfs *rootfs, const struct mount_entry *entry, int target,
-                  struct fault *f);
+/* The attached mount, or -1. */
+int mounts_cgroup(const struct launch *launch, const struct mount_entry *entry, int target, struct fault *f);
 /* mount-links.c: the source's tree; the target whose last component is no link to follow; a link instead of a mount. */
 int mount_clone_source(const struct mount_entry *entry);
 int mount_open_final(const struct rootfs *rootfs, const struct mount_entry *entry, bool is_file);

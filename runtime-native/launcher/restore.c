@@ -309,7 +309,7 @@ static int make_container(struct restoration *r, struct fault *f)
     struct cgroup *cgroup = &r->container.cgroup;
     bool has_cgroups = !r->globals->has_no_cgroups;
     if ((has_cgroups && (cgroup_create(cgroup, f) < 0 || cgroup_apply(cgroup, r->config.resources, false, f) < 0)) ||
-        make_mount_points(&r->launch, f) < 0)
+        mounts_open_sources(&r->launch, &r->config.arena, f) < 0 || make_mount_points(&r->launch, f) < 0)
         return -1;
     int result = restore_processes(r, f);
     criu_close(&r->criu);
