@@ -52,7 +52,7 @@ static int remove_dir(const struct cgroup *cgroup, struct cgroup_dir *dir, struc
             return 0;
         if (errno != EBUSY)
             break;
-        if (attempt == 0 && dir->fd >= 0)
+        if (attempt == 0)
             remove_children(dir->fd);
         else if (attempt == 1)
             wait_until_empty(cgroup, 1000);
@@ -66,7 +66,8 @@ int cgroup_remove(struct cgroup *cgroup, struct fault *f)
 {
     int result = 0;
     for (size_t i = 0; i < cgroup->count; i++)
-        if (remove_dir(cgroup, &cgroup->dirs[i], f) < 0 && !(f->error != EBUSY && cgroup_is_rootless()))
+        if (cgroup->dirs[i].fd >= 0 && remove_dir(cgroup, &cgroup->dirs[i], f) < 0 &&
+            !(f->error != EBUSY && cgroup_is_rootless()))
             result = -1;
     return result;
 }

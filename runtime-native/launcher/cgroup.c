@@ -120,7 +120,10 @@ static int create_dir(const struct cgroup *cgroup, struct cgroup_dir *dir, struc
             return -1;
     }
     dir->fd = take_fd(&here);
-    return is_new ? 0 : check_reused(cgroup, dir, f);
+    if (is_new || check_reused(cgroup, dir, f) == 0)
+        return 0;
+    close_fd(&dir->fd); /* not ours: nothing removes it */
+    return -1;
 }
 
 /* Rootless and without a path of its own to insist on, a container does without the groups that may not be made. */

@@ -187,8 +187,6 @@ static int delegate_cgroup(const struct creation *c, struct fault *f)
 static int set_up_cgroups(struct creation *c, struct fault *f)
 {
     struct cgroup *cgroup = &c->container.cgroup;
-    if (c->globals->has_no_cgroups)
-        return 0;
     if (cgroup_create(cgroup, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
     if (cgroup_apply(cgroup, c->config.resources, false, f) < 0)

@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Spec } from "#runtime";
@@ -8,6 +9,10 @@ const built = new URL("../../runtime-native/build", import.meta.url).pathname;
 /** The runtime under test: ours, or what RUNTIME names (runc, crun): the same cases must hold for all. */
 export const runtime = process.env.RUNTIME ?? join(built, "minirun");
 export const isOurs = basename(runtime) === "minirun";
+
+/** Nothing but cgroup v2; else v1, with or without a v2 hierarchy beside. */
+export const isUnified = existsSync("/sys/fs/cgroup/cgroup.controllers");
+const hierarchies = async (): Promise<string[]> => (isUnified ? [""] : await readdir("/sys/fs/cgroup"));
 
 export interface Result {
   readonly code: number;
@@ -60,7 +65,7 @@ export class Place implements AsyncDisposable {
 
   async cgroupFolders(id: string): Promise<string[]> {
     const found: string[] = [];
-    for (const hierarchy of await readdir("/sys/fs/cgroup")) {
+    for (const hierarchy of await hierarchies()) {
       const folder = join("/sys/fs/cgroup", hierarchy, this.cgroup);
       const names = await readdir(folder).catch((): string[] => []);
       if (names.includes(id)) found.push(join(folder, id));
@@ -70,7 +75,7 @@ export class Place implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const id of this.#containers) await this.runtime(["delete", "--force", id]);
-    for (const hierarchy of await readdir("/sys/fs/cgroup")) {
+    for (const hierarchy of await hierarchies()) {
       const folder = join("/sys/fs/cgroup", hierarchy, this.cgroup);
       await command("rmdir", [folder]);
     }
