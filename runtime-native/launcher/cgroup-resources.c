@@ -189,6 +189,9 @@ static int explain_absence(const struct cgroup *cgroup, const struct section *se
                           "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: mkdir "
                           "%s: permission denied",
                           unified->path);
+    if (cgroup->count == 0)
+        return fault_text(f, STAGE_CGROUP, "cannot set %s limit: container could not join or create cgroup",
+                          section->v1_controller);
     log_warning("this machine has no %s cgroup controller: linux.resources.%s is not applied",
                 cgroup->mode == CGROUP_V2 && section->v2_controller ? section->v2_controller : section->v1_controller,
                 section->name);

@@ -63,7 +63,7 @@ static int collect(int dir, struct pid_list *list)
 }
 
 /* Any hierarchy will do; the first that is a real controller's, as runc asks "devices". */
-static const struct cgroup_dir *tasks_dir(const struct cgroup *cgroup)
+const struct cgroup_dir *cgroup_tasks_dir(const struct cgroup *cgroup)
 {
     static const char *const preferred[] = {"devices", "freezer", "pids", "memory", "cpu"};
     const struct cgroup_dir *unified = cgroup_unified(cgroup);
@@ -79,7 +79,7 @@ static const struct cgroup_dir *tasks_dir(const struct cgroup *cgroup)
 
 int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, struct fault *f)
 {
-    const struct cgroup_dir *dir = tasks_dir(cgroup);
+    const struct cgroup_dir *dir = cgroup_tasks_dir(cgroup);
     struct pid_list list = {0};
     if (dir && collect(dir->fd, &list) < 0) {
         free(list.items);

@@ -52,6 +52,7 @@ int cgroup_follow(struct cgroup *cgroup, pid_t pid, struct fault *f);
 int cgroup_delegate(const struct cgroup *cgroup, uid_t owner, struct fault *f);
 /* Without root's rights over cgroups: no root, or root of a user namespace. What may not be made is left then. */
 bool cgroup_is_rootless(void);
+void cgroup_assume_rootless(bool is_rootless); /* --rootless: do not find out */
 bool cgroup_is_listed(const char *controllers, const char *controller); /* in "cpu,cpuacct" or "cpu io" */
 
 const struct cgroup_dir *cgroup_find(const struct cgroup *cgroup, const char *controller); /* of v1 */
@@ -68,6 +69,7 @@ int cgroup_read_number(const struct cgroup_dir *dir, const char *file,
 int cgroup_remove(struct cgroup *cgroup, struct fault *f);
 
 /* cgroup-tasks.c */
+const struct cgroup_dir *cgroup_tasks_dir(const struct cgroup *cgroup); /* NULL: no group of its own */
 int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, struct fault *f); /* malloc */
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct fault *f);
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct fault *f);

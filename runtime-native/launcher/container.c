@@ -45,7 +45,8 @@ static int make_root(const char *root, struct fault *f)
         (void)mkdir(path, 0700);
         *at = '/';
     }
-    return mkdir(path, 0700) < 0 && errno != EEXIST ? fault_errno(f, STAGE_STATE, "mkdir %s", root) : 0;
+    /* Sticky: what cleans up $XDG_RUNTIME_DIR leaves it. */
+    return mkdir(path, 01700) < 0 && errno != EEXIST ? fault_errno(f, STAGE_STATE, "mkdir %s", root) : 0;
 }
 
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f)

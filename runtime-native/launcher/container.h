@@ -43,6 +43,9 @@ unsigned long long process_start_time(pid_t pid, char *state);
 
 /* Kills the init and waits for its end. */
 int container_end(const struct container *container, struct fault *f);
+/* container-processes.c: those in its cgroups; without cgroups those in its PID namespace. malloc. */
+int container_processes(const struct container *container, pid_t **pids, size_t *count, struct fault *f);
+
 /* Removes cgroups and folder, then runs the poststop hooks. The init must be dead. */
 int container_destroy(const char *root, struct container *container, struct fault *f);
 void container_remove_folder(const char *root, const char *id);

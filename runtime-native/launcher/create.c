@@ -130,6 +130,7 @@ static int prepare(struct creation *c, struct fault *f)
     launch->cgroup = &c->container.cgroup;
     launch->is_new_user_namespace = config_has_new_namespace(config, NS_USER);
     launch->has_user_namespace = config->namespaces[NS_USER].is_set;
+    launch->denies_groups = user_namespace_denies_groups(0); /* of ours; the child asks again in its own */
     launch->is_unprivileged = geteuid() != 0;
     launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
     if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||

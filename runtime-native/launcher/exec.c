@@ -251,7 +251,7 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
                                 .is_foreground = !e->options->detach,
                                 .keeps_keyring = e->container.keeps_keyring};
     e->launch.has_user_namespace = e->container.namespaces & CLONE_NEWUSER;
-    e->launch.denies_groups = e->launch.has_user_namespace && user_namespace_denies_groups(e->container.pid);
+    e->launch.denies_groups = user_namespace_denies_groups(e->container.pid);
     e->launch.keeps_groups = json_get(e->container.annotations, KEEP_GROUPS_ANNOTATION);
     e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
     e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;

@@ -68,6 +68,15 @@ static int signal_init(const struct container *container, int signal, struct fau
     return 0;
 }
 
+/* For a container without cgroups, which cannot be frozen meanwhile. */
+static int signal_each(const pid_t *pids, size_t count, int signal, struct fault *f)
+{
+    for (size_t i = 0; i < count; i++)
+        if (kill(pids[i], signal) < 0 && errno != ESRCH)
+            return fault_errno(f, STAGE_STATE, "unable to signal process %d", (int)pids[i]);
+    return 0;
+}
+
 static int send_signal(const struct container *container, int signal, bool everyone, struct fault *f)
 {
     /* Without PIDs of its own the container's other processes outlive its init, so SIGKILL means all of them: runc. */
@@ -75,13 +84,14 @@ static int send_signal(const struct container *container, int signal, bool every
         return signal_init(container, signal, f);
     pid_t *pids = NULL;
     size_t count = 0;
-    int result = cgroup_processes(&container->cgroup, &pids, &count, f);
+    int result = container_processes(container, &pids, &count, f);
+    if (result == 0 && count == 0 && !everyone)
+        result = fault_told(f, STAGE_STATE, ESRCH, "container not running");
+    else if (result == 0 && count > 0)
+        result = cgroup_tasks_dir(&container->cgroup) ? cgroup_signal(&container->cgroup, signal, f)
+                                                      : signal_each(pids, count, signal, f);
     free(pids);
-    if (result < 0)
-        return -1;
-    if (count == 0 && !everyone)
-        return fault_told(f, STAGE_STATE, ESRCH, "container not running");
-    return count == 0 ? 0 : cgroup_signal(&container->cgroup, signal, f);
+    return result;
 }
 
 struct request {

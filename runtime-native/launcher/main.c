@@ -119,6 +119,8 @@ static int apply_globals(struct global_options *options, struct globals *globals
         known++;
     if (known == sizeof rootless / sizeof rootless[0])
         return fault_text(f, STAGE_ARGUMENTS, "invalid argument for rootless: %s", options->rootless);
+    if (known > 0)
+        cgroup_assume_rootless(known % 2 == 1);
     if (log_open(options->log, options->log_format, f) < 0 ||
         log_set_level(options->debug ? "debug" : options->log_level, f) < 0 || absolute_root(&options->root, f) < 0)
         return -1;
@@ -154,7 +156,8 @@ static int run(int argc, char **argv, char **all, struct fault *f)
         {"log-format", NULL, OPTION_TEXT, &options.log_format, "text or json (default: text)"},
         {"log-level", NULL, OPTION_TEXT, &options.log_level, "error, warning or debug (default: warning)"},
         {"debug", NULL, OPTION_FLAG, &options.debug, "the same as --log-level debug"},
-        {"rootless", NULL, OPTION_TEXT, &options.rootless, "true, false or auto: it is always found out"},
+        {"rootless", NULL, OPTION_TEXT, &options.rootless,
+         "true: what cannot be done with cgroups is left (default: auto)"},
         {"cgroup-manager", NULL, OPTION_TEXT, &options.cgroup_manager, "cgroupfs or disabled (default: cgroupfs)"},
         {"systemd-cgroup", NULL, OPTION_FLAG, &options.systemd_cgroup, NULL},
         {"version", "v", OPTION_FLAG, &options.version, "show the version"},

@@ -19,17 +19,27 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The group's folder. Without rights and without one there is only the group that we are in, and not for writing. */
+static int clone_group(const struct cgroup_dir *dir, unsigned long flags)
+{
+    int mount = mount_clone(AT_FDCWD, dir->path, true);
+    if (mount < 0 && errno == ENOENT) {
+        mount = mount_clone(AT_FDCWD, dir->own, true);
+        flags |= MS_RDONLY;
+    }
+    if (mount >= 0 && mount_set(mount, mount_attributes(flags), 0, 0, false) < 0)
+        close_fd(&mount);
+    return mount;
+}
+
 static int mount_unified(const struct launch *launch, const struct mount_entry *entry, int target, struct fault *f)
 {
     const struct cgroup_dir *unified = cgroup_unified(launch->cgroup);
     AUTO_CLOSE int mount = mount_make("cgroup2", entry->source, entry->data, entry->flags);
     /* In a user namespace without a cgroup namespace the kernel refuses a new mount: the group's folder does as well.
      */
-    if (mount < 0 && (errno == EPERM || errno == EBUSY) && unified) {
-        mount = mount_clone(AT_FDCWD, unified->path, true);
-        if (mount >= 0 && mount_set(mount, mount_attributes(entry->flags), 0, 0, false) < 0)
-            return fault_errno(f, STAGE_MOUNT, "mount cgroup2");
-    }
+    if (mount < 0 && (errno == EPERM || errno == EBUSY) && unified)
+        mount = clone_group(unified, entry->flags);
     if (mount < 0 || (entry->propagation && mount_set(mount, 0, 0, entry->propagation, false) < 0) ||
         mount_move(mount, target) < 0)
         return fault_errno(f, STAGE_MOUNT, "mount cgroup2");
@@ -41,12 +51,7 @@ static int make_controller(const struct launch *launch, const struct mount_entry
     unsigned long flags = SAFE_FLAGS | (entry->flags & MS_RDONLY);
     if (config_has_new_namespace(launch->config, NS_CGROUP))
         return mount_make("cgroup", "cgroup", dir->controllers, flags);
-    int mount = mount_clone(AT_FDCWD, dir->path, true);
-    if (mount < 0 && errno == ENOENT)
-        mount = mount_clone(AT_FDCWD, dir->own, true);
-    if (mount >= 0 && mount_set(mount, mount_attributes(entry->flags), 0, 0, false) < 0)
-        close_fd(&mount);
-    return mount;
+    return clone_group(dir, entry->flags);
 }
 
 /* "cpu,cpuacct" is one folder; each of the two names leads to it. */

@@ -106,7 +106,7 @@ int command_ps(const struct globals *globals, int argc, char **argv, struct faul
     size_t count = 0;
     int result = container_load(globals->root, argv[0], &container, f);
     if (result == 0)
-        result = cgroup_processes(&container.cgroup, &pids, &count, f);
+        result = container_processes(&container, &pids, &count, f);
     if (result == 0)
         result = show(format, words, argv, pids, count, f);
     free(pids);

@@ -212,12 +212,3 @@ bool user_namespace_denies_groups(pid_t pid)
     AUTO_FREE char *text = read_file_at(AT_FDCWD, path, 64, NULL);
     return text && strncmp(text, "deny", 4) == 0;
 }
-
-bool user_namespace_is_around_us(void)
-{
-    unsigned container = 0, host = 0, size = 0;
-    AUTO_FREE char *text = read_file_at(AT_FDCWD, "/proc/self/uid_map", 16384, NULL);
-    /* The initial namespace maps every id to itself. */
-    return text && sscanf(text, "%u %u %u", &container, &host, &size) == 3 &&
-           !(container == 0 && host == 0 && size == UINT32_MAX);
-}

@@ -20,7 +20,5 @@ uint32_t user_namespace_outside(const struct id_mappings *mappings, uint32_t id)
 int user_namespace_become_root(struct fault *f);
 /* Whether setgroups(2) was given up in the user namespace of a process; 0: ours. */
 bool user_namespace_denies_groups(pid_t pid);
-/* We are in one already, so that our root is nobody's root outside. */
-bool user_namespace_is_around_us(void);
 
 #endif
