@@ -12,7 +12,6 @@
 #include "log.h"
 #include "options.h"
 #include "self.h"
-#include "user-namespace.h"
 
 #define ID "<container-id>"
 
@@ -63,7 +62,7 @@ static int print_version(void)
 static bool owns_run(void)
 {
     const char *user = getenv("USER");
-    return geteuid() == 0 && (!user_namespace_is_around_us() || (user && strcmp(user, "root") == 0));
+    return geteuid() == 0 && (!cgroup_is_rootless() || (user && strcmp(user, "root") == 0));
 }
 
 static const char *default_root(void)
