@@ -7,7 +7,7 @@
 
 struct globals {
     const char *root;
-    bool is_rootless, has_no_cgroups; /* --cgroup-manager disabled: what is made stays in our own cgroups */
+    bool has_default_root, is_rootless, has_no_cgroups; /* --cgroup-manager disabled: what is made stays in our own cgroups */
     const struct usage *usage;        /* of the command that runs */
 };
 

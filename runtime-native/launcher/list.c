@@ -83,19 +83,26 @@ static void print_rows(const char *rows)
     }
 }
 
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* The default root comes with the first container; one that was named must be there. */
 static int list(const struct globals *globals, struct table *table, struct fault *f)
 {
-    DIR *listing = opendir(globals->root);
-    if (!listing && errno != ENOENT)
-        return fault_errno(f, STAGE_STATE, "open %s", globals->root);
-    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+    AUTO_CLOSE int root = open(globals->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct dirent **entries = NULL;
+    int count = scandir(globals->root, &entries, is_visible, alphasort);
+    if (count < 0)
+        return errno == ENOENT && globals->has_default_root ? 0 : fault_errno(f, STAGE_STATE, "open %s", globals->root);
+    for (int i = 0; i < count; i++) {
         struct stat status;
-        if (entry->d_name[0] != '.' && fstatat(dirfd(listing), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISDIR(status.st_mode))
-            add(globals->root, entry->d_name, status.st_uid, table);
+        if (fstatat(root, entries[i]->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
+            add(globals->root, entries[i]->d_name, status.st_uid, table);
+        free(entries[i]);
     }
-    if (listing)
-        (void)closedir(listing);
+    free(entries);
     return 0;
 }
 

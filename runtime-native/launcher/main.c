@@ -120,6 +120,9 @@ static int apply_globals(struct global_options *options, struct globals *globals
         return fault_text(f, STAGE_ARGUMENTS, "invalid argument for rootless: %s", options->rootless);
     if (known > 0)
         cgroup_assume_rootless(known % 2 == 1);
+    globals->has_default_root = !options->root;
+    if (!options->root)
+        options->root = default_root();
     if (log_open(options->log, options->log_format, f) < 0 ||
         log_set_level(options->debug ? "debug" : options->log_level, f) < 0 || absolute_root(&options->root, f) < 0)
         return -1;
@@ -148,7 +151,7 @@ static int run(int argc, char **argv, char **all, struct fault *f)
     static const struct usage usage = {"", "", "", 0, -1, true};
     static char help_flag[] = "--help";
     struct globals globals = {0};
-    struct global_options options = {.root = default_root(), .rootless = "auto", .cgroup_manager = "cgroupfs"};
+    struct global_options options = {.rootless = "auto", .cgroup_manager = "cgroupfs"};
     const struct option_rule rules[] = {
         {"root", NULL, OPTION_TEXT, &options.root, "where states are kept (default: /run/minirun)"},
         {"log", NULL, OPTION_TEXT, &options.log, "write the log to this file (default: standard error)"},
