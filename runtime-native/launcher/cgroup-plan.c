@@ -148,7 +148,7 @@ static int go_below(struct arena *arena, struct cgroup_dir *dir, const char *pat
         size_t length = strcspn(at, "/");
         depth += length == 2 && strncmp(at, "..", 2) == 0 ? -1 : length && !(length == 1 && *at == '.');
         if (depth < 0)
-            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s", path);
+            return fault_text(f, STAGE_CGROUP, "bad sub cgroup path: %s is not a sub cgroup path", path);
         at += length + (at[length] == '/');
     }
     const char *clean = clean_path(arena, path);
