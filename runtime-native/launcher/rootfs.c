@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -80,9 +82,60 @@ static int pivot(const struct rootfs *rootfs, struct fault *f)
     return chdir("/") < 0 ? fault_errno(f, STAGE_ROOTFS, "chdir /") : 0;
 }
 
-/* For a root that cannot be pivoted (the initial ramdisk): the tree is moved over "/". */
-static int move_over(const struct rootfs *rootfs, struct fault *f)
+static bool lies_in(const char *path, const char *folder)
 {
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || !path[length]);
+}
+
+/* mountinfo writes spaces and the like as three octal digits: proc(5). */
+static void unescape(char *path)
+{
+    char *to = path;
+    for (const char *at = path; *at; at++) {
+        unsigned byte;
+        bool is_escape = *at == '\\' && sscanf(at + 1, "%3o", &byte) == 1;
+        *to++ = is_escape ? (char)byte : *at;
+        at += is_escape ? 3 : 0;
+    }
+    *to = '\0';
+}
+
+static int hide(const char *path, struct fault *f)
+{
+    if (set_path_propagation(path, MS_SLAVE, true) < 0)
+        return errno == ENOENT ? 0 : fault_errno(f, STAGE_ROOTFS, "hide %s", path); /* below one that is gone */
+    if (umount2(path, MNT_DETACH) == 0 ||
+        ((errno == EINVAL || errno == EPERM) && mount("tmpfs", path, "tmpfs", 0, NULL) == 0))
+        return 0;
+    return fault_errno(f, STAGE_ROOTFS, "hide %s", path);
+}
+
+/* A procfs or sysfs with nothing over it, even where no path leads to it, is a licence to mount another: user
+ * namespaces of the container's would get one without masks. */
+static int hide_bare_mounts(const char *rootfs, struct fault *f)
+{
+    AUTO_FREE char *mountinfo = read_file_at(AT_FDCWD, "/proc/self/mountinfo", 64 * 1024 * 1024, NULL);
+    if (!mountinfo)
+        return fault_errno(f, STAGE_ROOTFS, "read /proc/self/mountinfo");
+    char *state = NULL;
+    for (char *line = strtok_r(mountinfo, "\n", &state); line; line = strtok_r(NULL, "\n", &state)) {
+        char path[PATH_MAX], type[64];
+        const char *separator = strstr(line, " - ");
+        if (!separator || sscanf(line, "%*s %*s %*s %*s %4095s", path) != 1 || sscanf(separator, " - %63s", type) != 1)
+            continue;
+        unescape(path);
+        if ((strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0) && !lies_in(path, rootfs) && hide(path, f) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* For a root that cannot be pivoted (the initial ramdisk): the tree is moved over "/". */
+static int move_over(const struct config *config, const struct rootfs *rootfs, struct fault *f)
+{
+    if (hide_bare_mounts(config->rootfs, f) < 0)
+        return -1;
     AUTO_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0 || fchdir(rootfs->fd) < 0 || mount_move(rootfs->fd, root) < 0)
         return fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: move the root mount");
@@ -100,7 +153,7 @@ int rootfs_enter(const struct launch *launch, const struct rootfs *rootfs, struc
                      ? fault_errno(f, STAGE_ROOTFS, "error jailing process inside rootfs: chroot .")
                      : 0;
     else
-        result = launch->keeps_root ? move_over(rootfs, f) : pivot(rootfs, f);
+        result = launch->keeps_root ? move_over(config, rootfs, f) : pivot(rootfs, f);
     unsigned long propagation = config->rootfs_propagation;
     if (result == 0 && propagation & (MS_SHARED | MS_UNBINDABLE) &&
         set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
@@ -129,6 +182,10 @@ struct masks {
 static int mask_folder(struct masks *masks, int target, const char *label)
 {
     if (masks->tmpfs >= 0) {
+        struct stat cover_status, status;
+        if (fstat(masks->tmpfs, &cover_status) == 0 && fstat(target, &status) == 0 &&
+            status.st_dev == cover_status.st_dev)
+            return 0; /* named twice */
         AUTO_CLOSE int cover = mount_clone(masks->tmpfs, "", false);
         return cover < 0 ? -1 : mount_move(cover, target);
     }
@@ -141,6 +198,8 @@ static int mask_folder(struct masks *masks, int target, const char *label)
 
 static int mask_file(struct masks *masks, int target, const char *path, struct fault *f)
 {
+    if (device_is_null(target))
+        return 0; /* named twice */
     if (masks->null < 0)
         masks->null = path_open(AT_FDCWD, "/dev/null", O_PATH);
     if (masks->null < 0)
