@@ -199,29 +199,6 @@ static int choose_cgroup(struct execution *e, struct fault *f)
     return 0;
 }
 
-static int open_console(struct execution *e, struct fault *f)
-{
-    const struct exec_options *options = e->options;
-    bool has_terminal = e->config.process.has_terminal,
-         has_socket = options->console_socket && *options->console_socket;
-    if (options->detach && has_terminal && !has_socket)
-        return fault_text(f, STAGE_CONSOLE, "cannot allocate tty if runc will detach without setting console socket");
-    if ((!options->detach || !has_terminal) && has_socket)
-        return fault_text(f, STAGE_CONSOLE, "cannot use console socket if runc will not detach or allocate tty");
-    if (has_socket) {
-        e->launch.console_socket = console_connect(options->console_socket, f);
-        return e->launch.console_socket < 0 ? -1 : 0;
-    }
-    int pair[2];
-    if (!has_terminal)
-        return 0;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return fault_errno(f, STAGE_CONSOLE, "socketpair");
-    e->console = pair[0];
-    e->launch.console_socket = pair[1];
-    return 0;
-}
-
 static int prepare(struct execution *e, int words, char **argv, struct fault *f)
 {
     enum container_status status = container_status(&e->container);
@@ -257,7 +234,8 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
     e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
     if (seccomp_load(&e->config.arena, e->container.dir, &e->launch.seccomp, f) < 0)
         return -1;
-    return open_console(e, f);
+    return console_open(&e->config.process, e->options->console_socket, e->options->detach, &e->launch.console_socket,
+                        &e->console, f);
 }
 
 /* In the container's namespaces, but not yet its process: the container sees it, and with CAP_SYS_PTRACE it may follow

@@ -256,7 +256,7 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
         return -1;
     if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return fault_errno(f, STAGE_CAPABILITY, "prctl(SET_NO_NEW_PRIVS)");
-    if (scheduler_apply(process, launch->config->personality, f) < 0)
+    if (scheduler_apply(process, launch->config, f) < 0)
         return -1;
     if (memory_policy_apply(launch->config->memory_policy, f) < 0)
         return -1;

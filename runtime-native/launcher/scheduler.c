@@ -102,13 +102,18 @@ static bool is_present(const struct json *section)
     return section && section->type == JSON_OBJECT;
 }
 
-int scheduler_apply(const struct process_config *process, const struct json *personality_section, struct fault *f)
+int scheduler_apply(const struct process_config *process, const struct config *config, struct fault *f)
 {
-    if (is_present(process->scheduler) && apply_scheduler(process->scheduler, f) < 0)
-        return -1;
+    if (is_present(process->scheduler) && apply_scheduler(process->scheduler, f) < 0) {
+        const char *cpus = json_string(json_get(config->resources, "cpu"), "cpus");
+        /* SCHED_DEADLINE needs a process that may run everywhere: sched_setattr(2). */
+        return f->error == EPERM && cpus && *cpus
+                   ? fault_told(f, STAGE_CONFIG, EPERM, "process scheduler can't be used together with AllowedCPUs")
+                   : -1;
+    }
     if (is_present(process->io_priority) && apply_io_priority(process->io_priority, f) < 0)
         return -1;
-    return is_present(personality_section) ? apply_personality(personality_section, f) : 0;
+    return is_present(config->personality) ? apply_personality(config->personality, f) : 0;
 }
 
 /* "0-3,7" */

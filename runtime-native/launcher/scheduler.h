@@ -4,7 +4,7 @@
 #include "config.h"
 
 /* process.scheduler, process.ioPriority and linux.personality, on ourselves. */
-int scheduler_apply(const struct process_config *process, const struct json *personality, struct fault *f);
+int scheduler_apply(const struct process_config *process, const struct config *config, struct fault *f);
 /* execCPUAffinity's "initial", before the process enters its cgroups, or "final". */
 int affinity_apply(const struct process_config *process, const char *moment, struct fault *f);
 /* In the cgroups: all CPUs they allow, not the caller's own mask, unless execCPUAffinity says otherwise. */

@@ -306,6 +306,11 @@ int seccomp_prepare(struct arena *arena, const struct json *profile, struct secc
     filter->listener_metadata = json_string(profile, "listenerMetadata");
     if (policy->notifies && (!filter->listener_path || !*filter->listener_path))
         return fault_text(f, STAGE_SECCOMP, "seccomp listenerPath is not set");
+    if (filter->notifies)
+        filter->flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    else
+        filter->flags &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* EINVAL without a listener: seccomp(2) */
+    log_debug("seccomp filter flags: %u", filter->flags);
     return seccomp_compile(arena, policy, filter, f);
 }
 
@@ -314,12 +319,7 @@ int seccomp_install(const struct seccomp_filter *filter, int *listener, struct f
     if (!filter->length)
         return 0;
     struct sock_fprog program = {.len = filter->length, .filter = filter->code};
-    unsigned flags = filter->flags;
-    if (filter->notifies)
-        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    else
-        flags &= ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* EINVAL without a listener: seccomp(2) */
-    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->flags, &program);
     if (result < 0)
         return fault_errno(f, STAGE_SECCOMP, "unable to init seccomp: error loading seccomp filter into kernel");
     if (filter->notifies)
