@@ -204,6 +204,7 @@ static int run_hooks(const struct creation *c, struct fault *f)
     struct hook_state state;
     container_hook_state(&c->container, "created", &state); /* prestart, by the spec's older versions */
     state.version = c->config.version;
+    state.directory = c->config.bundle;
     int result = hooks_run(c->config.hooks, "prestart", &state, f);
     state.status = "creating";
     if (result < 0 || hooks_run(c->config.hooks, "createRuntime", &state, f) < 0)
@@ -241,6 +242,10 @@ static int accompany(struct creation *c, struct fault *f)
             if (sync_send(c->sync, SYNC_GO, 0, f) < 0)
                 return -1;
             self_release();
+            break;
+        case SYNC_IDMAP:
+            if (mounts_map_inside(&c->launch, c->pidfd, argument, f) < 0 || sync_send(c->sync, SYNC_IDMAP, 0, f) < 0)
+                return -1;
             break;
         case SYNC_LISTENER:
             if (listener_forward(&c->launch.seccomp, &c->container, c->pidfd, argument, f) < 0 ||

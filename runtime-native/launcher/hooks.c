@@ -1,5 +1,6 @@
 #include "hooks.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -39,16 +40,22 @@ static int state_file(const struct hook_state *state, struct fault *f)
     return failed ? fault_errno(f, STAGE_HOOK, "write the hook's state") : take_fd(&fd);
 }
 
-static void run_child(const char *path, char **arguments, char **environment, int in, int out, int err)
-    __attribute__((noreturn));
-static void run_child(const char *path, char **arguments, char **environment, int in, int out, int err)
+struct program {
+    const char *path, *directory;
+    char **arguments, **environment;
+    int in, out, err;
+};
+
+static void run_child(const struct program *program) __attribute__((noreturn));
+static void run_child(const struct program *program)
 {
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup3(in, 0, 0) >= 0 && dup3(out, 1, 0) >= 0 && dup3(err, 2, 0) >= 0)
-        (void)execve(path, arguments, environment);
-    (void)dprintf(err, "exec %s: %s", path, strerror(errno));
+    if ((!program->directory || chdir(program->directory) == 0) && dup3(program->in, 0, 0) >= 0 &&
+        dup3(program->out, 1, 0) >= 0 && dup3(program->err, 2, 0) >= 0)
+        (void)execve(program->path, program->arguments, program->environment);
+    (void)dprintf(program->err, "exec %s: %s", program->path, strerror(errno));
     _exit(127);
 }
 
@@ -81,7 +88,8 @@ static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, s
     read_text(out, output, sizeof output);
     read_text(err, errors, sizeof errors);
     if (WIFSIGNALED(status))
-        (void)snprintf(how, sizeof how, "signal: %s", strsignal(WTERMSIG(status)));
+        (void)snprintf(how, sizeof how, "signal: %c%s", tolower(strsignal(WTERMSIG(status))[0]),
+                       strsignal(WTERMSIG(status)) + 1);
     else
         (void)snprintf(how, sizeof how, "exit status %d", WEXITSTATUS(status));
     return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: %s, stdout: %s, stderr: %s", name, index, how, output,
@@ -91,30 +99,32 @@ static int wait_for(pid_t pid, int pidfd, int64_t timeout_s, const char *name, s
 static int run_one(struct arena *arena, const struct json *hook, const char *name, size_t index,
                    const struct hook_state *state, struct fault *f)
 {
-    char **arguments, **environment;
     int64_t timeout = 0;
-    const char *path = json_string(hook, "path");
-    if (!path || *path != '/')
+    struct program program = {.path = json_string(hook, "path"), .directory = state->directory};
+    if (!program.path || *program.path != '/')
         return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: path must be absolute", name, index);
     if (json_int64(hook, "timeout", &timeout) < 0 || timeout > 1000000)
         return fault_text(f, STAGE_HOOK, "error running %s hook #%zu: bad timeout", name, index);
-    if (config_strings(arena, json_get(hook, "args"), &arguments, f) < 0 ||
-        config_strings(arena, json_get(hook, "env"), &environment, f) < 0)
+    if (config_strings(arena, json_get(hook, "args"), &program.arguments, f) < 0 ||
+        config_strings(arena, json_get(hook, "env"), &program.environment, f) < 0)
         return -1;
-    char *only_path[] = {(char *)(uintptr_t)path, NULL};
-    if (!arguments[0])
-        arguments = only_path;
+    char *only_path[] = {(char *)(uintptr_t)program.path, NULL};
+    if (!program.arguments[0])
+        program.arguments = only_path;
     if (!json_get(hook, "env"))
-        environment = state->environment ? state->environment : environ; /* as runc and crun do */
+        program.environment = state->environment ? state->environment : environ; /* as runc and crun do */
     AUTO_CLOSE int in = state_file(state, f);
     AUTO_CLOSE int out = memfd_create("stdout", MFD_CLOEXEC);
     AUTO_CLOSE int err = memfd_create("stderr", MFD_CLOEXEC);
     AUTO_CLOSE int pidfd = -1;
     if (in < 0)
         return -1;
+    program.in = in;
+    program.out = out;
+    program.err = err;
     pid_t pid = out < 0 || err < 0 ? -1 : clone_process(0, &pidfd);
     if (pid == 0)
-        run_child(path, arguments, environment, in, out, err);
+        run_child(&program);
     if (pid < 0)
         return fault_errno(f, STAGE_HOOK, "error running %s hook #%zu", name, index);
     return wait_for(pid, pidfd, timeout, name, index, out, err, f);

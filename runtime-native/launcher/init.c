@@ -101,7 +101,9 @@ static int build_rootfs(struct launch *launch, struct rootfs *rootfs, struct fau
     if ((hooks_exist(hooks, "prestart") || hooks_exist(hooks, "createRuntime")) &&
         (sync_send(launch->sync, SYNC_HOOKS, 0, f) < 0 || sync_expect(launch->sync, SYNC_HOOKS, NULL, f) < 0))
         return -1;
-    return run_hooks(launch, "createContainer", "creating", f);
+    /* As in runc they find themselves in the root, whose mounts are to be changed. */
+    return fchdir(rootfs->fd) < 0 ? fault_errno(f, STAGE_ROOTFS, "chdir to rootfs")
+                                  : run_hooks(launch, "createContainer", "creating", f);
 }
 
 static int make_root_readonly(struct fault *f)
@@ -161,6 +163,21 @@ static int furnish(const struct launch *launch, const struct rootfs *rootfs, int
     return rootfs_protect(config, f);
 }
 
+static void end(int signal)
+{
+    _exit(128 + signal);
+}
+
+/* The first process of a PID namespace gets only signals that it handles; so that `kill` ends what was never started.
+ */
+static void take_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        if (signal(signals[i], end) == SIG_IGN)
+            (void)signal(signals[i], SIG_IGN);
+}
+
 /* One byte from `minirun start`. The pipe is open for writing here too, so there is no end of file to mistake for it.
  */
 static int wait_for_start(const struct launch *launch, struct fault *f)
@@ -178,6 +195,8 @@ static int run(struct launch *launch, char **executable, struct fault *f)
     struct rootfs rootfs = {-1, -1, -1};
     AUTO_CLOSE int proc = -1;
     (void)umask(0);
+    if (launch->exec_fifo >= 0)
+        take_signals();
     if (setsid() < 0 && errno != EPERM)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
     if (enter_namespaces(launch, f) < 0 || build_rootfs(launch, &rootfs, f) < 0 ||

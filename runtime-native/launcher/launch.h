@@ -38,6 +38,7 @@ enum sync_message {
     SYNC_HOOKS = 'h',  /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
     SYNC_READY = 'r',  /* the child only has to become the container's process; answered by SYNC_GO */
     SYNC_GO = 'g',
+    SYNC_IDMAP = 'i',    /* with the number of a mount in the child: mounts_map_inside; answered by the same */
     SYNC_LISTENER = 'l', /* with the number of the seccomp listener in the child; answered by the same */
     SYNC_WAITING = 'w',  /* create: done, waiting for start */
 };

@@ -181,6 +181,13 @@ static int read_link(struct config *config, struct mount_entry *entry)
     return entry->link ? 0 : -1;
 }
 
+/* Old callers name targets by the host's path: what begins with the root's own path is meant below it (as runc). */
+static const char *strip_root(const char *destination, const char *rootfs)
+{
+    size_t length = strlen(rootfs);
+    return strncmp(destination, rootfs, length) == 0 && destination[length] == '/' ? destination + length : destination;
+}
+
 static int parse_mount(struct config *config, struct mount_entry *entry, const struct json *json, struct fault *f)
 {
     entry->destination = json_string(json, "destination");
@@ -188,6 +195,7 @@ static int parse_mount(struct config *config, struct mount_entry *entry, const s
     entry->source = json_string(json, "source");
     if (!entry->destination || !*entry->destination)
         return fault_text(f, STAGE_MOUNT, "mount destination must not be empty");
+    entry->destination = strip_root(entry->destination, config->rootfs);
     if (parse_options(config, entry, json_get(json, "options"), f) < 0)
         return -1;
     entry->is_bind = entry->flags & MS_BIND || (entry->type && strcmp(entry->type, "bind") == 0);

@@ -254,13 +254,29 @@ static bool fits(int source, int target)
     return false;
 }
 
-static int mount_bind(struct rootfs *rootfs, const struct mount_entry *entry, int given, struct fault *f)
+static int clone_source(const struct launch *launch, size_t index, struct fault *f)
 {
-    if (entry->link)
-        return mount_copy_link(rootfs, entry, f);
-    AUTO_CLOSE int source = given >= 0 ? given : mount_clone_source(entry);
+    const struct mount_entry *entry = &launch->config->mounts[index];
+    int given = take_fd(&launch->mount_fds[index]);
+    if (given >= 0)
+        return given;
+    AUTO_CLOSE int source = mount_clone_source(entry);
     if (source < 0)
         return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);
+    if (given == SOURCE_INSIDE &&
+        (sync_send(launch->sync, SYNC_IDMAP, source, f) < 0 || sync_expect(launch->sync, SYNC_IDMAP, NULL, f) < 0))
+        return -1;
+    return take_fd(&source);
+}
+
+static int mount_bind(const struct launch *launch, struct rootfs *rootfs, size_t index, struct fault *f)
+{
+    const struct mount_entry *entry = &launch->config->mounts[index];
+    if (entry->link)
+        return mount_copy_link(rootfs, entry, f);
+    AUTO_CLOSE int source = clone_source(launch, index, f);
+    if (source < 0)
+        return -1;
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, source, &is_made, f);
     if (target >= 0 && check_target(rootfs, entry, source, target, f) == 0) {
@@ -340,7 +356,7 @@ static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs,
 {
     const struct mount_entry *entry = &launch->config->mounts[index];
     if (entry->is_bind)
-        return mount_bind(rootfs, entry, take_fd(&launch->mount_fds[index]), f);
+        return mount_bind(launch, rootfs, index, f);
     bool is_made;
     AUTO_CLOSE int target = open_target(rootfs, entry, -1, &is_made, f);
     if (target >= 0 && check_target(rootfs, entry, -1, target, f) == 0) {

@@ -8,6 +8,9 @@
 int mounts_apply(const struct launch *launch, struct rootfs *rootfs, struct fault *f);
 /* Sources that the child cannot reach or map, opened by the parent: launch->mount_fds. */
 int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault *f);
+/* SYNC_IDMAP: the child has cloned a source inside the root, as this descriptor; its owner maps the ids. */
+#define SOURCE_INSIDE (-2)
+int mounts_map_inside(struct launch *launch, int pidfd, int number, struct fault *f);
 /* Mounts that were to become read-only only after they were filled. */
 int mounts_seal(const struct launch *launch, struct fault *f);
 

@@ -268,6 +268,7 @@ static int run_hooks(struct restoration *r, struct fault *f)
 {
     struct hook_state state;
     container_hook_state(&r->container, "creating", &state);
+    state.directory = r->config.bundle;
     state.version = r->config.version;
     state.bundle = r->config.bundle;
     state.annotations = r->config.annotations;
