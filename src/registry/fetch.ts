@@ -114,6 +114,10 @@ export async function openBlob(
   const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
   const url = repository.url(`blobs/${digest}`);
   const answer = await repository.request("GET", url, { headers, signal });
+  if (offset > 0 && answer.status === 416) {
+    await answer.discard();
+    throw new RegistryError("wrongRange", `the content ends before offset ${offset}`);
+  }
   if (!answer.isSuccess) throw await blobFault(answer);
   const describe = async (error: unknown) =>
     error instanceof RegistryError

@@ -1,6 +1,6 @@
 /** kill -9 of the daemon in the middle of what images do. MINIDOCK_KILL_ROUNDS=100 for the long run. */
 import assert from "node:assert/strict";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,6 +8,7 @@ import { subjectOf, verifyStore } from "#storage";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
 import { writeImage } from "./images-made.ts";
+import { openImages, shown } from "./images-rig.ts";
 import { RogueRegistry } from "./images-rogue.ts";
 
 const rounds = Number(process.env.MINIDOCK_KILL_ROUNDS ?? 10);
@@ -131,3 +132,27 @@ test("kill -9 in the middle of a download: the next pull goes on where it ended"
   const ranges = rogue.requests.filter(({ line }) => line === `GET /v2/x/blobs/${layer}`).map(({ range }) => range);
   assert.deepEqual(ranges, ["", `bytes=${half}-`]);
 });
+
+for (const [what, change] of [
+  ["is only checked", (bytes: Buffer) => bytes],
+  ["is fetched again when it is longer than it should be", (bytes: Buffer) => Buffer.concat([bytes, Buffer.from("x")])],
+  ["is fetched again when its bytes are wrong", (bytes: Buffer) => Buffer.from(bytes).fill("x", 0, 9)],
+] as const) {
+  test(`a download that was complete when the daemon died ${what}`, async () => {
+    await using rig = await openImages();
+    await using registry = await startRegistry({ prefix: [] });
+    const name = `${registry.address}/x:1`;
+    await rig.importBusybox(name);
+    await rig.push(name);
+    rig.images.delete(name, { force: true, prune: true });
+    await rig.pull(name);
+    const blobs = join(rig.folder, "data/content/blobs/sha256");
+    const kept = readdirSync(blobs).map((digest) => [digest, readFileSync(join(blobs, digest))] as const);
+    rig.images.delete(name, { force: true, prune: true });
+    await rig.storage.collect();
+    for (const [digest, bytes] of kept) {
+      writeFileSync(join(rig.folder, "data/content/ingest", `${digest}.partial`), change(bytes));
+    }
+    assert.match(shown(await rig.pull(name)).at(-1) ?? "", /^Status: Downloaded newer image/);
+  });
+}

@@ -59,13 +59,13 @@ async function attemptDownload(
   repository: Repository,
   blob: Descriptor,
   ingest: ResumableIngest,
-  { output, signal }: Transfer,
+  transfer: Transfer,
 ): Promise<Blob> {
+  const { output, signal } = transfer;
   const id = shortId(blob.digest);
-  const open = await openAt(repository, blob.digest, ingest, signal);
-  const left = (open.sizeBytes ?? blob.sizeBytes) - ingest.offset;
-  const meter = new ProgressMeter(left, 0, (current, total) => advance(output, id, "Downloading", current, total));
-  const stream = Readable.from(counted(open, meter), { objectMode: false });
+  // All of it came before, and the daemon died before it was checked: a registry has no range to offer for that.
+  const isComplete = ingest.offset === blob.sizeBytes;
+  const stream = isComplete ? Readable.from([]) : await openStream(repository, blob, ingest, transfer);
   try {
     const done = await ingest.append(stream, { sizeBytes: blob.sizeBytes, mediaType: blob.mediaType, signal });
     update(output, id, "Verifying Checksum");
@@ -75,6 +75,20 @@ async function attemptDownload(
     if (errnoOf(error) === "EDIGEST") update(output, id, "Verifying Checksum");
     throw error;
   }
+}
+
+/** What the registry has from where we are, counted for the client. */
+async function openStream(
+  repository: Repository,
+  blob: Descriptor,
+  ingest: ResumableIngest,
+  { output, signal }: Transfer,
+): Promise<Readable> {
+  const open = await openAt(repository, blob.digest, ingest, signal);
+  const left = (open.sizeBytes ?? blob.sizeBytes) - ingest.offset;
+  const id = shortId(blob.digest);
+  const meter = new ProgressMeter(left, 0, (current, total) => advance(output, id, "Downloading", current, total));
+  return Readable.from(counted(open, meter), { objectMode: false });
 }
 
 /** A registry that will not continue where we are makes us begin again. */
