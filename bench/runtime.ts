@@ -139,16 +139,19 @@ class Place implements Disposable {
     return must([...peers, ...words], { stdin, timeoutMs: 3_600_000 });
   }
 
+  /** Those of `names` that can run the bundle; the others are left out, with their reason. */
   async find(names: readonly string[]): Promise<Runtime[]> {
-    const found: Runtime[] = [{ name: "minirun", command: [inside(join(this.folder, "minirun"))] }];
+    const found: Runtime[] = [];
     for (const name of names) {
-      const { status, stdout } = await run([...peers, "sh", "-c", `command -v ${name}`]);
-      if (status === 0) found.push({ name, command: [stdout.trim()] });
+      const path = await this.shell(`PATH=$PWD:$PATH; command -v ${name} || true`);
+      if (path === "") continue;
+      const runtime = { name, command: [path, "--root", `/run/bench-${process.pid}-${name}`] };
+      const trial = [...runtime.command, "run", idOf(runtime)].join(" ");
+      const reason = await this.shell(`if out=$(${trial} 2>&1); then :; else echo "$out"; fi`);
+      if (reason === "") found.push(runtime);
+      else console.error(`${name} is left out: ${reason}`);
     }
-    return found.map(({ name, command }) => ({
-      name,
-      command: [...command, "--root", `/run/bench-${process.pid}-${name}`],
-    }));
+    return found;
   }
 
   [Symbol.dispose](): void {
@@ -171,6 +174,8 @@ async function dockerConfig(): Promise<string> {
   for (const namespace of spec.linux.namespaces) delete namespace.path;
   delete spec.hooks;
   delete spec.linux.cgroupsPath;
+  // A cgroup2 without controllers has nothing to apply these to, and crun insists.
+  spec.linux.resources = { devices: spec.linux.resources.devices };
   return JSON.stringify(spec);
 }
 
@@ -222,7 +227,7 @@ function table(rows: readonly Row[]): string {
     const verb = label.split(" ")[0] ?? "";
     const shares = ["crun", "runc"].map((peer) => medianMs / (medianOf(`${verb} ${peer}`) ?? Number.NaN));
     const numbers = `${minMs.toFixed(2).padStart(8)}${medianMs.toFixed(2).padStart(9)}${p90Ms.toFixed(2).padStart(9)}`;
-    return `${label.padEnd(22)}${numbers}${String(peakKb).padStart(10)}${shares.map((share) => share.toFixed(2).padStart(9)).join("")}`;
+    return `${label.padEnd(22)}${numbers}${String(peakKb).padStart(10)}${shares.map((share) => (Number.isNaN(share) ? "-" : share.toFixed(2)).padStart(9)).join("")}`;
   });
   return [head, ...lines].join("\n");
 }
@@ -231,7 +236,8 @@ const isHybrid = (await run([...peers, "test", "-e", "/sys/fs/cgroup/unified/cgr
 using place = new Place(options.cgroups ?? (isHybrid ? "v1" : "host"));
 await place.fill();
 const template = options.config === "spec" ? await specConfig(place) : await dockerConfig();
-const runtimes = await place.find(["crun", "runc"]);
+place.writeConfig(template, ["/bin/true"]);
+const runtimes = await place.find(["minirun", "crun", "runc"]);
 const rows: Row[] = [];
 for (const [name, work] of Object.entries(cases)) {
   if (wanted.length > 0 ? !wanted.includes(name) : name === "leftovers") continue;
