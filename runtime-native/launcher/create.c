@@ -239,7 +239,7 @@ static int accompany(struct creation *c, struct fault *f)
                 return fault_wrap(
                     f, "unable to start container process: error during container init: error setting rlimits "
                        "for ready process: ");
-            if (sync_send(c->sync, SYNC_GO, 0, f) < 0)
+            if (c->launch.parent_sets_rlimits && sync_send(c->sync, SYNC_GO, 0, f) < 0)
                 return -1;
             self_release();
             break;
@@ -281,7 +281,7 @@ static int launch_child(struct creation *c, struct fault *f)
         (user_namespace_map(c->container.pid, &c->config.uid_mappings, &c->config.gid_mappings, f) < 0 ||
          sync_send(c->sync, SYNC_MAPPED, 0, f) < 0))
         return fault_wrap(f, "unable to start container process: ");
-    if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0 || sync_send(c->sync, SYNC_CGROUP, 0, f) < 0)
+    if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0)
         return -1;
     c->container.keeps_keyring = c->launch.keeps_keyring;
     if (container_record(&c->container, &c->config, f) < 0 || seccomp_save(&c->launch.seccomp, c->container.dir, f) < 0)
@@ -291,7 +291,7 @@ static int launch_child(struct creation *c, struct fault *f)
         if (socket < 0 || send_descriptor(socket, c->pidfd, "standard", f) < 0)
             return -1;
     }
-    return accompany(c, f);
+    return sync_send(c->sync, SYNC_CGROUP, 0, f) < 0 ? -1 : accompany(c, f);
 }
 
 int write_pid_file(const char *path, int pid, struct fault *f)

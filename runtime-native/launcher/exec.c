@@ -245,7 +245,9 @@ static int enter(struct execution *e, int *proc, struct fault *f)
     const struct process_config *process = &e->config.process;
     if (setsid() < 0)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
-    if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
+    if (affinity_apply(process, "initial", f) < 0)
+        return -1;
+    if (!e->launch.enters_cgroup && sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
         return -1;
     if (e->launch.enters_cgroup && cgroup_enter_self(&e->cgroup, f) < 0)
         return fault_wrap(f, "error adding pid %d to cgroups: ", (int)getpid());
@@ -270,9 +272,7 @@ static int enter(struct execution *e, int *proc, struct fault *f)
         if (*proc < 0)
             return -1;
     }
-    if (sync_send(e->launch.sync, SYNC_READY, 0, f) < 0)
-        return -1;
-    return sync_expect(e->launch.sync, SYNC_GO, NULL, f);
+    return sync_ready(&e->launch, f);
 }
 
 static void run_child(struct execution *e) __attribute__((noreturn));
@@ -308,7 +308,7 @@ static int accompany(struct execution *e, struct fault *f)
         is_ready = true;
         if (e->launch.parent_sets_rlimits && rlimits_apply(e->pid, &e->config.process, f) < 0)
             return -1;
-        if (sync_send(e->sync, SYNC_GO, 0, f) < 0)
+        if (e->launch.parent_sets_rlimits && sync_send(e->sync, SYNC_GO, 0, f) < 0)
             return -1;
         self_release();
     }
@@ -381,7 +381,7 @@ static int launch_child(struct execution *e, struct fault *f)
     close_fd(&e->launch.console_socket);
     if (!e->launch.enters_cgroup && enter_cgroup(e, f) < 0)
         return fault_wrap(f, "unable to start container process: error adding pid %d to cgroups: ", (int)e->pid);
-    if (sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
+    if (!e->launch.enters_cgroup && sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;
     if (e->options->pidfd_socket) {
         AUTO_CLOSE int socket = console_connect(e->options->pidfd_socket, f);

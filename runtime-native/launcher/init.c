@@ -205,7 +205,7 @@ static int run(struct launch *launch, char **executable, struct fault *f)
     close_fd(&launch->console_socket);
     if (process_drop_host(launch, proc, f) < 0)
         return -1;
-    if (sync_send(launch->sync, SYNC_READY, 0, f) < 0 || sync_expect(launch->sync, SYNC_GO, NULL, f) < 0)
+    if (sync_ready(launch, f) < 0)
         return -1;
     return process_prepare(launch, proc, executable, f);
 }

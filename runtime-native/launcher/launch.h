@@ -34,9 +34,10 @@ struct launch {
 /* Messages of one byte; anything larger is a struct fault and the end. */
 enum sync_message {
     SYNC_MAPPED = 'm', /* to the child: user ids are mapped */
-    SYNC_CGROUP = 'c', /* to the child: its cgroups are ready, and unless enters_cgroup it is in them */
-    SYNC_HOOKS = 'h',  /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
-    SYNC_READY = 'r',  /* the child only has to become the container's process; answered by SYNC_GO */
+    SYNC_CGROUP =
+        'c', /* to the child: its cgroups are ready, unless enters_cgroup it is in them; the state is written */
+    SYNC_HOOKS = 'h', /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
+    SYNC_READY = 'r', /* the child only has to become the container's process; parent_sets_rlimits: answered by */
     SYNC_GO = 'g',
     SYNC_IDMAP = 'i',    /* with the number of a mount in the child: mounts_map_inside; answered by the same */
     SYNC_LISTENER = 'l', /* with the number of the seccomp listener in the child; answered by the same */
@@ -44,6 +45,8 @@ enum sync_message {
 };
 
 int sync_send(int fd, enum sync_message message, int argument, struct fault *f);
+/* The child's SYNC_READY. Each answer waited for costs a busy machine a turn of its scheduler. */
+int sync_ready(const struct launch *launch, struct fault *f);
 int sync_send_fault(int fd, const struct fault *f);
 /* 0: that message came. -1: the peer's fault, or its end, is in f. */
 int sync_expect(int fd, enum sync_message message, int *argument, struct fault *f);

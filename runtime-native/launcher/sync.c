@@ -60,3 +60,10 @@ int sync_expect(int fd, enum sync_message message, int *argument, struct fault *
         return fault_text(f, STAGE_RUNTIME, "the other side is gone");
     return got == (int)message ? 0 : fault_text(f, STAGE_RUNTIME, "sync: %c instead of %c", (char)got, (char)message);
 }
+
+int sync_ready(const struct launch *launch, struct fault *f)
+{
+    if (sync_send(launch->sync, SYNC_READY, 0, f) < 0)
+        return -1;
+    return launch->parent_sets_rlimits ? sync_expect(launch->sync, SYNC_GO, NULL, f) : 0;
+}
