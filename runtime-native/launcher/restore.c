@@ -159,19 +159,22 @@ static int put_options(struct restoration *r, struct fault *f)
 }
 
 /* In a process and a mount namespace that end with it: what create would do. The mount points stay. */
-static void build_rootfs(const struct launch *launch, int report) __attribute__((noreturn));
-static void build_rootfs(const struct launch *launch, int report)
+static void build_rootfs(struct launch *launch, int report) __attribute__((noreturn));
+static void build_rootfs(struct launch *launch, int report)
 {
     struct fault f = {0};
     struct rootfs rootfs = {-1, -1, -1};
     (void)umask(0);
-    if (rootfs_attach(launch, &rootfs, &f) < 0 || mounts_apply(launch, &rootfs, &f) < 0 ||
+    if (mounts_open_sources(launch, launch->arena, &f) < 0 || rootfs_attach(launch, &rootfs, &f) < 0 ||
+        mounts_apply(launch, &rootfs, &f) < 0 ||
         (devices_are_ours(launch->config) && devices_create(launch, &rootfs, &f) < 0))
         (void)sync_send_fault(report, &f);
+    else
+        (void)sync_send(report, SYNC_READY, 0, &f);
     _exit(0);
 }
 
-static int make_mount_points(const struct launch *launch, struct fault *f)
+static int make_mount_points(struct launch *launch, struct fault *f)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -184,7 +187,7 @@ static int make_mount_points(const struct launch *launch, struct fault *f)
     if (child < 0)
         return fault_errno(f, STAGE_ROOTFS, "clone");
     close_fd(&theirs);
-    int result = sync_receive(ours, NULL, f);
+    int result = sync_expect(ours, SYNC_READY, NULL, f);
     (void)waitpid(child, NULL, 0);
     return result;
 }
@@ -305,12 +308,19 @@ static int restore_processes(struct restoration *r, struct fault *f)
     return result;
 }
 
-static int make_container(struct restoration *r, struct fault *f)
+static int set_up_cgroups(struct restoration *r, struct fault *f)
 {
     struct cgroup *cgroup = &r->container.cgroup;
-    bool has_cgroups = !r->globals->has_no_cgroups;
-    if ((has_cgroups && (cgroup_create(cgroup, f) < 0 || cgroup_apply(cgroup, r->config.resources, false, f) < 0)) ||
-        mounts_open_sources(&r->launch, &r->config.arena, f) < 0 || make_mount_points(&r->launch, f) < 0)
+    if (r->globals->has_no_cgroups)
+        return 0;
+    if (cgroup_create_unified(cgroup, f) < 0 || cgroup_create(cgroup, f) < 0)
+        return fault_wrap(f, "unable to apply cgroup configuration: ");
+    return cgroup_apply(cgroup, r->config.resources, false, f);
+}
+
+static int make_container(struct restoration *r, struct fault *f)
+{
+    if (set_up_cgroups(r, f) < 0 || make_mount_points(&r->launch, f) < 0)
         return -1;
     int result = restore_processes(r, f);
     criu_close(&r->criu);
