@@ -245,9 +245,7 @@ static int enter(struct execution *e, int *proc, struct fault *f)
     const struct process_config *process = &e->config.process;
     if (setsid() < 0)
         return fault_errno(f, STAGE_NAMESPACE, "setsid");
-    if (affinity_apply(process, "initial", f) < 0)
-        return -1;
-    if (!e->launch.enters_cgroup && sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
+    if (affinity_apply(process, "initial", f) < 0 || sync_expect(e->launch.sync, SYNC_CGROUP, NULL, f) < 0)
         return -1;
     if (e->launch.enters_cgroup && cgroup_enter_self(&e->cgroup, f) < 0)
         return fault_wrap(f, "error adding pid %d to cgroups: ", (int)getpid());
@@ -381,7 +379,7 @@ static int launch_child(struct execution *e, struct fault *f)
     close_fd(&e->launch.console_socket);
     if (!e->launch.enters_cgroup && enter_cgroup(e, f) < 0)
         return fault_wrap(f, "unable to start container process: error adding pid %d to cgroups: ", (int)e->pid);
-    if (!e->launch.enters_cgroup && sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
+    if (sync_send(e->sync, SYNC_CGROUP, 0, f) < 0)
         return -1;
     if (e->options->pidfd_socket) {
         AUTO_CLOSE int socket = console_connect(e->options->pidfd_socket, f);
