@@ -241,7 +241,6 @@ static int accompany(struct creation *c, struct fault *f)
                        "for ready process: ");
             if (c->launch.parent_sets_rlimits && sync_send(c->sync, SYNC_GO, 0, f) < 0)
                 return -1;
-            self_release();
             break;
         case SYNC_IDMAP:
             if (mounts_map_inside(&c->launch, c->pidfd, argument, f) < 0 || sync_send(c->sync, SYNC_IDMAP, 0, f) < 0)
@@ -273,6 +272,8 @@ static int launch_child(struct creation *c, struct fault *f)
     c->launch.sync = pair[1];
     if (cgroup_create_unified(&c->container.cgroup, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
+    if (c->launch.namespace_fds[NS_PID] >= 0)
+        self_release(); /* others are there already */
     if (namespaces_clone(&c->launch, c->sync, &c->container.pid, &c->pidfd, f) < 0)
         return fault_wrap(f, "unable to start container process: ");
     close_fd(&c->launch.sync); /* so that the child's end is the last */
@@ -291,6 +292,7 @@ static int launch_child(struct creation *c, struct fault *f)
         if (socket < 0 || send_descriptor(socket, c->pidfd, "standard", f) < 0)
             return -1;
     }
+    self_release();
     return sync_send(c->sync, SYNC_CGROUP, 0, f) < 0 ? -1 : accompany(c, f);
 }
 

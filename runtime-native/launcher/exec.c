@@ -308,7 +308,6 @@ static int accompany(struct execution *e, struct fault *f)
             return -1;
         if (e->launch.parent_sets_rlimits && sync_send(e->sync, SYNC_GO, 0, f) < 0)
             return -1;
-        self_release();
     }
 }
 
@@ -373,6 +372,7 @@ static int launch_child(struct execution *e, struct fault *f)
         return fault_errno(f, STAGE_RUNTIME, "socketpair");
     e->sync = pair[0];
     e->launch.sync = pair[1];
+    self_release();
     if (clone_inside(e, f) < 0)
         return -1;
     close_fd(&e->launch.sync);

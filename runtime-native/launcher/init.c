@@ -29,6 +29,7 @@
 #include "path.h"
 #include "rootfs.h"
 #include "scheduler.h"
+#include "self.h"
 #include "sysctl.h"
 #include "user-namespace.h"
 
@@ -215,6 +216,7 @@ void container_init(struct launch *launch)
     struct fault f = {0};
     char *executable = NULL;
     sigset_t none;
+    self_release();
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (run(launch, &executable, &f) == 0 && wait_for_start(launch, &f) == 0) {

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { command, isOurs, Place, runtime } from "./launcher-rig.ts";
+import { command, helper, isOurs, Place, runtime } from "./launcher-rig.ts";
 
-const without = new URL("../../runtime-native/build/helpers/without", import.meta.url).pathname;
 const suites = ["launcher.test.ts", "launcher-defences.test.ts"];
 
 test("where openat2 is missing the whole suite passes by the walk that stands in for it", {
@@ -12,7 +11,7 @@ test("where openat2 is missing the whole suite passes by the walk that stands in
 }, async () => {
   await using place = await Place.make();
   const old = join(place.directory, "minirun");
-  await writeFile(old, `#!/bin/sh\nexec ${without} openat2 ${runtime} "$@"\n`);
+  await writeFile(old, `#!/bin/sh\nexec ${helper("without")} openat2 ${runtime} "$@"\n`);
   await chmod(old, 0o755);
   const files = suites.map((name) => join(import.meta.dirname, name));
   const environment = { ...process.env, RUNTIME: old, NODE_TEST_CONTEXT: undefined };

@@ -14,6 +14,9 @@ export const isOurs = basename(runtime) === "minirun";
 export const isUnified = existsSync("/sys/fs/cgroup/cgroup.controllers");
 const hierarchies = async (): Promise<string[]> => (isUnified ? [""] : await readdir("/sys/fs/cgroup"));
 
+/** A program of runtime-native/tests/helpers. */
+export const helper = (name: string): string => join(built, "helpers", name);
+
 export interface Result {
   readonly code: number;
   readonly stdout: string;
