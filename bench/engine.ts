@@ -19,7 +19,12 @@ export class Engine {
   }
 
   docker(...argv: string[]): Promise<string> {
-    return must(["docker", ...argv], { env: this.#environment, timeoutMs: 300_000 });
+    return must(["docker", ...argv], { env: this.#environment, timeoutMs: 900_000 });
+  }
+
+  /** A line for sh in which `docker` is this engine's. */
+  shell(line: string): Promise<string> {
+    return must(["sh", "-c", line], { env: this.#environment, timeoutMs: 900_000 });
   }
 
   /** Create, start, wait, remove: one container's life without the CLI's own weight. */
@@ -40,6 +45,16 @@ export class Engine {
 
   async list(): Promise<void> {
     await this.#call("GET", "/containers/json?all=1");
+  }
+
+  async images(): Promise<void> {
+    await this.#call("GET", "/images/json");
+  }
+
+  /** A new image of what the container `name` is. */
+  async commitOf(name: string, reference: string): Promise<void> {
+    const [repo = "", tag = ""] = reference.split(":");
+    await this.#call("POST", `/commit?container=${name}&repo=${repo}&tag=${tag}&comment=${tag}`, {});
   }
 
   /** The answer as JSON where it is JSON. */

@@ -5,11 +5,17 @@ export interface Figures {
   readonly runs: number;
 }
 
-/** The first runs warm caches and are not counted. */
-export async function measure(runs: number, work: () => Promise<void>): Promise<Figures> {
+interface Work {
+  readonly reset: () => Promise<void> | undefined;
+  readonly work: () => Promise<void>;
+}
+
+/** The first runs warm caches and are not counted, nor is `reset`, which makes things for each run what they were. */
+export async function measure(runs: number, { reset, work }: Work): Promise<Figures> {
   const warmups = Math.max(1, Math.floor(runs / 10));
   const durations: number[] = [];
   for (let i = 0; i < runs + warmups; i++) {
+    await reset();
     const start = performance.now();
     await work();
     if (i >= warmups) durations.push(performance.now() - start);

@@ -9,8 +9,10 @@ import { readFileSync } from "node:fs";
 import { busyboxTar } from "#test/busybox";
 import { must } from "#test/command";
 import { startDaemon } from "#test/daemon";
-import { startRegistry } from "#test/registry";
+import type { Case, Cases } from "./case.ts";
+import { containerCases } from "./containers.ts";
 import { Engine } from "./engine.ts";
+import { imageCases } from "./images.ts";
 import { type Figures, measure, round } from "./measure.ts";
 
 const words = process.argv.slice(2);
@@ -18,76 +20,8 @@ const isQuick = words.includes("--quick");
 const isJson = words.includes("--json");
 const wanted = words.filter((word) => !word.startsWith("--"));
 
-interface Case {
-  readonly runs: number;
-  /** What must be there before the stopwatch starts; the undoing is returned. */
-  readonly prepare?: (engine: Engine) => Promise<() => Promise<void>>;
-  readonly work: (engine: Engine) => Promise<void>;
-}
-
 const nothing = async (): Promise<void> => undefined;
-
-/** A container that stays, for what is done to a running one. */
-async function withSleeper(engine: Engine): Promise<() => Promise<void>> {
-  await engine.docker("run", "-d", "--name", "bench", "busybox", "sleep", "10000");
-  return async () => void (await engine.docker("rm", "-f", "bench"));
-}
-
-async function withMany(engine: Engine): Promise<() => Promise<void>> {
-  const names = Array.from({ length: 100 }, (_, n) => `many-${n}`);
-  for (const name of names) await engine.docker("create", "--name", name, "busybox");
-  return async () => void (await engine.docker("rm", ...names));
-}
-
-/** 200 MB in lines of 100 bytes. */
-const logScript = "yes $(head -c 99 /dev/zero | tr '\\0' x) | head -c 200000000";
-async function withLog(engine: Engine): Promise<() => Promise<void>> {
-  await engine.docker("run", "--name", "bench", "--log-opt", "max-size=1g", "-d", "busybox", "sh", "-c", logScript);
-  await engine.docker("wait", "bench");
-  return async () => void (await engine.docker("rm", "bench"));
-}
-
-/** A registry where the engine is, with an image that it has not. */
-const registryPort = 5999;
-const image = `127.0.0.1:${registryPort}/bench:1`;
-async function withRegistry(engine: Engine): Promise<() => Promise<void>> {
-  const registry = await startRegistry(engine, { port: registryPort });
-  await engine.docker("tag", "busybox", image);
-  await engine.docker("push", image);
-  await engine.docker("rmi", image);
-  return () => registry[Symbol.asyncDispose]();
-}
-
-const cases: Readonly<Record<string, Case>> = {
-  "docker run --rm": { runs: 30, work: async (engine) => void (await engine.docker("run", "--rm", "busybox", "true")) },
-  "docker run --rm --network none": {
-    runs: 30,
-    work: async (engine) => void (await engine.docker("run", "--rm", "--network", "none", "busybox", "true")),
-  },
-  "api create start wait remove": { runs: 50, work: (engine) => engine.lifeByApi() },
-  "api exec": { runs: 50, prepare: withSleeper, work: (engine) => engine.execByApi("bench") },
-  "docker exec": {
-    runs: 30,
-    prepare: withSleeper,
-    work: async (engine) => void (await engine.docker("exec", "bench", "true")),
-  },
-  "api list of 100": { runs: 100, prepare: withMany, work: (engine) => engine.list() },
-  pull: {
-    runs: 5,
-    prepare: withRegistry,
-    work: async (engine) => {
-      await engine.docker("pull", "-q", image);
-      await engine.docker("rmi", image);
-    },
-  },
-  "write 200 MB of log": { runs: 2, work: async (engine) => await (await withLog(engine))() },
-  "read 200 MB of log": {
-    runs: 3,
-    prepare: withLog,
-    work: async (engine) =>
-      void (await must(["sh", "-c", `docker -H ${engine.host} logs bench > /dev/null`], { timeoutMs: 300_000 })),
-  },
-};
+const cases: Cases = { ...containerCases, ...imageCases };
 
 interface Row {
   readonly name: string;
@@ -96,11 +30,12 @@ interface Row {
 }
 
 /** One after the other within the case: what else the machine does meets both. */
-async function runCase(name: string, { runs, prepare, work }: Case, engines: readonly Engine[]): Promise<Row> {
+async function runCase(name: string, { runs, prepare, reset, work }: Case, engines: readonly Engine[]): Promise<Row> {
   const figures = new Map<Engine, Figures>();
   for (const engine of engines) {
     const undo = prepare === undefined ? nothing : await prepare(engine);
-    figures.set(engine, await measure(isQuick ? Math.min(runs, 5) : runs, () => work(engine)));
+    const parts = { reset: () => reset?.(engine), work: () => work(engine) };
+    figures.set(engine, await measure(isQuick ? Math.min(runs, 5) : runs, parts));
     await undo();
   }
   const [ours, peer] = engines.map((engine) => figures.get(engine));
