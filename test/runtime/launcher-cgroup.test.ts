@@ -129,7 +129,7 @@ test("resources: huge pages are limited wherever their controller is", async (t)
   const group = join("/sys/fs/cgroup", inUnified ?? "hugetlb", place.cgroup, bundle.id);
   const suffix = inUnified === undefined ? "limit_in_bytes" : "max";
   for (const name of (await readdir(group)).filter(
-    (file) => /^hugetlb\.2MB(\.rsvd)?\./.test(file) && file.endsWith(suffix),
+    (file) => /^hugetlb\.2MB\./.test(file) && file.endsWith(suffix) && (isOurs || !file.includes("rsvd")),
   ))
     assert.equal((await readFile(join(group, name), "utf8")).trim(), String(4 * mebibyte), name);
 });
@@ -218,7 +218,8 @@ test("update: memory and swap grow and shrink together", async () => {
   }
 });
 
-test("update: memory alone keeps the sum with swap", { skip: !isUnified && "v1 counts the sum itself" }, async () => {
+test("update: memory alone keeps the sum with swap", { skip: !isUnified && "v1 counts the sum itself" }, async (t) => {
+  if (!isOurs) return t.skip("not so before runc 1.2");
   await using place = await Place.make();
   const bundle = await running(place, resources({ memory: { limit: 64 * mebibyte, swap: 128 * mebibyte } }));
   const { code, stderr } = await bundle.call("update", "--memory", "96m", bundle.id);
@@ -383,7 +384,7 @@ test("exec --cgroup: a group below, never one above", async () => {
   const inside = await bundle.exec(["cat", "/proc/self/cgroup"], ["--cgroup", `${prefix}below`]);
   assert.match(inside.stdout, /\/below$/m, inside.stderr);
   const refused = async (path: string) => (await bundle.exec(["true"], ["--cgroup", path])).stderr;
-  assert.match(await refused(`${prefix}..`), /bad sub cgroup path/);
+  assert.match(await refused(`${prefix}..`), /bad sub cgroup path|is not a sub cgroup path/);
   assert.match(await refused(`${prefix}nosuch`), /cgroup.*no such file or directory/);
   if (!isUnified) assert.match(await refused("nosuch:/"), /unknown controller/);
 });
