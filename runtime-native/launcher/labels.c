@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -61,5 +62,29 @@ int labels_apply(const struct process_config *process, int proc, struct fault *f
     AUTO_CLOSE int fd = open_attribute(proc, "exec");
     if (fd < 0 || write_all(fd, process->selinux_label, strlen(process->selinux_label)) < 0)
         return fault_errno(f, STAGE_LABEL, "can't set process label");
+    return 0;
+}
+
+/* The kernel labels procfs, sysfs, cgroups and message queues itself. */
+const char *label_mount_data(const char *label, const char *type, const char *data, char *buffer, size_t size)
+{
+    static const char *const own[] = {"proc", "sysfs", "cgroup", "cgroup2", "mqueue"};
+    if (!label || !*label)
+        return data;
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        if (strcmp(type, own[i]) == 0)
+            return data;
+    (void)snprintf(buffer, size, "%s%scontext=\"%s\"", data ? data : "", data && *data ? "," : "", label);
+    return buffer;
+}
+
+int label_file(const char *label, int fd, struct fault *f)
+{
+    char path[40];
+    if (!label || !*label)
+        return 0;
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (setxattr(path, "security.selinux", label, strlen(label) + 1, 0) < 0)
+        return fault_errno(f, STAGE_LABEL, "failed to set file label");
     return 0;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "labels.h"
 #include "mount-flags.h"
 #include "path.h"
 
@@ -77,6 +78,20 @@ static int configure_flags(int context, unsigned long flags)
     return 0;
 }
 
+/* Up to the next comma that is not in quotes, as labels are: context="system_u:object_r:t:s0:c1,c2". */
+static char *next_option(char *data, char **state)
+{
+    char *option = data ? data : *state, *end = option;
+    bool is_quoted = false;
+    while (end && *end && (*end != ',' || is_quoted))
+        is_quoted ^= *end++ == '"';
+    if (!end || end == option)
+        return end && *end ? next_option(end + 1, state) : NULL;
+    *state = *end ? end + 1 : end;
+    *end = '\0';
+    return option;
+}
+
 static int configure_data(int context, const char *data)
 {
     char copy[4096], *state = NULL;
@@ -84,10 +99,14 @@ static int configure_data(int context, const char *data)
         errno = ENAMETOOLONG;
         return -1;
     }
-    for (char *option = strtok_r(copy, ",", &state); option; option = strtok_r(NULL, ",", &state)) {
+    for (char *option = next_option(copy, &state); option; option = next_option(NULL, &state)) {
         char *value = strchr(option, '=');
         if (value)
             *value++ = '\0';
+        if (value && *value == '"' && value[strlen(value) - 1] == '"') {
+            value[strlen(value) - 1] = '\0';
+            value++;
+        }
         if (configure(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value) < 0)
             return -1;
     }
@@ -321,10 +340,12 @@ static int clone_sysfs(unsigned long flags)
 }
 
 /* The mount, attached, or -1. */
-static int mount_new(const struct mount_entry *entry, int target, bool is_made, struct fault *f)
+static int mount_new(const struct launch *launch, const struct mount_entry *entry, int target, bool is_made,
+                     struct fault *f)
 {
-    char buffer[4200];
+    char buffer[4200], labelled[4600];
     const char *data = is_made ? entry->data : tmpfs_data(entry, target, buffer, sizeof buffer);
+    data = label_mount_data(launch->config->mount_label, entry->type, data, labelled, sizeof labelled);
     unsigned long flags = is_sealed_later(entry) ? entry->flags & ~(unsigned long)MS_RDONLY : entry->flags;
     AUTO_CLOSE int mount = mount_make(entry->type, entry->source, data, flags);
     if (mount < 0 && errno == EPERM && flags & MS_RDONLY && strcmp(entry->type, "sysfs") == 0)
@@ -338,6 +359,8 @@ static int mount_new(const struct mount_entry *entry, int target, bool is_made, 
         return mount_fault(entry, target, entry->data, f);
     if (propagate(entry, mount) < 0 || mount_move(mount, target) < 0)
         return mount_fault(entry, target, entry->data, f);
+    if (strcmp(entry->type, "mqueue") == 0 && label_file(launch->config->mount_label, mount, f) < 0)
+        return -1;
     return take_fd(&mount);
 }
 
@@ -361,7 +384,7 @@ static int mount_entry_apply(const struct launch *launch, struct rootfs *rootfs,
     AUTO_CLOSE int target = open_target(rootfs, entry, -1, &is_made, f);
     if (target >= 0 && check_target(rootfs, entry, -1, target, f) == 0) {
         AUTO_CLOSE int mount = strcmp(entry->type, "cgroup") == 0 ? mounts_cgroup(launch, entry, target, f)
-                                                                  : mount_new(entry, target, is_made, f);
+                                                                  : mount_new(launch, entry, target, is_made, f);
         if (mount >= 0) {
             keep_mount(launch, rootfs, index, &mount);
             return 0;

@@ -15,6 +15,7 @@
 
 #include "devices.h"
 #include "io.h"
+#include "labels.h"
 #include "mount-flags.h"
 #include "mounts.h"
 #include "path.h"
@@ -189,9 +190,8 @@ static int mask_folder(struct masks *masks, int target, const char *label)
         AUTO_CLOSE int cover = mount_clone(masks->tmpfs, "", false);
         return cover < 0 ? -1 : mount_move(cover, target);
     }
-    char data[512];
-    (void)snprintf(data, sizeof data, "nr_blocks=1,nr_inodes=1%s%s", label && *label ? ",context=" : "",
-                   label ? label : "");
+    char buffer[512];
+    const char *data = label_mount_data(label, "tmpfs", "nr_blocks=1,nr_inodes=1", buffer, sizeof buffer);
     masks->tmpfs = mount_make("tmpfs", "tmpfs", data, MS_RDONLY);
     return masks->tmpfs < 0 ? -1 : mount_move(masks->tmpfs, target);
 }
