@@ -247,7 +247,8 @@ static int accompany(struct creation *c, struct fault *f)
                 return -1;
             break;
         case SYNC_LISTENER:
-            if (listener_forward(&c->launch.seccomp, &c->container, c->pidfd, argument, f) < 0 ||
+            if (listener_forward(&c->launch.seccomp, &c->container,
+                                 &(struct notifying_process){c->container.pid, c->pidfd, argument}, f) < 0 ||
                 sync_send(c->sync, SYNC_LISTENER, 0, f) < 0)
                 return -1;
             break;

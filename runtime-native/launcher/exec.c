@@ -298,7 +298,8 @@ static int accompany(struct execution *e, struct fault *f)
             return is_ready ? 0
                             : fault_text(f, STAGE_RUNTIME, "unable to start container process: the process is gone");
         if (message == SYNC_LISTENER) {
-            if (listener_forward(&e->launch.seccomp, &e->container, e->pidfd, argument, f) < 0 ||
+            if (listener_forward(&e->launch.seccomp, &e->container,
+                                 &(struct notifying_process){e->pid, e->pidfd, argument}, f) < 0 ||
                 sync_send(e->sync, SYNC_LISTENER, 0, f) < 0)
                 return -1;
             continue;

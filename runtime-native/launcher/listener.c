@@ -7,10 +7,11 @@
 #include "console.h"
 #include "io.h"
 
-int listener_forward(const struct seccomp_filter *filter, const struct container *container, int pidfd, int number,
-                     struct fault *f)
+int listener_forward(const struct seccomp_filter *filter, const struct container *container,
+                     const struct notifying_process *process, struct fault *f)
 {
-    AUTO_CLOSE int listener = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+    bool is_init = process->pid == container->pid;
+    AUTO_CLOSE int listener = (int)syscall(SYS_pidfd_getfd, process->pidfd, process->listener, 0);
     if (listener < 0)
         return fault_errno(f, STAGE_SECCOMP, "fetch the seccomp listener");
     AUTO_CLOSE int socket = console_connect(filter->listener_path, f);
@@ -22,13 +23,13 @@ int listener_forward(const struct seccomp_filter *filter, const struct container
     json_begin_array(&w, "fds");
     json_put_string(&w, NULL, "seccompFd");
     json_end_array(&w);
-    json_put_int(&w, "pid", container->pid);
-    if (filter->listener_metadata)
+    json_put_int(&w, "pid", process->pid);
+    if (filter->listener_metadata && *filter->listener_metadata)
         json_put_string(&w, "metadata", filter->listener_metadata);
     json_begin_object(&w, "state");
     json_put_string(&w, "ociVersion", container->version ? container->version : OCI_VERSION);
     json_put_string(&w, "id", container->id);
-    json_put_string(&w, "status", "creating");
+    json_put_string(&w, "status", is_init ? "creating" : container_status_name(container_status(container)));
     json_put_int(&w, "pid", container->pid);
     json_put_string(&w, "bundle", container->bundle ? container->bundle : "");
     if (container->annotations)

@@ -4,9 +4,14 @@
 #include "container.h"
 #include "seccomp.h"
 
-/* Fetches the seccomp listener `number` of the process behind pidfd and hands it to listenerPath, with the container
- * process state that the runtime-spec describes. */
-int listener_forward(const struct seccomp_filter *filter, const struct container *container, int pidfd, int number,
-                     struct fault *f);
+struct notifying_process {
+    pid_t pid;
+    int pidfd, listener; /* a descriptor there */
+};
+
+/* Fetches the process's seccomp listener and hands it to listenerPath, with the container process state that the
+ * runtime-spec describes. */
+int listener_forward(const struct seccomp_filter *filter, const struct container *container,
+                     const struct notifying_process *process, struct fault *f);
 
 #endif

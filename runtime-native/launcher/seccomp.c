@@ -327,13 +327,24 @@ int seccomp_install(const struct seccomp_filter *filter, int *listener, struct f
     return 0;
 }
 
+/* The head of FILTER_FILE; both texts and the code follow. */
+struct saved_filter {
+    uint32_t flags, notifies, path_size, metadata_size;
+};
+
 int seccomp_save(const struct seccomp_filter *filter, int dir, struct fault *f)
 {
     if (!filter->length)
         return 0;
     AUTO_CLOSE int fd = openat(dir, FILTER_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    uint32_t header[2] = {filter->flags, filter->notifies};
-    if (fd < 0 || write_all(fd, header, sizeof header) < 0 ||
+    const char *path = filter->listener_path ? filter->listener_path : "",
+               *metadata = filter->listener_metadata ? filter->listener_metadata : "";
+    struct saved_filter saved = {.flags = filter->flags,
+                                 .notifies = filter->notifies,
+                                 .path_size = (uint32_t)strlen(path) + 1,
+                                 .metadata_size = (uint32_t)strlen(metadata) + 1};
+    if (fd < 0 || write_all(fd, &saved, sizeof saved) < 0 || write_all(fd, path, saved.path_size) < 0 ||
+        write_all(fd, metadata, saved.metadata_size) < 0 ||
         write_all(fd, filter->code, filter->length * sizeof *filter->code) < 0)
         return fault_errno(f, STAGE_SECCOMP, "write " FILTER_FILE);
     return 0;
@@ -343,20 +354,25 @@ int seccomp_load(struct arena *arena, int dir, struct seccomp_filter *filter, st
 {
     *filter = (struct seccomp_filter){0};
     size_t size = 0;
-    AUTO_FREE char *bytes = read_file_at(dir, FILTER_FILE, 64 * 1024, &size);
+    AUTO_FREE char *bytes = read_file_at(dir, FILTER_FILE, 1024 * 1024, &size);
     if (!bytes)
         return errno == ENOENT ? 0 : fault_errno(f, STAGE_SECCOMP, "read " FILTER_FILE);
-    uint32_t header[2];
-    size_t code_size = size - sizeof header;
-    if (size < sizeof header || code_size % sizeof *filter->code || code_size / sizeof *filter->code > BPF_MAXINSNS)
+    struct saved_filter saved = {0};
+    if (size >= sizeof saved)
+        memcpy(&saved, bytes, sizeof saved);
+    size_t before = sizeof saved + (size_t)saved.path_size + saved.metadata_size, code_size = size - before;
+    if (!saved.path_size || !saved.metadata_size || before > size || code_size % sizeof *filter->code ||
+        code_size / sizeof *filter->code > BPF_MAXINSNS)
         return fault_text(f, STAGE_SECCOMP, FILTER_FILE " is damaged");
     filter->code = arena_alloc(arena, code_size, 1);
-    if (!filter->code)
+    const char *path = bytes + sizeof saved;
+    filter->listener_path = arena_format(arena, "%.*s", (int)saved.path_size - 1, path);
+    filter->listener_metadata = arena_format(arena, "%.*s", (int)saved.metadata_size - 1, path + saved.path_size);
+    if (!filter->code || !filter->listener_path || !filter->listener_metadata)
         return fault_errno(f, STAGE_SECCOMP, "read " FILTER_FILE);
-    memcpy(header, bytes, sizeof header);
-    memcpy(filter->code, bytes + sizeof header, code_size);
-    filter->flags = header[0];
-    filter->notifies = header[1];
+    memcpy(filter->code, bytes + before, code_size);
+    filter->flags = saved.flags;
+    filter->notifies = saved.notifies;
     filter->length = (unsigned short)(code_size / sizeof *filter->code);
     return 0;
 }

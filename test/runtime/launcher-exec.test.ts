@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { args, both, inTerminal, isOurs, Place, runtime, shell } from "./launcher-rig.ts";
@@ -71,6 +72,47 @@ test("exec: the container's seccomp profile holds for it too", async () => {
   );
   await bundle.detached("run");
   assert.match((await bundle.exec(["mkdir", "/x"])).stderr, /No space left/);
+});
+
+test("exec: the agent of a filter that notifies hears of the process, and of the container's state", {
+  timeout: 30_000,
+}, async () => {
+  await using place = await Place.make();
+  const heard: string[] = [];
+  const hasBoth = Promise.withResolvers<void>();
+  const agent = createServer((socket) =>
+    socket.on("data", (bytes) => {
+      if (heard.push(bytes.toString()) === 2) hasBoth.resolve();
+    }),
+  );
+  const path = join(place.directory, "agent.sock");
+  await new Promise<void>((resolve) => agent.listen(path, resolve));
+  const bundle = await place.bundle(
+    both(args("sleep", "1000"), (spec) => {
+      spec.linux = {
+        ...spec.linux,
+        seccomp: {
+          defaultAction: "SCMP_ACT_ALLOW",
+          architectures: ["SCMP_ARCH_X86_64"],
+          listenerPath: path,
+          listenerMetadata: "who asks",
+          syscalls: [{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }],
+        },
+      };
+    }),
+  );
+  await bundle.detached("run");
+  const { pid } = await bundle.state();
+  assert.equal((await bundle.exec(["true"])).code, 0);
+  await hasBoth.promise;
+  agent.close();
+  const states = heard.map((text) => JSON.parse(text));
+  assert.deepEqual(
+    states.map((state) => [state.metadata, state.fds, state.state.status, state.state.pid]),
+    ["creating", "running"].map((status) => ["who asks", ["seccompFd"], status, pid]),
+  );
+  assert.equal(states[0].pid, pid);
+  assert.notEqual(states[1].pid, pid);
 });
 
 test("exec: a paused and a stopped container refuse", async () => {
