@@ -329,7 +329,7 @@ static void join_and_clone(struct execution *e)
     else if (pid < 0)
         (void)fault_errno(&f, STAGE_NAMESPACE, "clone");
     if (pid > 0)
-        (void)sync_send(e->launch.sync, SYNC_MAPPED, pid, &f);
+        (void)sync_send(e->launch.sync, SYNC_MAPPED, e->launch.enters_cgroup ? pid : -pid, &f);
     else
         (void)sync_send_fault(e->launch.sync, &f);
     _exit(0);
@@ -350,8 +350,9 @@ static int clone_inside(struct execution *e, struct fault *f)
     (void)waitpid(helper, NULL, 0);
     if (result < 0)
         return -1;
-    e->pid = pid;
-    e->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    e->launch.enters_cgroup = pid > 0; /* told, since a forked helper's memory is not ours */
+    e->pid = abs(pid);
+    e->pidfd = (int)syscall(SYS_pidfd_open, e->pid, 0);
     return e->pidfd < 0 ? fault_errno(f, STAGE_NAMESPACE, "pidfd_open") : 0;
 }
 

@@ -112,6 +112,8 @@ test("checkpoint: the container is gone; restore: it goes on counting, in its cg
   ]);
   assert.equal(seen.stdout, "box\n");
   assert.match(seen.stderr, /Read-only file system/);
+  // CRIU has put it into a time namespace, which exec joins in another way.
+  for (let round = 0; round < 10; round++) assert.equal((await bundle.exec(["true"])).code, 0);
   assert.equal((await bundle.call("delete", "--force", bundle.id)).code, 0);
   await isGone(bundle);
   assert.doesNotMatch(await readFile("/proc/self/mountinfo", "utf8"), new RegExp(bundle.id));
