@@ -285,8 +285,6 @@ static int launch_child(struct creation *c, struct fault *f)
         return fault_wrap(f, "unable to start container process: ");
     if (set_oom_score(c, f) < 0 || set_up_cgroups(c, f) < 0)
         return -1;
-    if (sync_send(c->sync, SYNC_CGROUP, 0, f) < 0) /* it has failed, or its limits have killed it: that is the reason */
-        return accompany(c, f);
     c->container.keeps_keyring = c->launch.keeps_keyring;
     if (container_record(&c->container, &c->config, f) < 0 || seccomp_save(&c->launch.seccomp, c->container.dir, f) < 0)
         return -1;
@@ -296,7 +294,10 @@ static int launch_child(struct creation *c, struct fault *f)
             return -1;
     }
     self_release();
-    return sync_send(c->sync, SYNC_CGROUP, 0, f) < 0 ? -1 : accompany(c, f);
+    struct fault
+        ignored; /* whoever is not there to hear it has failed, or was killed by its limits: that is the reason */
+    (void)sync_send(c->sync, SYNC_CGROUP, 0, &ignored);
+    return accompany(c, f);
 }
 
 int write_pid_file(const char *path, int pid, struct fault *f)
