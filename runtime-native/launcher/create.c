@@ -294,8 +294,8 @@ static int launch_child(struct creation *c, struct fault *f)
             return -1;
     }
     self_release();
-    struct fault
-        ignored; /* whoever is not there to hear it has failed, or was killed by its limits: that is the reason */
+    /* Where this fails the child has failed, or its limits have killed it: it tells the reason, or its end does. */
+    struct fault ignored;
     (void)sync_send(c->sync, SYNC_CGROUP, 0, &ignored);
     return accompany(c, f);
 }
