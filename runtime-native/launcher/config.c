@@ -56,6 +56,8 @@ int config_uint32(const struct json *object, const char *key, const char *field,
 
 int config_strings(struct arena *arena, const struct json *array, char ***strings, struct fault *f)
 {
+    if (array && array->type != JSON_ARRAY && array->type != JSON_NULL)
+        return wrong_type(array, array->key ? array->key : "list", "[]string", f);
     *strings = arena_alloc(arena, (array ? array->count : 0) + 1, sizeof **strings);
     if (!*strings)
         return fault_errno(f, STAGE_CONFIG, "read a list of strings");

@@ -33,7 +33,8 @@
 #include "user-namespace.h"
 
 struct create_options {
-    const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file, *preserve_fds;
+    const char *bundle, *config, *console_socket, *pidfd_socket, *pid_file;
+    unsigned preserve_fds;
     bool detach, keep, no_pivot, no_new_keyring, no_subreaper;
 };
 
@@ -56,7 +57,7 @@ static int parse_options(const struct globals *globals, int argc, char **argv, b
         {"console-socket", NULL, OPTION_TEXT, &options->console_socket, "send the terminal to this socket"},
         {"pidfd-socket", NULL, OPTION_TEXT, &options->pidfd_socket, "send the init's descriptor to this socket"},
         {"pid-file", NULL, OPTION_TEXT, &options->pid_file, "write the process id there"},
-        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds, "pass on that many descriptors after 2"},
+        {"preserve-fds", NULL, OPTION_COUNT, &options->preserve_fds, "pass on that many descriptors after 2"},
         {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot, "move the root instead of pivot_root: for a ramdisk"},
         {"no-new-keyring", NULL, OPTION_FLAG, &options->no_new_keyring, "keep the caller's session keyring"},
         {"no-subreaper", NULL, OPTION_FLAG, &options->no_subreaper, "leave orphaned processes to the caller's parent"},
@@ -72,16 +73,13 @@ static int parse_options(const struct globals *globals, int argc, char **argv, b
  * must be open (crun), and what is ours among them closes with execve. */
 static int count_preserved(struct creation *c, struct fault *f)
 {
-    const char *listen = getenv("LISTEN_FDS"), *listen_pid = getenv("LISTEN_PID"), *more = c->options->preserve_fds;
-    unsigned long count = 0, extra = 0;
-    char *end = NULL;
+    const char *listen = getenv("LISTEN_FDS"), *listen_pid = getenv("LISTEN_PID");
+    unsigned long count = 0;
     if (listen && (!listen_pid || strtol(listen_pid, NULL, 10) == getpid()))
         count = strtoul(listen, NULL, 10);
-    if (more && ((extra = strtoul(more, &end, 10)), *end || end == more))
-        return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -preserve-fds", more);
-    if (count > 1024 || extra > 65536)
+    if (count > 1024)
         return fault_text(f, STAGE_ARGUMENTS, "too many descriptors to preserve");
-    c->launch.preserved_fds = (unsigned)(count + extra);
+    c->launch.preserved_fds = c->options->preserve_fds + (unsigned)count;
     if (!count)
         return 0;
     struct process_config *process = &c->config.process;

@@ -34,7 +34,8 @@
 #include "user-namespace.h"
 
 struct exec_options {
-    const char *console_socket, *pidfd_socket, *cwd, *user, *process, *pid_file, *label, *apparmor, *preserve_fds;
+    const char *console_socket, *pidfd_socket, *cwd, *user, *process, *pid_file, *label, *apparmor;
+    unsigned preserve_fds;
     bool tty, detach, no_new_privileges, ignore_paused;
     struct option_values env, groups, capabilities, cgroups;
 };
@@ -231,7 +232,7 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
     e->launch.denies_groups = user_namespace_denies_groups(e->container.pid);
     e->launch.keeps_groups = json_get(e->container.annotations, KEEP_GROUPS_ANNOTATION);
     e->launch.parent_sets_rlimits = e->container.namespaces & CLONE_NEWUSER;
-    e->launch.preserved_fds = e->options->preserve_fds ? (unsigned)strtoul(e->options->preserve_fds, NULL, 10) : 0;
+    e->launch.preserved_fds = e->options->preserve_fds;
     if (seccomp_load(&e->config.arena, e->container.dir, &e->launch.seccomp, f) < 0)
         return -1;
     return console_open(&e->config.process, e->options->console_socket, e->options->detach, &e->launch.console_socket,
@@ -432,7 +433,7 @@ static int parse_options(const struct globals *globals, int argc, char **argv, s
         {"apparmor", NULL, OPTION_TEXT, &options->apparmor, "AppArmor profile"},
         {"no-new-privs", NULL, OPTION_FLAG, &options->no_new_privileges, "with no_new_privs"},
         {"cap", "c", OPTION_LIST, &options->capabilities, "one more capability"},
-        {"preserve-fds", NULL, OPTION_TEXT, &options->preserve_fds, "pass on that many descriptors after 2"},
+        {"preserve-fds", NULL, OPTION_COUNT, &options->preserve_fds, "pass on that many descriptors after 2"},
         {"cgroup", NULL, OPTION_LIST, &options->cgroups, "[controller:]path of a group below its own"},
         {"ignore-paused", NULL, OPTION_FLAG, &options->ignore_paused, "also in a paused container"},
         OPTIONS_END,

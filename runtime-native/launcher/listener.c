@@ -15,8 +15,10 @@ int listener_forward(const struct seccomp_filter *filter, const struct container
     if (listener < 0)
         return fault_errno(f, STAGE_SECCOMP, "fetch the seccomp listener");
     AUTO_CLOSE int socket = console_connect(filter->listener_path, f);
-    if (socket < 0)
+    if (socket < 0) {
+        f->stage = STAGE_SECCOMP;
         return fault_wrap(f, "failed to connect with seccomp agent specified in the seccomp profile: ");
+    }
     struct json_writer w = {0};
     json_begin_object(&w, NULL);
     json_put_string(&w, "ociVersion", container->version ? container->version : OCI_VERSION);

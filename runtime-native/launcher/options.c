@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,24 @@ static int set_flag(const struct option_rule *rule, const char *value, struct fa
     return 0;
 }
 
+static int set_count(const struct option_rule *rule, const char *value, struct fault *f)
+{
+    char *end;
+    unsigned long count = strtoul(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || count > UINT16_MAX)
+        return fault_text(f, STAGE_ARGUMENTS, "invalid value \"%s\" for flag -%s: parse error", value, rule->name);
+    *(unsigned *)rule->target = (unsigned)count;
+    return 0;
+}
+
 static int set_value(const struct option_rule *rule, const char *value, struct fault *f)
 {
     if (rule->kind == OPTION_TEXT) {
         *(const char **)rule->target = value;
         return 0;
     }
+    if (rule->kind == OPTION_COUNT)
+        return set_count(rule, value, f);
     struct option_values *list = rule->target;
     if (list->count == MAX_OPTION_VALUES)
         return fault_text(f, STAGE_ARGUMENTS, "too many -%s", rule->name);

@@ -15,12 +15,12 @@ struct option_values {
     size_t count;
 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST };
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_COUNT };
 
 struct option_rule {
     const char *name, *short_name; /* without dashes; short_name may be NULL */
     enum option_kind kind;
-    void *target;     /* bool *, const char ** or struct option_values * */
+    void *target;     /* bool *, const char **, struct option_values * or unsigned * */
     const char *help; /* NULL: taken for other callers' sake, and not shown */
 };
 

@@ -117,7 +117,7 @@ int sysctl_apply(const struct json *sysctl, int proc, struct fault *f)
                                key, path);
         }
         if (write_all(fd, item->text, item->length) < 0)
-            return fault_errno(f, STAGE_SYSCTL, "write sysctl %s = %s", key, item->text);
+            return fault_errno(f, STAGE_SYSCTL, "failed to write sysctl %s = \"%s\"", key, item->text);
     }
     return 0;
 }

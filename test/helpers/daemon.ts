@@ -68,9 +68,10 @@ export class Daemon implements AsyncDisposable {
       ...["--config-file", join(this.folder, "daemon.json"), "-H", this.host, "--cgroup-parent", this.cgroupParent],
       ...network.daemonFlags,
     ];
-    // RUNTIME=runc test/run e2e: the same tests on another launcher.
+    // RUNTIME=runc test/run e2e, or RUNTIME=/usr/local/bin/runc: the same tests on another launcher.
     const { RUNTIME: runtime } = process.env;
-    if (runtime !== undefined) flags.push("--default-runtime", runtime);
+    if (runtime?.startsWith("/")) flags.push("--add-runtime", `other=${runtime}`, "--default-runtime", "other");
+    else if (runtime !== undefined) flags.push("--default-runtime", runtime);
     const argv = [...network.prefix, join(packageRoot, "bin", "minidockd"), ...flags, ...(this.#options.args ?? [])];
     const [file = "", ...rest] = argv;
     const child = spawn(file, rest, {
