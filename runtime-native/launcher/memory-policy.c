@@ -48,6 +48,18 @@ static int parse_nodes(const char *text, unsigned long *mask)
     return 0;
 }
 
+static int check_nodes(int mode, const unsigned long *mask, struct fault *f)
+{
+    int count = 0;
+    for (size_t i = 0; i < MAX_NODES / WORD_BITS; i++)
+        count += __builtin_popcountl(mask[i]);
+    if ((mode == MPOL_DEFAULT || mode == MPOL_LOCAL) && count)
+        return fault_text(f, STAGE_CONFIG, "memory policy mode requires 0 nodes but got %d", count);
+    if (mode != MPOL_DEFAULT && mode != MPOL_LOCAL && mode != MPOL_PREFERRED && !count)
+        return fault_text(f, STAGE_CONFIG, "memory policy mode requires at least one node but got 0");
+    return 0;
+}
+
 int memory_policy_apply(const struct json *section, struct fault *f)
 {
     static const struct policy_word modes[] = {{"MPOL_DEFAULT", MPOL_DEFAULT},
@@ -68,19 +80,22 @@ int memory_policy_apply(const struct json *section, struct fault *f)
     int mode = find_word(modes, name);
     if (mode < 0)
         return fault_text(f, STAGE_CONFIG, "invalid memory policy mode: %s", name ? name : "");
+    int mode_flags = 0;
     json_each(item, json_get(section, "flags"))
     {
         int flag = item->type == JSON_STRING ? find_word(flags, item->text) : -1;
         if (flag < 0)
             return fault_text(f, STAGE_CONFIG, "invalid memory policy flag: %s", item->text ? item->text : "");
-        mode |= flag;
+        mode_flags |= flag;
     }
     unsigned long mask[MAX_NODES / WORD_BITS] = {0};
     if (nodes && parse_nodes(nodes, mask) < 0)
         return fault_text(f, STAGE_CONFIG, "invalid memory policy nodes: %s", nodes);
+    if (check_nodes(mode, mask, f) < 0)
+        return -1;
     /* The kernel takes one bit less than it is told: set_mempolicy(2). */
     bool has_nodes = nodes && *nodes;
-    if (syscall(SYS_set_mempolicy, mode, has_nodes ? mask : NULL, has_nodes ? MAX_NODES + 1UL : 0UL) < 0)
+    if (syscall(SYS_set_mempolicy, mode | mode_flags, has_nodes ? mask : NULL, has_nodes ? MAX_NODES + 1UL : 0UL) < 0)
         return fault_errno(f, STAGE_CONFIG, "error setting memory policy %s", name);
     return 0;
 }

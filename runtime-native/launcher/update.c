@@ -17,7 +17,7 @@
 
 struct update_flag {
     const char *name, *section, *member;
-    enum { NUMBER, SIZE, TEXT } kind;
+    enum { NUMBER, SIZE, TEXT, PROCESSES } kind;
     const char *help, *value;
 };
 
@@ -35,7 +35,7 @@ static struct update_flag flags[] = {
     {"memory", "memory", "limit", SIZE, "limit in bytes, or with a unit (64m)", NULL},
     {"memory-reservation", "memory", "reservation", SIZE, "soft limit", NULL},
     {"memory-swap", "memory", "swap", SIZE, "limit of memory and swap; -1: none", NULL},
-    {"pids-limit", "pids", "limit", NUMBER, "how many processes; -1: no limit", NULL},
+    {"pids-limit", "pids", "limit", PROCESSES, "how many processes; -1: no limit", NULL},
     {"kernel-memory", NULL, NULL, SIZE, NULL, NULL}, /* taken and ignored: the kernel has no such limit any more */
     {"kernel-memory-tcp", "memory", "kernelTCP", SIZE, NULL, NULL},
 };
@@ -80,14 +80,15 @@ static int put_flag(struct json_writer *w, const struct update_flag *flag, struc
     }
     if (flag->kind == SIZE && parse_size(flag->value, &number) < 0)
         return fault_text(f, STAGE_ARGUMENTS, "invalid value for %s: invalid size: '%s'", flag->name, flag->value);
-    if (flag->kind == NUMBER) {
+    if (flag->kind == NUMBER || flag->kind == PROCESSES) {
         errno = 0;
         number = strtoll(flag->value, &end, 10);
         if (errno || *end || end == flag->value)
             return fault_text(f, STAGE_ARGUMENTS, "invalid value for %s: parsing \"%s\": invalid syntax", flag->name,
                               flag->value);
     }
-    json_put_int(w, flag->member, number);
+    /* Zero in a document says nothing; the flag's means the least there can be (as runc 1.4). */
+    json_put_int(w, flag->member, flag->kind == PROCESSES && number == 0 ? 1 : number);
     return 0;
 }
 
