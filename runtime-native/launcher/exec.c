@@ -191,7 +191,7 @@ static int choose_cgroup(struct execution *e, struct fault *f)
             continue;
         if (wanted->count)
             return fault_told(f, STAGE_CGROUP, ENOENT,
-                              "error adding pid 0 to cgroups: open %s: no such file or directory",
+                              "error adding pid 0 to cgroups: open %s/cgroup.procs: no such file or directory",
                               cgroup->dirs[i].path);
         if (cgroup->mode == CGROUP_V2)
             return cgroup_follow(cgroup, e->container.pid, f);
