@@ -21,7 +21,7 @@
 
 #define STATE_FILE "state.json"
 
-static int check_id(const char *id, struct fault *f)
+int container_check_id(const char *id, struct fault *f)
 {
     if (!id || !*id)
         return fault_text(f, STAGE_ARGUMENTS, "container id cannot be empty");
@@ -52,7 +52,7 @@ static int make_root(const char *root, struct fault *f)
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f)
 {
     *container = (struct container){.dir = -1, .id = id};
-    if (check_id(id, f) < 0)
+    if (container_check_id(id, f) < 0)
         return -1;
     AUTO_CLOSE int parent = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (parent < 0 && errno == ENOENT && make_root(root, f) == 0)
@@ -222,7 +222,7 @@ static int parse_state(struct container *container, const char *text, size_t siz
 int container_load(const char *root, const char *id, struct container *container, struct fault *f)
 {
     *container = (struct container){.dir = -1, .id = id};
-    if (check_id(id, f) < 0)
+    if (container_check_id(id, f) < 0)
         return -1;
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/%s", root, id);
@@ -270,9 +270,9 @@ enum container_status container_status(const struct container *container)
 {
     if (!is_alive(container))
         return STATUS_STOPPED;
-    if (faccessat(container->dir, "exec.fifo", F_OK, 0) == 0)
-        return STATUS_CREATED;
-    return cgroup_is_frozen(&container->cgroup) ? STATUS_PAUSED : STATUS_RUNNING;
+    if (cgroup_is_frozen(&container->cgroup))
+        return STATUS_PAUSED; /* a created one may be paused too, and must be resumed before start */
+    return faccessat(container->dir, "exec.fifo", F_OK, 0) == 0 ? STATUS_CREATED : STATUS_RUNNING;
 }
 
 const char *container_status_name(enum container_status status)

@@ -27,6 +27,7 @@ struct container {
     const struct json *hooks, *annotations, *personality, *memory_policy;
 };
 
+int container_check_id(const char *id, struct fault *f);
 /* Makes the folder of a new container; it must not exist. */
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f);
 int container_save(const struct container *container, struct fault *f);

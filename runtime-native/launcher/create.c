@@ -131,7 +131,8 @@ static int prepare(struct creation *c, struct fault *f)
     launch->denies_groups = user_namespace_denies_groups(0); /* of ours; the child asks again in its own */
     launch->is_unprivileged = geteuid() != 0;
     launch->parent_sets_rlimits = config->namespaces[NS_USER].is_set && geteuid() == 0;
-    if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0 ||
+    if (seccomp_prepare(&config->arena, config->seccomp, json_get(config->annotations, STRICT_SECCOMP_ANNOTATION),
+                        &launch->seccomp, f) < 0 ||
         namespaces_open(config, launch->namespace_fds, f) < 0 || mounts_open_sources(launch, &config->arena, f) < 0 ||
         devices_open_sources(launch, f) < 0)
         return -1;
@@ -361,7 +362,7 @@ static int create(const struct globals *globals, const struct create_options *op
                          .console = -1,
                          .container = {.dir = -1, .id = id}};
     bool is_foreground = runs && !options->detach;
-    int result = prepare(&c, f);
+    int result = container_check_id(id, f) < 0 ? -1 : prepare(&c, f);
     struct cgroup planned = c.container.cgroup;
     bool is_claimed = result == 0 && container_claim(globals->root, id, &c.container, f) == 0;
     c.container.cgroup = planned;

@@ -70,7 +70,7 @@ static void put_linux(struct json_writer *w)
 
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    static const char *const unsafe_annotations[] = {KEEP_GROUPS_ANNOTATION, NULL};
+    static const char *const unsafe_annotations[] = {KEEP_GROUPS_ANNOTATION, STRICT_SECCOMP_ANNOTATION, NULL};
     static const char *const hooks[] = {
         "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
     const struct option_rule rules[] = {OPTIONS_END};

@@ -77,7 +77,8 @@ static int prepare(struct restoration *r, struct fault *f)
     launch->id = r->container.id;
     launch->bundle = config->bundle;
     launch->cgroup = &r->container.cgroup;
-    if (seccomp_prepare(&config->arena, config->seccomp, &launch->seccomp, f) < 0)
+    if (seccomp_prepare(&config->arena, config->seccomp, json_get(config->annotations, STRICT_SECCOMP_ANNOTATION),
+                        &launch->seccomp, f) < 0)
         return -1;
     return r->globals->has_no_cgroups ? 0
                                       : cgroup_plan(&config->arena, config, r->container.id, &r->container.cgroup, f);

@@ -1,6 +1,7 @@
 #include "scheduler.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -34,6 +35,37 @@ static int find_word(const struct number_word *words, const char *name, uint64_t
     return -1;
 }
 
+/* The kernel has one EINVAL for all that sched(7) asks of a deadline. */
+static int explain_deadline(const struct json *scheduler, const struct scheduling *asked, struct fault *f)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+        bool is_optional;
+    } times[] = {
+        {"runtime", asked->runtime, false}, {"deadline", asked->deadline, false}, {"period", asked->period, true}};
+    const uint64_t least = 1024, most = UINT64_C(1) << 63;
+    for (size_t i = 0; i < 3; i++) {
+        if (!json_get(scheduler, times[i].name) && !times[i].is_optional)
+            return fault_told(f, STAGE_CONFIG, EINVAL, "sched_setattr: `SCHED_DEADLINE` requires `%s`", times[i].name);
+        if (!times[i].value && !times[i].is_optional)
+            return fault_told(f, STAGE_CONFIG, EINVAL, "sched_setattr: `SCHED_DEADLINE` %s must be greater than 0",
+                              times[i].name);
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (times[i].value > times[i + 1].value && (times[i + 1].value || !times[i + 1].is_optional))
+            return fault_told(f, STAGE_CONFIG, EINVAL,
+                              "sched_setattr: `SCHED_DEADLINE` %s (%" PRIu64 ") must be <= %s (%" PRIu64 ")",
+                              times[i].name, times[i].value, times[i + 1].name, times[i + 1].value);
+    for (size_t i = 0; i < 3; i++)
+        if ((times[i].value || !times[i].is_optional) && (times[i].value < least || times[i].value > most))
+            return fault_told(f, STAGE_CONFIG, EINVAL,
+                              "sched_setattr: `SCHED_DEADLINE` %s (%" PRIu64 ") must be between %" PRIu64
+                              " and %" PRIu64,
+                              times[i].name, times[i].value, least, most);
+    return fault_told(f, STAGE_CONFIG, EINVAL, "error setting scheduler: invalid argument");
+}
+
 static int apply_scheduler(const struct json *scheduler, struct fault *f)
 {
     static const struct number_word policies[] = {{"SCHED_OTHER", 0},    {"SCHED_FIFO", 1}, {"SCHED_RR", 2},
@@ -63,7 +95,10 @@ static int apply_scheduler(const struct json *scheduler, struct fault *f)
             return fault_text(f, STAGE_CONFIG, "invalid scheduler flag: %s", item->text ? item->text : "");
         attributes.flags |= flag;
     }
-    if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0)
+    bool has_failed = syscall(SYS_sched_setattr, 0, &attributes, 0) < 0;
+    if (has_failed && errno == EINVAL && policy == SCHED_DEADLINE)
+        return explain_deadline(scheduler, &attributes, f);
+    if (has_failed)
         return fault_errno(f, STAGE_CONFIG, "error setting scheduler");
     return 0;
 }

@@ -154,6 +154,8 @@ static int add_call(struct arena *arena, struct seccomp_policy *policy, const ch
                     const struct seccomp_rule *rules, uint32_t action, struct fault *f)
 {
     const struct syscall_numbers *call = syscall_find(name);
+    if (!call && policy->is_strict)
+        return fault_text(f, STAGE_SECCOMP, "unknown seccomp syscall \"%s\"", name);
     if (!call) {
         log_debug("unknown seccomp syscall \"%s\" ignored", name);
         return 0;
@@ -288,7 +290,8 @@ static int read_policy(struct arena *arena, const struct json *profile, struct s
     return 0;
 }
 
-int seccomp_prepare(struct arena *arena, const struct json *profile, struct seccomp_filter *filter, struct fault *f)
+int seccomp_prepare(struct arena *arena, const struct json *profile, bool is_strict, struct seccomp_filter *filter,
+                    struct fault *f)
 {
     *filter = (struct seccomp_filter){0};
     if (!profile || profile->type != JSON_OBJECT)
@@ -297,6 +300,7 @@ int seccomp_prepare(struct arena *arena, const struct json *profile, struct secc
     AUTO_FREE struct seccomp_policy *policy = calloc(1, sizeof *policy);
     if (!policy)
         return fault_errno(f, STAGE_SECCOMP, "read seccomp");
+    policy->is_strict = is_strict;
     if (read_policy(arena, profile, policy, f) < 0 || parse_flags(profile, filter, f) < 0)
         return -1;
     filter->listener_path = json_string(profile, "listenerPath");

@@ -43,8 +43,8 @@ struct seccomp_abi {
 
 struct seccomp_policy {
     uint32_t default_action, errno_default;
-    bool answers_enosys; /* calls above `last` are unknown to the profile's author: ENOSYS lets libc fall back */
-    bool notifies;
+    bool answers_enosys;      /* calls above `last` are unknown to the profile's author: ENOSYS lets libc fall back */
+    bool notifies, is_strict; /* is_strict: an unknown call is a fault */
     struct seccomp_abi abis[ABI_COUNT];
 };
 
@@ -57,7 +57,9 @@ struct seccomp_filter {
 };
 
 /* seccomp.c: profile → policy → filter. The filter lives in the arena; length 0: no profile. */
-int seccomp_prepare(struct arena *arena, const struct json *profile, struct seccomp_filter *filter, struct fault *f);
+int seccomp_prepare(struct arena *arena, const struct json *profile, bool is_strict, struct seccomp_filter *filter,
+                    struct fault *f);
+#define STRICT_SECCOMP_ANNOTATION "run.oci.seccomp_fail_unknown_syscall" /* crun */
 /* seccomp-compile.c: a tree over the numbers of each ABI, so that a call costs about seven comparisons. */
 int seccomp_compile(struct arena *arena, const struct seccomp_policy *policy, struct seccomp_filter *filter,
                     struct fault *f);

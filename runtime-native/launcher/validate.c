@@ -1,4 +1,5 @@
 /* Contradictions that are refused before anything is touched, in runc's words. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ static int validate_time_namespace(const struct config *config, struct fault *f)
 
 int config_validate(const struct config *config, struct fault *f)
 {
+    if (config->version && strtoul(config->version, NULL, 10) > 1)
+        return fault_text(f, STAGE_CONFIG, "unsupported ociVersion %s: only 1.x is known", config->version);
     for (size_t i = 0; i < config->mount_count; i++)
         if (config->mounts[i].is_bind && config->mounts[i].data)
             log_warning("the options \"%s\" mean nothing to the bind mount on %s", config->mounts[i].data,

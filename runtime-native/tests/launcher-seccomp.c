@@ -31,7 +31,7 @@ static void with_profile(const char *text, void (*test)(const struct seccomp_fil
     struct arena arena = {0};
     struct seccomp_filter filter;
     AUTO_JSON struct json_document *document = json_parse(text, strlen(text), &f);
-    if (!document || seccomp_prepare(&arena, json_root(document), &filter, &f) < 0) {
+    if (!document || seccomp_prepare(&arena, json_root(document), false, &filter, &f) < 0) {
         failures++;
         printf("not ok: %s\n", f.message);
     } else {
@@ -46,7 +46,7 @@ static void refuses(const char *text, const char *message)
     struct arena arena = {0};
     struct seccomp_filter filter;
     AUTO_JSON struct json_document *document = json_parse(text, strlen(text), &f);
-    if (!document || seccomp_prepare(&arena, json_root(document), &filter, &f) == 0 ||
+    if (!document || seccomp_prepare(&arena, json_root(document), false, &filter, &f) == 0 ||
         strcmp(f.message, message) != 0) {
         failures++;
         printf("not ok: %s instead of %s\n", f.message, message);

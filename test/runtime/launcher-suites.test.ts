@@ -177,3 +177,46 @@ test("--preserve-fds: what is not open is not missed, and nothing of ours gets i
   // 3 is the listing itself.
   assert.deepEqual(result.stdout.trim().split("\n").sort(), ["0", "1", "2", "3", "5"], result.stderr);
 });
+
+test("what the spec forbids is refused in words", { skip: onlyCrun }, async () => {
+  const cases: readonly (readonly [RegExp, (spec: Spec) => void])[] = [
+    [/unsupported ociVersion 2\.0\.0/, (spec) => Object.assign(spec, { ociVersion: "2.0.0" })],
+    [/kernel\.domainname.* conflicts/, both((spec) => Object.assign(spec, { domainname: "a" }), sysctl("b"))],
+    [/`SCHED_DEADLINE` requires `runtime`/, scheduler({ deadline: 20_000_000 })],
+    [/runtime \(9\) must be <= deadline \(8\)/, scheduler({ runtime: 9, deadline: 8 })],
+    [/runtime \(9\) must be between 1024/, scheduler({ runtime: 9, deadline: 9 })],
+    [
+      /unknown seccomp syscall .*moon/,
+      (spec) => {
+        spec.annotations = { "run.oci.seccomp_fail_unknown_syscall": "1" };
+        const syscalls = [{ names: ["moon"], action: "SCMP_ACT_ERRNO" as const }];
+        spec.linux = { ...spec.linux, seccomp: { defaultAction: "SCMP_ACT_ALLOW", syscalls } };
+      },
+    ],
+  ];
+  await using place = await Place.make();
+  for (const [expected, change] of cases) assert.match((await (await place.bundle(change)).run()).stderr, expected);
+  for (const id of ["", ".hidden", "a/b", ".."])
+    assert.match((await place.runtime(["run", "--bundle", place.directory, id])).stderr, /container ID/i);
+});
+
+const sysctl = (domainname: string) => linux({ sysctl: { "kernel.domainname": domainname } });
+
+function scheduler(times: object) {
+  return (spec: Spec): void => {
+    Object.assign(spec.process ?? {}, { scheduler: { policy: "SCHED_DEADLINE", ...times } });
+  };
+}
+
+test("a created container that is paused is resumed before it starts", { skip: onlyCrun }, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle(args("sleep", "1000"));
+  assert.equal((await bundle.detached("create")).code, 0);
+  assert.equal((await bundle.call("pause", bundle.id)).code, 0);
+  assert.equal((await bundle.state()).status, "paused");
+  assert.match((await bundle.call("start", bundle.id)).stderr, /paused/);
+  assert.equal((await bundle.call("resume", bundle.id)).code, 0);
+  assert.equal((await bundle.state()).status, "created");
+  assert.equal((await bundle.call("start", bundle.id)).code, 0);
+  assert.equal((await bundle.state()).status, "running");
+});

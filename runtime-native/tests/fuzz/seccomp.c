@@ -240,7 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     choose_profile(&s, &profile);
     write_profile(&w, &profile);
     AUTO_JSON struct json_document *document = json_parse(w.text, w.length, &f);
-    if (!document || seccomp_prepare(&arena, json_root(document), &filter, &f) < 0) {
+    if (!document || seccomp_prepare(&arena, json_root(document), false, &filter, &f) < 0) {
         fprintf(stderr, "%s: %s\n", f.message, w.text);
         abort();
     }
