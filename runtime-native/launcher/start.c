@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -7,6 +8,8 @@
 #include "container.h"
 #include "io.h"
 #include "options.h"
+
+#define EXECVE_TIMEOUT_MS 10000 /* startContainer hooks come before it */
 
 /* The init reads one byte from the pipe. Its unlinking is what makes the container "running" for everybody else, so it
  * comes first; a second start does not find it. */
@@ -18,7 +21,12 @@ static int release(const struct container *container, struct fault *f)
                               : fault_errno(f, STAGE_STATE, "exec fifo: open exec.fifo");
     if (unlinkat(container->dir, "exec.fifo", 0) < 0)
         return fault_errno(f, STAGE_STATE, "remove exec.fifo");
-    return write_all(fifo, "0", 1) < 0 ? fault_errno(f, STAGE_STATE, "write exec fifo") : 0;
+    if (write_all(fifo, "0", 1) < 0)
+        return fault_errno(f, STAGE_STATE, "write exec fifo");
+    /* execve closes the other end: from then on a signal meets the program, not what we were before. */
+    struct pollfd end = {.fd = fifo};
+    (void)poll(&end, 1, EXECVE_TIMEOUT_MS);
+    return 0;
 }
 
 static int start(const char *root, struct container *container, struct fault *f)

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rename, symlink, writeFile } from "node:fs/promises";
+import { readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import type { Spec } from "#runtime";
@@ -219,4 +219,15 @@ test("a created container that is paused is resumed before it starts", { skip: o
   assert.equal((await bundle.state()).status, "created");
   assert.equal((await bundle.call("start", bundle.id)).code, 0);
   assert.equal((await bundle.state()).status, "running");
+});
+
+test("start returns when the program runs, after the startContainer hooks", { skip: onlyCrun }, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle((spec) => {
+    args("sleep", "1000")(spec);
+    spec.hooks = { startContainer: [{ path: "/bin/sh", args: ["sh", "-c", "sleep 0.2"], env: ["PATH=/bin"] }] };
+  });
+  assert.equal((await bundle.detached("create")).code, 0);
+  assert.equal((await bundle.call("start", bundle.id)).code, 0);
+  assert.equal(await readFile(`/proc/${(await bundle.state()).pid}/comm`, "utf8"), "sleep\n");
 });
