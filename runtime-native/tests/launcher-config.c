@@ -29,7 +29,7 @@ static void test_mount_options(void)
         "b\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[\"nosuid\",\"noexec\",\"exec\",\"size=1k\","
         "\"mode=755\",\"tmpcopyup\"]}]";
     struct fault f = {0};
-    struct config config = {.bundle = "/bundle"};
+    struct config config = {.bundle = "/bundle", .rootfs = "/bundle/rootfs"};
     config.document = json_parse(text, strlen(text), &f);
     expect(config.document && config_parse_mounts(&config, json_root(config.document), &f) == 0, "mounts are read");
     if (config.mount_count == 2) {
