@@ -68,7 +68,7 @@ static int add_dir(struct arena *arena, struct cgroup *cgroup, const char *contr
     dir->mountpoint = arena_format(arena, "%s", mountpoint);
     dir->path = inner ? arena_format(arena, "%s%s%s", mountpoint, base, inner) : NULL;
     dir->own = arena_format(arena, "%s%s", mountpoint, own);
-    if (!dir->controllers || !dir->mountpoint || !dir->path || !dir->own)
+    if (!inner || !dir->controllers || !dir->mountpoint || !dir->path || !dir->own)
         return fault_errno(f, STAGE_CGROUP, "invalid cgroupsPath %s", wanted);
     if (!*inner)
         return fault_text(f, STAGE_CGROUP, "invalid cgroupsPath %s: a container cannot have the root cgroup", wanted);

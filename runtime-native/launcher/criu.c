@@ -343,7 +343,7 @@ static int converse(const struct criu *criu, const struct message *request, stru
 int criu_ask(struct criu *criu, enum criu_request type, struct fault *f)
 {
     AUTO_MESSAGE struct message request = {0};
-    struct response response;
+    struct response response = {0};
     message_put_number(&request, REQUEST_TYPE, type);
     message_put_message(&request, REQUEST_OPTIONS, &criu->options);
     return converse(criu, &request, &response, f);
@@ -364,7 +364,7 @@ static int inquire(enum criu_request type, const struct message *features, struc
 
 int criu_require(bool memory_tracking, bool lazy_pages, struct fault *f)
 {
-    struct response response;
+    struct response response = {0};
     if (inquire(CRIU_VERSION, NULL, &response, f) < 0)
         return fault_wrap(f, "CRIU version check failed: ");
     if (response.version < MINIMUM_VERSION)
