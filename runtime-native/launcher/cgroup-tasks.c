@@ -179,12 +179,11 @@ bool cgroup_is_frozen(const struct cgroup *cgroup)
 }
 
 /* "oom_kill 1" in memory.oom_control (v1) or memory.events (v2). */
-bool cgroup_was_oom_killed(const struct cgroup *cgroup)
+unsigned long cgroup_oom_kills(const struct cgroup *cgroup)
 {
-    bool is_v2 = cgroup->mode == CGROUP_V2;
-    const struct cgroup_dir *dir = is_v2 ? cgroup_unified(cgroup) : cgroup_find(cgroup, "memory");
+    const struct cgroup_dir *v1 = cgroup_find(cgroup, "memory"), *dir = v1 ? v1 : cgroup_unified(cgroup);
     AUTO_FREE char *text =
-        dir && dir->fd >= 0 ? read_file_at(dir->fd, is_v2 ? "memory.events" : "memory.oom_control", 4096, NULL) : NULL;
+        dir && dir->fd >= 0 ? read_file_at(dir->fd, v1 ? "memory.oom_control" : "memory.events", 4096, NULL) : NULL;
     const char *kills = text ? strstr(text, "oom_kill ") : NULL;
-    return kills && strtoul(kills + sizeof "oom_kill " - 1, NULL, 10) > 0;
+    return kills ? strtoul(kills + sizeof "oom_kill " - 1, NULL, 10) : 0;
 }

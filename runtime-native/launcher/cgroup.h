@@ -74,7 +74,7 @@ int cgroup_processes(const struct cgroup *cgroup, pid_t **pids, size_t *count, s
 int cgroup_signal(const struct cgroup *cgroup, int signal, struct fault *f);
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct fault *f);
 bool cgroup_is_frozen(const struct cgroup *cgroup);
-bool cgroup_was_oom_killed(const struct cgroup *cgroup);
+unsigned long cgroup_oom_kills(const struct cgroup *cgroup); /* so far */
 
 /* cgroup-stats.c: `events --stats` in runc's form. */
 int cgroup_stats(const struct cgroup *cgroup, const char *id, struct json_writer *w, struct fault *f);

@@ -213,7 +213,7 @@ static int run_hooks(const struct creation *c, struct fault *f)
 
 static int explain_death(const struct creation *c, struct fault *f)
 {
-    if (cgroup_was_oom_killed(&c->container.cgroup))
+    if (cgroup_oom_kills(&c->container.cgroup))
         return fault_text(f, STAGE_CGROUP,
                           "unable to start container process: container init was OOM-killed (memory limit "
                           "too low?)");

@@ -31,7 +31,7 @@ static int watch_oom(const struct container *container)
 {
     const struct cgroup_dir *memory = cgroup_find(&container->cgroup, "memory");
     if (memory && memory->fd >= 0) {
-        AUTO_CLOSE int event = eventfd(0, EFD_CLOEXEC);
+        AUTO_CLOSE int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         AUTO_CLOSE int control = openat(memory->fd, "memory.oom_control", O_RDONLY | O_CLOEXEC);
         char text[32];
         (void)snprintf(text, sizeof text, "%d %d", event, control);
@@ -44,8 +44,23 @@ static int watch_oom(const struct container *container)
         return -1;
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d/memory.events", unified->fd);
-    AUTO_CLOSE int watch = inotify_init1(IN_CLOEXEC);
+    AUTO_CLOSE int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     return watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0 ? -1 : take_fd(&watch);
+}
+
+/* v1 tells of each time that memory ran out. v2 tells of every change of memory.events, and up to 10 ms late: there the
+ * number of kills decides. */
+static void report_oom(const struct container *container, int oom, unsigned long *kills)
+{
+    char bytes[4096];
+    bool was_told = read_some(oom, bytes, sizeof bytes) > 0;
+    unsigned long now = cgroup_oom_kills(&container->cgroup);
+    bool is_news = cgroup_find(&container->cgroup, "memory") ? was_told : now > *kills;
+    *kills = now;
+    if (!is_news)
+        return;
+    (void)printf("{\"type\":\"oom\",\"id\":\"%s\"}\n", container->id);
+    (void)fflush(stdout);
 }
 
 static int follow(const struct container *container, int interval_ms, struct fault *f)
@@ -55,17 +70,15 @@ static int follow(const struct container *container, int interval_ms, struct fau
         return -1;
     AUTO_CLOSE int oom = watch_oom(container);
     struct pollfd fds[2] = {{.fd = init, .events = POLLIN}, {.fd = oom, .events = POLLIN}};
+    unsigned long kills = cgroup_oom_kills(&container->cgroup);
     for (;;) {
         int ready = poll(fds, 2, interval_ms);
         if (ready < 0 && errno != EINTR)
             return fault_errno(f, STAGE_RUNTIME, "poll");
+        if (fds[0].revents || fds[1].revents)
+            report_oom(container, oom, &kills);
         if (fds[0].revents)
             return 0;
-        char bytes[4096];
-        if (fds[1].revents && read_some(oom, bytes, sizeof bytes) > 0) {
-            (void)printf("{\"type\":\"oom\",\"id\":\"%s\"}\n", container->id);
-            (void)fflush(stdout);
-        }
         if (ready == 0 && print_stats(container, f) < 0)
             return -1;
     }

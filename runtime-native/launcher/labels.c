@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@ bool labels_are_wanted(const struct process_config *process)
 static int open_attribute(int proc, const char *file)
 {
     char path[64];
-    (void)snprintf(path, sizeof path, "%d/attr/%s", (int)gettid(), file);
+    /* Not gettid(3): musl's remembers the thread's number from before clone3. */
+    (void)snprintf(path, sizeof path, "%ld/attr/%s", syscall(SYS_gettid), file);
     return path_open_plain(proc, path, O_WRONLY, PATH_NO_LINKS | PATH_SAME_MOUNT);
 }
 
@@ -42,13 +44,15 @@ static int apply_apparmor(const char *profile, int proc, struct fault *f)
 {
     char text[512];
     int length = snprintf(text, sizeof text, "exec %s", profile);
-    AUTO_CLOSE int fd = open_attribute(proc, "apparmor/exec"); /* since Linux 5.8, for stacked modules */
+    const char *file = "apparmor/exec"; /* since Linux 5.8, for stacked modules */
+    AUTO_CLOSE int fd = open_attribute(proc, file);
     if (fd < 0)
-        fd = open_attribute(proc, "exec");
+        fd = open_attribute(proc, file = "exec");
     if (length < 0 || (size_t)length >= sizeof text || fd < 0 || write_all(fd, text, (size_t)length) < 0)
         return fault_errno(f, STAGE_LABEL,
                            "unable to apply apparmor profile: apparmor failed to apply profile: write "
-                           "fsmount:fscontext:proc/thread-self/attr/exec");
+                           "fsmount:fscontext:proc/thread-self/attr/%s",
+                           file);
     return 0;
 }
 

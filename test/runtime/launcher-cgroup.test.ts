@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { chown, mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import type { Spec } from "#runtime";
-import { args, type Bundle, both, isOurs, isUnified, Place, runtime, shell } from "./launcher-rig.ts";
+import { args, type Bundle, both, command, isOurs, isUnified, Place, runtime, shell } from "./launcher-rig.ts";
 
 // Limits, devices, freezing, statistics: on this machine's cgroups, and on nothing but cgroup v2 in test/vm/runtime.test.ts.
 
@@ -477,7 +477,9 @@ test("events --stats: the fields of runc", async () => {
   if (isUnified && isOurs) assert.match(stdout, /"swap":\{"limit":18446744073709551615,.*"psi":\{"some":\{"avg10":/);
 });
 
-test("events: an OOM kill is told when it happens, the end of the container ends the stream", async () => {
+test("events: an OOM kill is told when it happens, the end of the container ends the stream", {
+  timeout: 60_000,
+}, async () => {
   await using place = await Place.make();
   const bundle = await running(place, resources({ memory: { limit: 16 * mebibyte, swap: 16 * mebibyte } }));
   const stream = spawn(runtime, ["--root", place.root, "events", "--interval", "100ms", bundle.id]);
@@ -518,4 +520,47 @@ test("kill --all: everybody in the group gets the signal", async () => {
   const { code: removed, stderr: why } = await bundle.call("delete", "--force", bundle.id);
   assert.equal(removed, 0, why);
   assert.deepEqual(await place.cgroupFolders(bundle.id), []);
+});
+
+test("rootless: limits hold in a group that was delegated, and are refused without one", {
+  skip: !isUnified && "only v2 delegates",
+}, async () => {
+  await using place = await Place.make();
+  const uid = 1000;
+  const own = join("/sys/fs/cgroup", place.cgroup);
+  await mkdir(join(own, "session"), { recursive: true });
+  await writeFile("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids +cpu");
+  for (const file of [
+    own,
+    join(own, "session"),
+    ...["procs", "threads", "subtree_control"].map((name) => join(own, `cgroup.${name}`)),
+  ])
+    await chown(file, uid, uid);
+  await chown(join(own, "session/cgroup.procs"), uid, uid);
+  await mkdir(place.root);
+  await chown(place.root, uid, uid);
+  const asUser = async (bundle: Bundle, session: string) =>
+    command("sh", [
+      "-c",
+      `echo $$ > ${session}/cgroup.procs; exec /usr/bin/setpriv --reuid ${uid} --regid ${uid} --clear-groups env -u XDG_RUNTIME_DIR ${runtime} --root ${place.root} run --bundle ${bundle.directory} ${bundle.id}`,
+    ]);
+  const rootless: Change = both(
+    shell("cat /proc/self/cgroup /sys/fs/cgroup/pids.max"),
+    ownCgroupNamespace,
+    resources({ pids: { limit: 44 } }),
+    linux({
+      cgroupsPath: undefined,
+      uidMappings: [{ containerID: 0, hostID: uid, size: 1 }],
+      gidMappings: [{ containerID: 0, hostID: uid, size: 1 }],
+    }),
+    (spec) => {
+      spec.linux?.namespaces?.push({ type: "user" });
+      for (const mount of spec.mounts ?? []) mount.options = mount.options?.filter((word) => word !== "gid=5") ?? [];
+    },
+  );
+  const delegated = await asUser(await place.bundle(rootless), join(own, "session"));
+  assert.equal(delegated.stdout, "0::/\n44\n", delegated.stderr);
+  const refused = await asUser(await place.bundle(rootless), "/sys/fs/cgroup");
+  assert.match(refused.stderr, /rootless needs no limits \+ no cgrouppath when no permission is granted for cgroups/);
+  await rmdir(join(own, "session"));
 });

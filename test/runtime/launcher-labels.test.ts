@@ -34,7 +34,8 @@ test("AppArmor: the profile is in force in the container, and for exec the one t
   if (!(await loadProfiles(place))) return t.skip("no apparmor_parser");
   const bundle = await place.bundle(both(args("sleep", "1000"), withProfile("minirun-first")));
   for (const name of ["first", "second"]) await writeFile(join(bundle.rootfs, name), `${name}\n`);
-  await bundle.detached("run");
+  const { code } = await bundle.detached("run");
+  assert.equal(code, 0, code === 0 ? "" : await readFile(join(bundle.directory, "log"), "utf8"));
   const { pid } = await bundle.state();
   assert.match(await readFile(`/proc/${pid}/attr/current`, "utf8"), /^minirun-first \(enforce\)/);
   const inherited = await bundle.exec(["sh", "-c", look]);
