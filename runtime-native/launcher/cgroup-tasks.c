@@ -36,8 +36,10 @@ static int append(struct pid_list *list, pid_t pid)
 static int collect(int dir, struct pid_list *list)
 {
     AUTO_FREE char *text = read_file_at(dir, "cgroup.procs", 16 * 1024 * 1024, NULL);
+    if (!text && errno == EOPNOTSUPP) /* of a threaded group only threads are known */
+        text = read_file_at(dir, "cgroup.threads", 16 * 1024 * 1024, NULL);
     if (!text)
-        return errno == ENOENT || errno == ENODEV || errno == EOPNOTSUPP ? 0 : -1;
+        return errno == ENOENT || errno == ENODEV ? 0 : -1;
     for (char *at = text, *end; *at; at = end + (*end == '\n')) {
         long pid = strtol(at, &end, 10);
         if (end == at)

@@ -18,7 +18,9 @@
 static void enable_in(int dir)
 {
     AUTO_FREE char *available = read_file_at(dir, "cgroup.controllers", 4096, NULL);
-    if (!available)
+    AUTO_FREE char *enabled = read_file_at(dir, "cgroup.subtree_control", 4096, NULL);
+    /* Even a write that changes nothing waits for groups that are just dying. */
+    if (!available || (enabled && strcmp(available, enabled) == 0))
         return;
     char all[4096] = "", *state = NULL;
     char *names[64];

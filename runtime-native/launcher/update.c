@@ -96,7 +96,7 @@ static int put_section(struct json_writer *w, const char *section, struct fault 
 {
     json_begin_object(w, section);
     for (size_t i = 0; i < FLAGS; i++)
-        if (flags[i].value && flags[i].section && strcmp(flags[i].section, section) == 0 &&
+        if (flags[i].value && *flags[i].value && flags[i].section && strcmp(flags[i].section, section) == 0 &&
             put_flag(w, &flags[i], f) < 0)
             return -1;
     json_end_object(w);
@@ -143,14 +143,20 @@ static int update(const struct container *container, const char *resources, stru
 
 int command_update(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    const char *resources = NULL;
-    struct option_rule rules[FLAGS + 2] = {
-        {"resources", "r", OPTION_TEXT, &resources, "a file with linux.resources; -: standard input"}};
+    const char *resources = NULL, *cache = NULL, *bandwidth = NULL;
+    struct option_rule rules[FLAGS + 4] = {
+        {"resources", "r", OPTION_TEXT, &resources, "a file with linux.resources; -: standard input"},
+        {"l3-cache-schema", NULL, OPTION_TEXT, &cache, NULL},
+        {"mem-bw-schema", NULL, OPTION_TEXT, &bandwidth, NULL}};
     for (size_t i = 0; i < FLAGS; i++)
-        rules[i + 1] = (struct option_rule){flags[i].name, NULL, OPTION_TEXT, &flags[i].value, flags[i].help};
+        rules[i + 3] = (struct option_rule){flags[i].name, NULL, OPTION_TEXT, &flags[i].value, flags[i].help};
     int words = options_parse(globals->usage, rules, argc, argv, f);
     if (words < 0)
         return FAILED;
+    if (cache && *cache)
+        return fault_text(f, STAGE_ARGUMENTS, "Intel RDT/CAT: l3 cache schema is not enabled");
+    if (bandwidth && *bandwidth)
+        return fault_text(f, STAGE_ARGUMENTS, "Intel RDT/MBA: memory bandwidth schema is not enabled");
     struct container container;
     int result = container_load(globals->root, argv[0], &container, f);
     if (result == 0)
