@@ -195,6 +195,11 @@ static int set_up_cgroups(struct creation *c, struct fault *f)
                           "for procHooks process: ");
     if ((!c->launch.enters_cgroup && cgroup_enter(cgroup, c->container.pid, f) < 0) || delegate_cgroup(c, f) < 0)
         return fault_wrap(f, "unable to start container process: unable to apply cgroup configuration: ");
+    if (!cgroup_tasks_dir(cgroup) && !config_has_new_namespace(&c->config, NS_PID))
+        log_warning(
+            "Container %s has no cgroup and no private pid namespace. Such configuration is strongly discouraged "
+            "(nothing can find all of its processes to kill them)",
+            c->container.id);
     return 0;
 }
 
@@ -276,6 +281,7 @@ static int launch_child(struct creation *c, struct fault *f)
         self_release(); /* others are there already */
     if (namespaces_clone(&c->launch, c->sync, &c->container.pid, &c->pidfd, f) < 0)
         return fault_wrap(f, "unable to start container process: ");
+    log_debug("container %s: its init is process %d", c->container.id, (int)c->container.pid);
     close_fd(&c->launch.sync); /* so that the child's end is the last */
     close_fd(&c->launch.console_socket);
     if (c->launch.is_new_user_namespace &&

@@ -354,6 +354,7 @@ static int clone_inside(struct execution *e, struct fault *f)
     e->launch.enters_cgroup = pid > 0; /* told, since a forked helper's memory is not ours */
     e->pid = abs(pid);
     e->pidfd = (int)syscall(SYS_pidfd_open, e->pid, 0);
+    log_debug("container %s: a further process is %d", e->container.id, (int)e->pid);
     return e->pidfd < 0 ? fault_errno(f, STAGE_NAMESPACE, "pidfd_open") : 0;
 }
 

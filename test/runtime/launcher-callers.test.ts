@@ -133,3 +133,18 @@ test("a cgroup that others live in is refused, and left as it was", { skip: noCr
   assert.equal((await first.exec(["true"])).code, 0);
   assert.notEqual((await place.cgroupFolders(first.id)).length, 0);
 });
+
+test("a container that nothing could kill whole is warned of", {
+  skip: !isOurs && "it asks for cgroups by crun's flag",
+}, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle((spec) => {
+    if (spec.linux?.namespaces) spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== "pid");
+    // procfs belongs to the PID namespace that mounts it.
+    spec.mounts = (spec.mounts ?? []).filter(({ type }) => type !== "proc");
+  });
+  const words = ["run", "--bundle", bundle.directory, bundle.id];
+  const warning = /no cgroup and no private pid namespace/;
+  assert.match((await place.runtime(["--cgroup-manager", "disabled", ...words])).stderr, warning);
+  assert.doesNotMatch((await place.runtime(words)).stderr, warning);
+});
