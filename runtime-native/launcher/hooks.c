@@ -145,7 +145,7 @@ static int run_one(struct arena *arena, const struct json *hook, const struct ho
     if (!program.path || *program.path != '/')
         return fault_text(f, STAGE_HOOK, "path must be absolute");
     if (json_int64(hook, "timeout", &timeout) < 0 || timeout < 0 || timeout > 1000000)
-        return fault_text(f, STAGE_HOOK, "bad timeout");
+        return fault_text(f, STAGE_HOOK, "timeout must be greater than zero");
     if (config_strings(arena, json_get(hook, "args"), &program.arguments, f) < 0 ||
         config_strings(arena, json_get(hook, "env"), &program.environment, f) < 0)
         return -1;

@@ -161,7 +161,7 @@ static int furnish(const struct launch *launch, const struct rootfs *rootfs, int
         if (*proc < 0 || (has_sysctls && sysctl_apply(config->sysctl, *proc, f) < 0))
             return -1;
     }
-    return rootfs_protect(config, f);
+    return rootfs_protect(config, f) < 0 ? -1 : rootfs_propagate(config, f);
 }
 
 static void end(int signal)

@@ -50,6 +50,8 @@ int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fau
 {
     const struct config *config = launch->config;
     unsigned long propagation = config->rootfs_propagation ? config->rootfs_propagation : MS_SLAVE | MS_REC;
+    if (propagation & MS_UNBINDABLE) /* only at the end: meanwhile the host's mounts have to be bound */
+        propagation = MS_PRIVATE | MS_REC;
     *rootfs = (struct rootfs){.fd = -1, .proc = -1, .devpts = -1};
     if (config->namespaces[NS_MOUNT].is_set &&
         set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
@@ -154,10 +156,6 @@ int rootfs_enter(const struct launch *launch, const struct rootfs *rootfs, struc
                      : 0;
     else
         result = launch->keeps_root ? move_over(config, rootfs, f) : pivot(rootfs, f);
-    unsigned long propagation = config->rootfs_propagation;
-    if (result == 0 && propagation & (MS_SHARED | MS_UNBINDABLE) &&
-        set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
-        return fault_errno(f, STAGE_ROOTFS, "unable to apply root propagation flags");
     return result;
 }
 
@@ -218,6 +216,15 @@ static int mask(struct masks *masks, const char *path, const char *label, struct
     if (!S_ISDIR(status.st_mode))
         return mask_file(masks, target, path, f);
     return mask_folder(masks, target, label) < 0 ? fault_errno(f, STAGE_MOUNT, "can't mask dir \"%s\"", path) : 0;
+}
+
+int rootfs_propagate(const struct config *config, struct fault *f)
+{
+    unsigned long propagation = config->rootfs_propagation;
+    if (propagation & (MS_SHARED | MS_UNBINDABLE) &&
+        set_path_propagation("/", propagation & ~(unsigned long)MS_REC, propagation & MS_REC) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "unable to apply root propagation flags");
+    return 0;
 }
 
 int rootfs_protect(const struct config *config, struct fault *f)

@@ -13,8 +13,10 @@ struct rootfs {
 int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fault *f);
 /* Makes it "/"; the host's tree is out of reach from then on. */
 int rootfs_enter(const struct launch *launch, const struct rootfs *rootfs, struct fault *f);
-/* Last: what must not be writable or seen. */
+/* What must not be writable or seen. */
 int rootfs_protect(const struct config *config, struct fault *f);
+/* Last: of an unbindable tree nothing can be cloned any more. */
+int rootfs_propagate(const struct config *config, struct fault *f);
 
 /* A procfs that is surely one, for sysctls and labels. */
 int rootfs_open_proc(const struct rootfs *rootfs, struct fault *f);

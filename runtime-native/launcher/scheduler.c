@@ -66,7 +66,28 @@ static int explain_deadline(const struct json *scheduler, const struct schedulin
     return fault_told(f, STAGE_CONFIG, EINVAL, "error setting scheduler: invalid argument");
 }
 
-static int apply_scheduler(const struct json *scheduler, struct fault *f)
+static bool is_present(const struct json *section)
+{
+    return section && section->type == JSON_OBJECT;
+}
+
+/* What the kernel would take without a word, or refuse with only EINVAL: sched_setattr(2). */
+static int check_scheduling(const struct scheduling *asked, const char *policy, struct fault *f)
+{
+    bool is_fair = asked->policy == SCHED_OTHER || asked->policy == SCHED_BATCH;
+    bool is_realtime = asked->policy == SCHED_FIFO || asked->policy == SCHED_RR;
+    if (is_fair && (asked->nice < -20 || asked->nice > 19))
+        return fault_text(f, STAGE_CONFIG, "invalid scheduler.nice: %d when scheduler.policy is %s", asked->nice,
+                          policy);
+    if (asked->priority && !is_realtime)
+        return fault_text(f, STAGE_CONFIG, "scheduler.priority can only be specified for SchedFIFO or SchedRR policy");
+    if (asked->policy != SCHED_DEADLINE && (asked->runtime || asked->deadline || asked->period))
+        return fault_text(f, STAGE_CONFIG,
+                          "scheduler runtime/deadline/period can only be specified for SchedDeadline policy");
+    return 0;
+}
+
+static int parse_scheduler(const struct json *scheduler, struct scheduling *attributes, struct fault *f)
 {
     static const struct number_word policies[] = {{"SCHED_OTHER", 0},    {"SCHED_FIFO", 1}, {"SCHED_RR", 2},
                                                   {"SCHED_BATCH", 3},    {"SCHED_ISO", 4},  {"SCHED_IDLE", 5},
@@ -77,64 +98,99 @@ static int apply_scheduler(const struct json *scheduler, struct fault *f)
                                                {"SCHED_FLAG_UTIL_CLAMP_MAX", 64}, {NULL, 0}};
     uint64_t policy = 0, flag = 0;
     int64_t nice = 0, priority = 0;
-    struct scheduling attributes = {.size = sizeof attributes};
+    *attributes = (struct scheduling){.size = sizeof *attributes};
     const char *name = json_string(scheduler, "policy");
     if (find_word(policies, name, &policy) < 0)
         return fault_text(f, STAGE_CONFIG, "invalid scheduler policy: %s", name ? name : "");
     if (json_int64(scheduler, "nice", &nice) < 0 || json_int64(scheduler, "priority", &priority) < 0 ||
-        json_uint64(scheduler, "runtime", &attributes.runtime) < 0 ||
-        json_uint64(scheduler, "deadline", &attributes.deadline) < 0 ||
-        json_uint64(scheduler, "period", &attributes.period) < 0)
+        json_uint64(scheduler, "runtime", &attributes->runtime) < 0 ||
+        json_uint64(scheduler, "deadline", &attributes->deadline) < 0 ||
+        json_uint64(scheduler, "period", &attributes->period) < 0 || nice != (int32_t)nice ||
+        priority != (int32_t)priority)
         return fault_text(f, STAGE_CONFIG, "scheduler: numbers must be integers");
-    attributes.policy = (uint32_t)policy;
-    attributes.nice = (int32_t)nice;
-    attributes.priority = (uint32_t)priority;
+    attributes->policy = (uint32_t)policy;
+    attributes->nice = (int32_t)nice;
+    attributes->priority = (uint32_t)priority;
     json_each(item, json_get(scheduler, "flags"))
     {
         if (find_word(flags, item->text, &flag) < 0)
             return fault_text(f, STAGE_CONFIG, "invalid scheduler flag: %s", item->text ? item->text : "");
-        attributes.flags |= flag;
+        attributes->flags |= flag;
     }
+    return check_scheduling(attributes, name, f);
+}
+
+static int apply_scheduler(const struct json *scheduler, struct fault *f)
+{
+    struct scheduling attributes;
+    if (parse_scheduler(scheduler, &attributes, f) < 0)
+        return -1;
     bool has_failed = syscall(SYS_sched_setattr, 0, &attributes, 0) < 0;
-    if (has_failed && errno == EINVAL && policy == SCHED_DEADLINE)
+    if (has_failed && errno == EINVAL && attributes.policy == SCHED_DEADLINE)
         return explain_deadline(scheduler, &attributes, f);
     if (has_failed)
         return fault_errno(f, STAGE_CONFIG, "error setting scheduler");
     return 0;
 }
 
-static int apply_io_priority(const struct json *io, struct fault *f)
+static int parse_io_priority(const struct json *io, int *value, struct fault *f)
 {
     static const struct number_word classes[] = {
         {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}, {NULL, 0}};
-    const int who_process = 1; /* IOPRIO_WHO_PROCESS: ioprio_set(2) */
     uint64_t class = 0;
     int64_t priority = 0;
     const char *name = json_string(io, "class");
     if (find_word(classes, name, &class) < 0)
-        return fault_text(f, STAGE_CONFIG, "invalid io priority class: %s", name ? name : "");
+        return fault_text(f, STAGE_CONFIG, "invalid ioPriority.Class: \"%s\"", name ? name : "");
     if (json_int64(io, "priority", &priority) < 0 || priority < 0 || priority > 7)
         return fault_text(f, STAGE_CONFIG, "invalid ioPriority.Priority: %lld", (long long)priority);
-    if (syscall(SYS_ioprio_set, who_process, 0, (int)class << 13 | (int)priority) < 0)
+    *value = (int)class << 13 | (int)priority;
+    return 0;
+}
+
+static int apply_io_priority(const struct json *io, struct fault *f)
+{
+    const int who_process = 1; /* IOPRIO_WHO_PROCESS: ioprio_set(2) */
+    int value;
+    if (parse_io_priority(io, &value, f) < 0)
+        return -1;
+    if (syscall(SYS_ioprio_set, who_process, 0, value) < 0)
         return fault_errno(f, STAGE_CONFIG, "failed to set io priority");
+    return 0;
+}
+
+static int parse_personality(const struct json *section, uint64_t *domain, struct fault *f)
+{
+    static const struct number_word domains[] = {{"LINUX", PER_LINUX}, {"LINUX32", PER_LINUX32}, {NULL, 0}};
+    const char *name = json_string(section, "domain");
+    if (json_get(section, "flags") && json_get(section, "flags")->count)
+        return fault_text(f, STAGE_CONFIG, "additional flags for personality are not supported");
+    if (find_word(domains, name, domain) < 0)
+        return fault_text(f, STAGE_CONFIG, "invalid personality domain %s", name ? name : "");
     return 0;
 }
 
 static int apply_personality(const struct json *section, struct fault *f)
 {
-    static const struct number_word domains[] = {{"LINUX", PER_LINUX}, {"LINUX32", PER_LINUX32}, {NULL, 0}};
     uint64_t domain = 0;
-    const char *name = json_string(section, "domain");
-    if (json_get(section, "flags") && json_get(section, "flags")->count)
-        return fault_text(f, STAGE_CONFIG, "additional flags for personality are not supported");
-    if (find_word(domains, name, &domain) < 0)
-        return fault_text(f, STAGE_CONFIG, "invalid personality domain %s", name ? name : "");
+    if (parse_personality(section, &domain, f) < 0)
+        return -1;
     return personality(domain) < 0 ? fault_errno(f, STAGE_CONFIG, "set personality") : 0;
 }
 
-static bool is_present(const struct json *section)
+int scheduler_validate(const struct process_config *process, struct fault *f)
 {
-    return section && section->type == JSON_OBJECT;
+    struct scheduling attributes;
+    int io = 0;
+    if (is_present(process->scheduler) && parse_scheduler(process->scheduler, &attributes, f) < 0)
+        return -1;
+    return is_present(process->io_priority) ? parse_io_priority(process->io_priority, &io, f) : 0;
+}
+
+int personality_validate(const struct json *section, struct fault *f)
+{
+    uint64_t domain = 0;
+    return is_present(section) ? parse_personality(section, &domain, f) : 0;
 }
 
 int scheduler_apply(const struct process_config *process, const struct config *config, struct fault *f)

@@ -3,7 +3,9 @@
 
 #include "config.h"
 
-/* process.scheduler, process.ioPriority and linux.personality, on ourselves. */
+/* process.scheduler, process.ioPriority and linux.personality: whether they make sense; and on ourselves. */
+int scheduler_validate(const struct process_config *process, struct fault *f);
+int personality_validate(const struct json *section, struct fault *f);
 int scheduler_apply(const struct process_config *process, const struct config *config, struct fault *f);
 /* execCPUAffinity's "initial", before the process enters its cgroups, or "final". */
 int affinity_apply(const struct process_config *process, const char *moment, struct fault *f);

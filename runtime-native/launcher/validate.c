@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "scheduler.h"
 #include "sysctl.h"
 #include "user-namespace.h"
 
@@ -20,7 +21,7 @@ int process_validate(const struct process_config *process, struct fault *f)
     if (process->selinux_label && *process->selinux_label && access("/sys/fs/selinux/enforce", F_OK) < 0)
         return fault_text(f, STAGE_LABEL,
                           "selinux label is specified in config, but selinux is disabled or not supported");
-    return 0;
+    return scheduler_validate(process, f);
 }
 
 static int validate_time_namespace(const struct config *config, struct fault *f)
@@ -46,7 +47,7 @@ int config_validate(const struct config *config, struct fault *f)
                         config->mounts[i].destination);
     if (!config->has_process)
         return fault_text(f, STAGE_CONFIG, "process property must not be empty");
-    if (process_validate(&config->process, f) < 0)
+    if (process_validate(&config->process, f) < 0 || personality_validate(config->personality, f) < 0)
         return -1;
     if (config->hostname && *config->hostname && !config->namespaces[NS_UTS].is_set)
         return fault_text(f, STAGE_CONFIG, "unable to set hostname without a private UTS namespace");
