@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,8 @@ static int put_options(struct checkpoint *c, struct fault *f)
     message_put_number(message, CRIU_LEAVE_RUNNING, options->leave_running);
     message_put_number(message, CRIU_TCP_SKIP_IN_FLIGHT, options->tcp_skip_in_flight);
     message_put_number(message, CRIU_LINK_REMAP, options->link_remap);
+    /* Interfaces and addresses are the caller's: they are never in the images. */
+    message_put_number(message, CRIU_EMPTY_NS, CLONE_NEWNET);
     if (freezer)
         message_put_text(message, CRIU_FREEZE_CGROUP, freezer->path);
     criu_put_config_file(&c->criu, c->config.annotations);

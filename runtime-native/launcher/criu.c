@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,8 +92,6 @@ static int put_flags(struct criu *criu, const struct criu_flags *flags, struct f
     message_put_number(options, CRIU_LAZY_PAGES, flags->lazy_pages);
     message_put_number(options, CRIU_MANAGE_CGROUPS, true);
     message_put_number(options, CRIU_CGROUPS_MODE, mode);
-    /* Interfaces and addresses are the caller's: they are never in the images. */
-    message_put_number(options, CRIU_EMPTY_NS, CLONE_NEWNET);
     return mode < 0 ? -1 : 0;
 }
 

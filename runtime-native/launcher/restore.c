@@ -1,6 +1,7 @@
 /* restore: CRIU makes the container's processes again from their images. Everything around them comes from the bundle
  * as in create: cgroups and limits, mount points, what is mounted there, namespaces, hooks. Of what lies with the
  * images only the names of the three standard streams are read here, and nothing is followed out of that folder. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -105,7 +106,21 @@ static int put_streams(struct restoration *r, struct fault *f)
     return 0;
 }
 
-/* Namespaces of the config that exist already: network and PID by a descriptor, the others by their path. */
+/* CRIU writes netns-N.img for a network namespace that was joined. */
+static bool has_external_network(int images)
+{
+    bool has_one = false;
+    int copy = openat(images, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = copy < 0 ? NULL : fdopendir(copy);
+    for (struct dirent *entry; listing && (entry = readdir(listing));)
+        has_one = has_one || strncmp(entry->d_name, "netns-", 6) == 0;
+    if (listing)
+        (void)closedir(listing);
+    return has_one;
+}
+
+/* Namespaces of the config that exist already. CRIU takes the external ones of its images by descriptor; others, also
+ * the network of a container that had made its own (under dockerd), are joined instead. */
 static int put_namespaces(struct restoration *r, struct fault *f)
 {
     static const struct {
@@ -117,15 +132,18 @@ static int put_namespaces(struct restoration *r, struct fault *f)
                  {NS_UTS, "uts", NULL},
                  {NS_USER, "user", NULL},
                  {NS_TIME, "time", NULL},
-                 {NS_MOUNT, "mnt", NULL},
-                 {NS_CGROUP, NULL, NULL}};
+                 {NS_MOUNT, "mnt", NULL}};
+    const struct namespace *namespaces = r->config.namespaces;
+    bool joins_network = namespaces[NS_NETWORK].path && !has_external_network(r->criu.images);
+    if (namespaces[NS_CGROUP].path)
+        return fault_text(f, STAGE_NAMESPACE, "Do not know how to handle namespace NEWCGROUP");
+    if (!joins_network)
+        message_put_number(&r->criu.options, CRIU_EMPTY_NS, CLONE_NEWNET);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const char *path = r->config.namespaces[known[i].kind].path;
+        const char *path = namespaces[known[i].kind].path;
         if (!path)
             continue;
-        if (!known[i].name)
-            return fault_text(f, STAGE_NAMESPACE, "Do not know how to handle namespace NEWCGROUP");
-        if (!known[i].inherited) {
+        if (!known[i].inherited || (known[i].kind == NS_NETWORK && joins_network)) {
             criu_put_pair(&r->criu, CRIU_JOIN_NS, known[i].name, path);
             continue;
         }

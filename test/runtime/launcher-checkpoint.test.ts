@@ -81,6 +81,17 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
+async function edit(bundle: Bundle, change: (spec: Spec) => void): Promise<void> {
+  const config = join(bundle.directory, "config.json");
+  const spec: Spec = JSON.parse(await readFile(config, "utf8"));
+  change(spec);
+  await writeFile(config, JSON.stringify(spec));
+}
+
+const hook = (script: string) => (spec: Spec) => {
+  spec.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", script] }] };
+};
+
 const joinsNetwork = (path: string) => (spec: Spec) => {
   for (const namespace of spec.linux?.namespaces ?? []) if (namespace.type === "network") namespace.path = path;
 };
@@ -201,6 +212,22 @@ test("restore: mounts and namespaces are those of the bundle, a bind mount below
   assert.equal(await readlink(`/proc/${(await bundle.state()).pid}/ns/net`), await readlink(network));
 });
 
+test("restore: who had a network namespace of its own comes into the one that the bundle names", {
+  skip: onlyOurs,
+}, async () => {
+  await using place = await Place.make();
+  const sandbox = await place.bundle(shell("echo 0 >/tmp/count; exec sleep 1000"));
+  await run(sandbox);
+  const network = `/proc/${(await sandbox.state()).pid}/ns/net`;
+  const bundle = await place.bundle(counter);
+  await run(bundle);
+  assert.equal((await checkpoint(bundle)).code, 0);
+  await edit(bundle, joinsNetwork(network));
+  const restored = await restore(bundle);
+  assert.equal(restored.code, 0, restored.stderr);
+  assert.equal(await readlink(`/proc/${(await bundle.state()).pid}/ns/net`), await readlink(network));
+});
+
 for (const [from, to] of [
   ["runc", runtime],
   [runtime, "runc"],
@@ -265,16 +292,12 @@ test("restore: prestart and createRuntime hooks know the new process; one that f
   const bundle = await place.bundle(counter);
   await run(bundle);
   assert.equal((await checkpoint(bundle)).code, 0);
-  const config = join(bundle.directory, "config.json");
-  const spec: Spec = JSON.parse(await readFile(config, "utf8"));
   const state = join(bundle.directory, "state");
-  spec.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", `cat >'${state}'`] }] };
-  await writeFile(config, JSON.stringify(spec));
+  await edit(bundle, hook(`cat >'${state}'`));
   assert.equal((await restore(bundle)).code, 0);
   assert.equal(JSON.parse(await readFile(state, "utf8")).pid, (await bundle.state()).pid);
   await bundle.call("delete", "--force", bundle.id);
-  spec.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", "exit 1"] }] };
-  await writeFile(config, JSON.stringify(spec));
+  await edit(bundle, hook("exit 1"));
   assert.equal((await restore(bundle)).code, 1);
   await isGone(bundle);
 });

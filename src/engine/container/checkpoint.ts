@@ -8,7 +8,9 @@ import type { ContainerContext } from "./context.ts";
 import { runningTask } from "./errors.ts";
 import type { CheckpointCreateOptions, CheckpointOptions, CheckpointPlace } from "./options.ts";
 import { checkpointDirectory } from "./paths.ts";
+import { waitForContainer } from "./wait.ts";
 
+const exitTimeoutMs = 10_000;
 const validName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** `reference` is what the caller called the container: moby's words repeat it. */
@@ -40,6 +42,9 @@ export async function createCheckpoint(
   }
   if (!isPaused && !options.exit) emitContainerEvent(context, container, "unpause");
   emitContainerEvent(context, container, "checkpoint");
+  // The end is told a moment later; whoever starts the container next must find it stopped.
+  if (options.exit)
+    await waitForContainer(container, "not-running", AbortSignal.timeout(exitTimeoutMs)).catch(() => {});
 }
 
 export async function listCheckpoints(
