@@ -121,7 +121,7 @@ static int prepare(struct creation *c, struct fault *f)
                      f) < 0 ||
         count_preserved(c, f) < 0)
         return -1;
-    labels_drop_unknown(&config->process);
+    labels_drop_unknown(&config->process, &config->mount_label);
     launch->keeps_groups = json_get(config->annotations, KEEP_GROUPS_ANNOTATION);
     launch->id = c->container.id;
     launch->bundle = config->bundle;

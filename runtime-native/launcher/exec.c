@@ -214,7 +214,8 @@ static int prepare(struct execution *e, int words, char **argv, struct fault *f)
     if ((has_file ? process_from_file(e, f) : process_from_flags(e, words, argv, f)) < 0 ||
         process_validate(&e->config.process, f) < 0 || choose_cgroup(e, f) < 0)
         return -1;
-    labels_drop_unknown(&e->config.process);
+    e->config.mount_label = NULL;
+    labels_drop_unknown(&e->config.process, &e->config.mount_label);
     e->config.personality = e->container.personality;
     e->config.memory_policy = e->container.memory_policy;
     e->launch = (struct launch){.config = &e->config,

@@ -28,16 +28,24 @@ static int open_attribute(int proc, const char *file)
     return path_open_plain(proc, path, O_WRONLY, PATH_NO_LINKS | PATH_SAME_MOUNT);
 }
 
-void labels_drop_unknown(struct process_config *process)
+static bool has_apparmor(void)
 {
     char answer = 'N';
-    if (!process->apparmor_profile || !*process->apparmor_profile)
-        return;
     AUTO_CLOSE int fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0 && read_some(fd, &answer, 1) == 1 && answer == 'Y')
-        return;
-    log_warning("this kernel has no AppArmor: the profile %s is not applied", process->apparmor_profile);
-    process->apparmor_profile = NULL;
+    return fd >= 0 && read_some(fd, &answer, 1) == 1 && answer == 'Y';
+}
+
+void labels_drop_unknown(struct process_config *process, const char **mount_label)
+{
+    const char **profile = &process->apparmor_profile;
+    if (*profile && **profile && !has_apparmor()) {
+        log_warning("this kernel has no AppArmor: the profile %s is not applied", *profile);
+        *profile = NULL;
+    }
+    if (*mount_label && **mount_label && access("/sys/fs/selinux/enforce", F_OK) < 0) {
+        log_warning("SELinux is not enabled: the mount label %s is not applied", *mount_label);
+        *mount_label = NULL;
+    }
 }
 
 static int apply_apparmor(const char *profile, int proc, struct fault *f)

@@ -5,8 +5,8 @@
 
 /* The AppArmor profile and the SELinux label that take effect at execve, written below a verified procfs. */
 int labels_apply(const struct process_config *process, int proc, struct fault *f);
-/* On the host: forgets, with a warning, the profile that this kernel cannot apply. */
-void labels_drop_unknown(struct process_config *process);
+/* On the host: forgets, with a warning, the profile and the mount label that this kernel cannot apply. */
+void labels_drop_unknown(struct process_config *process, const char **mount_label);
 bool labels_are_wanted(const struct process_config *process);
 
 /* The options of a new file system with the container's label for its files, where the type takes one; in `buffer`. */

@@ -23,6 +23,7 @@
 #include "devices.h"
 #include "foreground.h"
 #include "io.h"
+#include "labels.h"
 #include "log.h"
 #include "mounts.h"
 #include "namespaces.h"
@@ -72,6 +73,7 @@ static int prepare(struct restoration *r, struct fault *f)
         console_open(&config->process, options->console_socket, options->detach, &launch->console_socket, &r->console,
                      f) < 0)
         return -1;
+    labels_drop_unknown(&config->process, &config->mount_label);
     launch->config = config;
     launch->process = &config->process;
     launch->arena = &config->arena;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
@@ -230,4 +231,17 @@ test("start returns when the program runs, after the startContainer hooks", { sk
   assert.equal((await bundle.detached("create")).code, 0);
   assert.equal((await bundle.call("start", bundle.id)).code, 0);
   assert.equal(await readFile(`/proc/${(await bundle.state()).pid}/comm`, "utf8"), "sleep\n");
+});
+
+test("labels that this kernel has no module for are left out with a warning", {
+  skip: onlyCrun || (existsSync("/sys/kernel/security/apparmor") && "there is AppArmor"),
+}, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle((spec) => {
+    Object.assign(spec.process ?? {}, { apparmorProfile: "docker-default" });
+    linux({ mountLabel: "system_u:object_r:container_file_t:s0" })(spec);
+  });
+  const result = await bundle.run();
+  assert.equal(result.code, 0, result.stderr);
+  assert.match(result.stderr, /docker-default is not applied(.|\n)*container_file_t:s0 is not applied/);
 });
