@@ -130,6 +130,8 @@ static int process_from_flags(struct execution *e, int words, char **argv, struc
         process->selinux_label = options->label;
     for (size_t i = 0; i < options->capabilities.count; i++) {
         int number = capability_number(options->capabilities.items[i]);
+        if (number < 0)
+            log_warning("ignoring unknown or unavailable capabilities: [%s]", options->capabilities.items[i]);
         uint64_t bit = number < 0 ? 0 : UINT64_C(1) << number;
         process->capabilities.bounding |= bit;
         process->capabilities.permitted |= bit;
