@@ -127,7 +127,9 @@ test("delete --regex and kill --regex take every container that matches", { skip
   for (const bundle of bundles) assert.notEqual((await bundle.call("state", bundle.id)).code, 0);
 });
 
-test("hooks: without env they have ours, and every poststop hook runs", async () => {
+test("hooks: without env they have ours, and every poststop hook runs", {
+  skip: runtime.endsWith("runc") && "runc stops at the first that fails",
+}, async () => {
   await using place = await Place.make();
   const log = join(place.directory, "log");
   const bundle = await place.bundle((spec) => {
