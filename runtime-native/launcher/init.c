@@ -24,6 +24,7 @@
 #include "labels.h"
 #include "launch.h"
 #include "log.h"
+#include "mount-legacy.h"
 #include "mounts.h"
 #include "namespaces.h"
 #include "path.h"
@@ -161,7 +162,11 @@ static int furnish(const struct launch *launch, const struct rootfs *rootfs, int
         if (*proc < 0 || (has_sysctls && sysctl_apply(config->sysctl, *proc, f) < 0))
             return -1;
     }
-    return rootfs_protect(config, f) < 0 ? -1 : rootfs_propagate(config, f);
+    if (rootfs_protect(config, f) < 0)
+        return -1;
+    if (legacy_finish() < 0)
+        return fault_errno(f, STAGE_MOUNT, "detach the tmpfs that mounts were made in");
+    return rootfs_propagate(config, f);
 }
 
 static void end(int signal)

@@ -7,6 +7,7 @@
 
 #define MNT_DETACH 2
 extern int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+extern int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 extern int umount2(const char *target, int flags);
 
 /* By the names that runc prints. */

@@ -13,8 +13,10 @@
 
 int mount_clone_source(const struct mount_entry *entry)
 {
+    if (!entry->source_is_final)
+        return mount_clone(AT_FDCWD, entry->source, entry->is_recursive);
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (entry->is_recursive ? (unsigned)AT_RECURSIVE : 0U) |
-                     (entry->source_is_final ? (unsigned)AT_SYMLINK_NOFOLLOW : 0U);
+                     (unsigned)AT_SYMLINK_NOFOLLOW;
     return (int)syscall(SYS_open_tree, AT_FDCWD, entry->source, flags);
 }
 

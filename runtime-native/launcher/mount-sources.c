@@ -10,6 +10,7 @@
 
 #include "idmap.h"
 #include "io.h"
+#include "mount-legacy.h"
 #include "mounts.h"
 
 static bool is_inside(const struct config *config, const struct mount_entry *entry)
@@ -41,6 +42,11 @@ int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault
         launch->mount_fds[i] = -1;
     for (size_t i = 0; i < config->mount_count; i++) {
         const struct mount_entry *entry = &config->mounts[i];
+        if (mount_is_legacy() && (entry->is_idmapped || entry->recursive_set || entry->recursive_clear))
+            return fault_told(
+                f, STAGE_MOUNT, ENOSYS,
+                "mount %s: id-mapped mounts and recursive options (rro) need mount_setattr(2), Linux 5.12",
+                entry->destination);
         if (!entry->is_bind || entry->link || !(entry->is_idmapped || launch->has_user_namespace))
             continue;
         if (is_inside(config, entry)) {
@@ -48,7 +54,7 @@ int mounts_open_sources(struct launch *launch, struct arena *arena, struct fault
             continue;
         }
         int mount = mount_clone_source(entry);
-        if (mount < 0 && errno == EPERM && !entry->is_idmapped)
+        if (mount < 0 && (errno == EPERM || errno == ENOSYS) && !entry->is_idmapped)
             continue; /* unprivileged: the container's root is ourselves, and has the rights to do it */
         if (mount < 0)
             return fault_errno(f, STAGE_MOUNT, "failed to fulfil mount request: open %s", entry->source);

@@ -17,6 +17,7 @@
 #include "io.h"
 #include "labels.h"
 #include "mount-flags.h"
+#include "mount-legacy.h"
 #include "path.h"
 
 uint64_t mount_attributes(unsigned long flags)
@@ -32,6 +33,8 @@ uint64_t mount_attributes(unsigned long flags)
 
 int mount_clone(int dir, const char *path, bool recursive)
 {
+    if (mount_is_legacy())
+        return legacy_clone(dir, path, recursive);
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? (unsigned)AT_RECURSIVE : 0U) |
                      (*path ? 0U : (unsigned)AT_EMPTY_PATH);
     return (int)syscall(SYS_open_tree, dir, path, flags);
@@ -39,6 +42,8 @@ int mount_clone(int dir, const char *path, bool recursive)
 
 int mount_set(int mount, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive)
 {
+    if (mount_is_legacy())
+        return legacy_set(mount, set, clear, propagation & ~(unsigned long)MS_REC, recursive);
     struct mount_attr attributes = {
         .attr_set = set, .attr_clr = clear, .propagation = propagation & ~(unsigned long)MS_REC};
     unsigned flags = (unsigned)AT_EMPTY_PATH | (recursive ? (unsigned)AT_RECURSIVE : 0U);
@@ -47,6 +52,8 @@ int mount_set(int mount, uint64_t set, uint64_t clear, unsigned long propagation
 
 int mount_move(int mount, int target)
 {
+    if (mount_is_legacy())
+        return legacy_move(mount, target);
     return (int)syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
@@ -115,6 +122,8 @@ static int configure_data(int context, const char *data)
 
 int mount_make(const char *type, const char *source, const char *data, unsigned long flags)
 {
+    if (mount_is_legacy())
+        return legacy_make(type, source, data, flags);
     AUTO_CLOSE int context = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
     if (context < 0)
         return -1;

@@ -1,5 +1,5 @@
 /* Mounts by descriptors: a file system is made or cloned detached, given its attributes, and moved to a target that was
- * resolved inside the root. No path below the root is used twice. Needs Linux 5.12 (mount_setattr). */
+ * resolved inside the root. No path below the root is used twice. Before Linux 5.12: mount-legacy.c. */
 #ifndef MINIRUN_MOUNTS_H
 #define MINIRUN_MOUNTS_H
 

@@ -16,6 +16,7 @@
 #include "io.h"
 #include "labels.h"
 #include "mount-flags.h"
+#include "mount-legacy.h"
 #include "mounts.h"
 #include "path.h"
 
@@ -23,6 +24,8 @@
 
 static int set_path_propagation(const char *path, unsigned long propagation, bool recursive)
 {
+    if (mount_is_legacy())
+        return mount(NULL, path, NULL, propagation | (recursive ? MS_REC : 0UL), NULL);
     struct mount_attr attributes = {.propagation = propagation};
     return (int)syscall(SYS_mount_setattr, AT_FDCWD, path, recursive ? (unsigned)AT_RECURSIVE : 0U, &attributes,
                         sizeof attributes);
@@ -61,8 +64,9 @@ int rootfs_attach(const struct launch *launch, struct rootfs *rootfs, struct fau
         return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: open %s", config->rootfs);
     if (config->namespaces[NS_MOUNT].is_set && detach_parent(place, propagation, f) < 0)
         return -1;
-    AUTO_CLOSE int tree = mount_clone(place, "", true);
-    if (tree < 0 || mount_move(tree, place) < 0)
+    bool is_legacy = config->namespaces[NS_MOUNT].is_set && mount_is_legacy();
+    AUTO_CLOSE int tree = is_legacy ? legacy_attach_root(config->rootfs) : mount_clone(place, "", true);
+    if (tree < 0 || (!is_legacy && mount_move(tree, place) < 0))
         return fault_errno(f, STAGE_ROOTFS, "error preparing rootfs: mount %s", config->rootfs);
     rootfs->fd = take_fd(&tree);
     return 0;

@@ -13,7 +13,15 @@
 static const struct {
     const char *name;
     unsigned number;
-} calls[] = {{"openat2", SYS_openat2}, {"close_range", SYS_close_range}, {"clone3", SYS_clone3}};
+} calls[] = {
+    {"openat2", SYS_openat2},
+    {"close_range", SYS_close_range},
+    {"clone3", SYS_clone3},
+    {"open_tree", SYS_open_tree},
+    {"move_mount", SYS_move_mount},
+    {"fsopen", SYS_fsopen},
+    {"mount_setattr", SYS_mount_setattr},
+};
 
 #define MOST_CALLS (sizeof calls / sizeof calls[0])
 
