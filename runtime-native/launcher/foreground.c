@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -15,7 +16,7 @@
 int foreground_block_signals(struct fault *f)
 {
     sigset_t all;
-    sigfillset(&all);
+    memset(&all, 0xff, sizeof all); /* sigfillset(3) leaves out what the libc keeps for itself: musl signal 34 too */
     if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
         return fault_errno(f, STAGE_RUNTIME, "block signals");
     int fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -9,6 +9,7 @@ const built = new URL("../../runtime-native/build", import.meta.url).pathname;
 /** The runtime under test: ours, or what RUNTIME names (runc, crun): the same cases must hold for all. */
 export const runtime = process.env.RUNTIME ?? join(built, "minirun");
 export const isOurs = basename(runtime) === "minirun";
+export const isGo = basename(runtime) === "runc";
 
 /** Nothing but cgroup v2; else v1, with or without a v2 hierarchy beside. */
 export const isUnified = existsSync("/sys/fs/cgroup/cgroup.controllers");

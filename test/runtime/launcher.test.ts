@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { args, both, isOurs, isUnified, Place, shell } from "./launcher-rig.ts";
+import { lineOf } from "#test/command";
+import { args, both, command, isGo, isOurs, isUnified, Place, runtime, shell } from "./launcher-rig.ts";
 
 // What a container is, on a bundle, whichever runtime made it: RUNTIME=… runs the same cases on runc and crun.
 
@@ -15,6 +18,19 @@ test("run: the exit code is the process's, 128 and more for a signal", async () 
   const child = await place.bundle(shell("sh -c 'kill -9 $$'; exit $?"));
   assert.equal((await child.run()).code, 137);
   assert.equal((await killed.run()).code, 0);
+});
+
+test("run: the runtime in the foreground passes signals on, real-time ones too", {
+  skip: isGo && "Go keeps this signal for itself",
+}, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle(shell('trap "exit 44" 34; echo ready; while :; do sleep 0.02; done'));
+  const child = spawn(runtime, ["--root", place.root, "run", "--bundle", bundle.directory, bundle.id]);
+  const end = once(child, "exit");
+  await lineOf(child, /ready/);
+  // By its number: node knows no real-time signals.
+  await command("kill", ["-34", String(child.pid)]);
+  assert.deepEqual(await end, [44, null]);
 });
 
 test("run: nothing of a container is left after its end", async () => {
