@@ -70,7 +70,8 @@ static void put_linux(struct json_writer *w)
 
 int command_features(const struct globals *globals, int argc, char **argv, struct fault *f)
 {
-    static const char *const unsafe_annotations[] = {KEEP_GROUPS_ANNOTATION, STRICT_SECCOMP_ANNOTATION, NULL};
+    static const char *const unsafe_annotations[] = {KEEP_GROUPS_ANNOTATION, STRICT_SECCOMP_ANNOTATION,
+                                                     "org.criu.config", NULL};
     static const char *const hooks[] = {
         "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop", NULL};
     const struct option_rule rules[] = {OPTIONS_END};
@@ -89,6 +90,7 @@ int command_features(const struct globals *globals, int argc, char **argv, struc
     put_list(&w, "potentiallyUnsafeConfigAnnotations", unsafe_annotations);
     json_begin_object(&w, "annotations");
     json_put_string(&w, "org.minidock.minirun.version", MINIDOCK_VERSION);
+    json_put_string(&w, "org.opencontainers.runc.checkpoint.enabled", "true");
     json_end_object(&w);
     json_end_object(&w);
     print_json(&w, "    ");

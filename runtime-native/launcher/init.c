@@ -34,7 +34,7 @@
 #include "sysctl.h"
 #include "user-namespace.h"
 
-static int raise_loopback(struct fault *f)
+int raise_loopback(struct fault *f)
 {
     struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
     AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

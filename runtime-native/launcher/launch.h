@@ -55,6 +55,7 @@ int sync_receive(int fd, int *argument, struct fault *f);
 
 /* init.c: the container's first process from clone to execve. */
 void container_init(struct launch *launch) __attribute__((noreturn));
+int raise_loopback(struct fault *f); /* of the network namespace that we are in */
 /* process.c: once the host's tree is gone, nothing that is open may lead back to it, neither after execve
  * (CVE-2024-21626) nor before: an exec before start, or a container that shares our PID namespace, sees a process that
  * waits, and with CAP_SYS_PTRACE its descriptors (CVE-2016-9962). What stays is O_CLOEXEC; the sync socket's end tells

@@ -288,6 +288,22 @@ static bool is_in_our_time(pid_t pid)
     return stat("/proc/self/ns/time", &ours) < 0 || stat(path, &theirs) < 0 || ours.st_ino == theirs.st_ino;
 }
 
+/* A network namespace of its own is empty again: CRIU has made a new one. */
+static int raise_its_loopback(pid_t pid, struct fault *f)
+{
+    char path[64];
+    struct fault failure = {0};
+    int status = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
+    AUTO_CLOSE int network = open(path, O_RDONLY | O_CLOEXEC);
+    pid_t child = network < 0 ? -1 : clone_process(0, NULL);
+    if (child == 0)
+        _exit(setns(network, CLONE_NEWNET) < 0 || raise_loopback(&failure) < 0);
+    if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+        return fault_errno(f, STAGE_NETWORK, "bring up the loopback interface");
+    return 0;
+}
+
 static int run_hooks(struct restoration *r, struct fault *f)
 {
     struct hook_state state;
@@ -306,6 +322,8 @@ static int notify(void *context, const struct criu_notice *notice, struct fault 
     struct restoration *r = context;
     if (strcmp(notice->script, "setup-namespaces") == 0) {
         r->container.pid = notice->pid;
+        if (config_has_new_namespace(&r->config, NS_NETWORK) && raise_its_loopback(notice->pid, f) < 0)
+            return -1;
         return run_hooks(r, f);
     }
     if (strcmp(notice->script, "orphan-pts-master") == 0 && notice->fd >= 0 && r->launch.console_socket >= 0)
