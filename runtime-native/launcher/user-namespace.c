@@ -67,6 +67,9 @@ static int map_self(struct arena *arena, struct id_mappings *mappings, uint32_t 
 
 int user_namespace_default(struct config *config, struct fault *f)
 {
+    bool has_mappings = config->uid_mappings.count || config->gid_mappings.count;
+    if (geteuid() != 0 && !has_mappings)
+        config->namespaces[NS_USER].is_set = true;
     if (!config_has_new_namespace(config, NS_USER))
         return 0;
     return map_self(&config->arena, &config->uid_mappings, geteuid(), f) < 0

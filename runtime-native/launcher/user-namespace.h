@@ -7,7 +7,7 @@
 #include "config.h"
 
 /* Contradictions of mappings and of mounts that name ids, before anything is made. */
-/* Where the config has no mappings (crun): our own ids are the container's root. */
+/* As in crun, a user without privileges always gets a namespace, and without mappings our own ids are its root. */
 int user_namespace_default(struct config *config, struct fault *f);
 int user_namespace_validate(const struct config *config, struct fault *f);
 /* In the parent: the mappings of the child's user namespace. */

@@ -125,13 +125,6 @@ test("rootless: what cannot be given is refused in words, what can be left is le
       /cannot specify gid=5 mount option/,
       (spec) => spec.mounts?.find(({ type }) => type === "devpts")?.options?.push("gid=5"),
     ],
-    [
-      /rootless container requires user namespaces/,
-      (spec) => {
-        const { uidMappings, gidMappings, ...linux } = spec.linux ?? {};
-        spec.linux = { ...linux, namespaces: linux.namespaces?.filter(({ type }) => type !== "user") ?? [] };
-      },
-    ],
   ];
   for (const [expected, change] of refused) {
     const result = await user.run(await user.bundle(shell("true", change)));
@@ -145,6 +138,21 @@ test("rootless: what cannot be given is refused in words, what can be left is le
   );
   assert.equal(lowered.stdout, "0\n", lowered.stderr);
   assert.match(lowered.stderr, /no CAP_SYS_RESOURCE to set oom_score_adj to -900/);
+});
+
+test("rootless: without a user namespace in the config there is one, with ourselves as its root", {
+  skip: words,
+}, async () => {
+  await using place = await Place.make();
+  await using user = new User(place, alone);
+  const bundle = await user.bundle(
+    shell("id -u; cat /proc/self/uid_map", (spec) => {
+      const { uidMappings, gidMappings, ...linux } = spec.linux ?? {};
+      spec.linux = { ...linux, namespaces: linux.namespaces?.filter(({ type }) => type !== "user") ?? [] };
+    }),
+  );
+  const result = await user.run(bundle);
+  assert.match(result.stdout, /^0\n\s+0\s+\d+\s+1\n$/, result.stderr);
 });
 
 test("rootless: --rootless is true, false or auto; false insists on cgroups", { skip: words }, async () => {
