@@ -30,9 +30,6 @@ struct container {
 int container_check_id(const char *id, struct fault *f);
 /* Makes the folder of a new container; it must not exist. */
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f);
-int container_save(const struct container *container, struct fault *f);
-/* Takes over what config says of the container that pid has just become, and saves it. */
-int container_record(struct container *container, const struct config *config, struct fault *f);
 int container_load(const char *root, const char *id, struct container *container, struct fault *f);
 void container_close(struct container *container);
 
@@ -52,8 +49,15 @@ int container_destroy(const char *root, struct container *container, struct faul
 void container_remove_folder(const char *root, const char *id);
 void container_hook_state(const struct container *container, const char *status, struct hook_state *state);
 
+/* container-state.c: state.json in that folder. */
+int container_save(const struct container *container, struct fault *f);
+int container_read_state(struct container *container, struct fault *f);
+/* Takes over what config says of the container that pid has just become, and saves it. */
+int container_record(struct container *container, const struct config *config, struct fault *f);
 /* runc's form of state, for `state` and `list`. */
 void container_describe(const struct container *container, struct json_writer *w, const char *owner);
+
+/* print-json.c */
 void print_json(const struct json_writer *w, const char *indent); /* indent NULL: on one line */
 
 #endif
