@@ -65,7 +65,7 @@ static void run_child(struct execution *e)
     if (enter(e, &proc, &f) == 0 && process_prepare(&e->launch, proc, &executable, &f) == 0)
         process_execute(&e->launch, executable);
     (void)sync_send_fault(e->launch.sync, &f);
-    _exit(255);
+    process_end(255);
 }
 
 /* The cgroup namespace is entered later, by the process itself: from within, the way into its cgroup may be barred. */

@@ -230,5 +230,5 @@ void container_init(struct launch *launch)
         (void)dprintf(STDERR_FILENO, "%s\n", f.message);
     }
     (void)sync_send_fault(launch->sync, &f);
-    _exit(1);
+    process_end(1);
 }

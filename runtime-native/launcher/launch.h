@@ -64,5 +64,6 @@ int process_drop_host(const struct launch *launch, int proc, struct fault *f);
 /* The last steps, the same for init and exec: user, capabilities, seccomp, execve. */
 int process_prepare(struct launch *launch, int proc, char **executable, struct fault *f);
 void process_execute(struct launch *launch, const char *executable) __attribute__((noreturn));
+void process_end(int code) __attribute__((noreturn)); /* _exit(2) for who may be filtered already */
 
 #endif

@@ -272,11 +272,18 @@ int process_prepare(struct launch *launch, int proc, char **executable, struct f
     return process->no_new_privileges ? install_filter(launch, f) : 0;
 }
 
+/* The container's filter may forbid even exit(2), and musl tries that for ever. A trap ends also PID 1. */
+void process_end(int code)
+{
+    (void)syscall(SYS_exit_group, code);
+    __builtin_trap();
+}
+
 void process_execute(struct launch *launch, const char *executable)
 {
     (void)umask(launch->process->has_umask ? launch->process->umask : 022);
     (void)execve(executable, launch->process->args, launch->process->env);
     /* After start nobody listens any more but who reads the container's standard error. */
     (void)dprintf(STDERR_FILENO, "exec %s: %s\n", executable, error_text(errno));
-    _exit(255);
+    process_end(255);
 }

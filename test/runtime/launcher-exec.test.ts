@@ -204,3 +204,11 @@ async function lastMessage(log: string): Promise<string> {
   const line: unknown = JSON.parse((await readFile(log, "utf8")).trim().split("\n").at(-1) ?? "");
   return typeof line === "object" && line !== null && "msg" in line ? String(line.msg) : "";
 }
+
+test("seccomp: a filter that forbids everything, exit too, ends the container", async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle((spec) => {
+    spec.linux = { ...spec.linux, seccomp: { defaultAction: "SCMP_ACT_ERRNO", architectures: ["SCMP_ARCH_X86_64"] } };
+  });
+  assert.notEqual((await bundle.run()).code, 0);
+});

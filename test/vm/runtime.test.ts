@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "#test/command";
@@ -22,6 +22,7 @@ test("vm: minirun on nothing but cgroup v2, with AppArmor, and as runc does", {
   skip: !hasQemu && "needs qemu-system-x86, e2fsprogs, kmod and cpio",
 }, async (t) => {
   const folder = mkdtempSync("/var/tmp/minidock-vm-work-");
+  chmodSync(folder, 0o755); // for users without privileges, too
   try {
     for (const part of ["package.json", "runtime-native/build/minirun", "test/runtime"])
       cpSync(join(packageRoot, part), join(folder, part), { recursive: true });
