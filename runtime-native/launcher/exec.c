@@ -14,7 +14,6 @@
 #include "labels.h"
 #include "listener.h"
 #include "log.h"
-#include "mounts.h"
 #include "rlimits.h"
 #include "self.h"
 #include "user-namespace.h"
