@@ -123,8 +123,11 @@ static int create_dir(const struct cgroup *cgroup, struct cgroup_dir *dir, struc
         int result = is_cpuset ? inherit_cpuset(here, next, f) : 0;
         (void)close(here);
         here = next;
-        if (result < 0)
+        if (result < 0) {
+            if (is_new && (!state || !*state))
+                dir->fd = take_fd(&here); /* ours already, and to be removed */
             return -1;
+        }
     }
     dir->fd = take_fd(&here);
     if (is_new || check_reused(cgroup, dir, f) == 0)

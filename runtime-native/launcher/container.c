@@ -58,7 +58,11 @@ int container_claim(const char *root, const char *id, struct container *containe
         return errno == EEXIST ? fault_told(f, STAGE_STATE, EEXIST, "container with given ID already exists")
                                : fault_errno(f, STAGE_STATE, "mkdir %s/%s", root, id);
     container->dir = openat(parent, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return container->dir < 0 ? fault_errno(f, STAGE_STATE, "open %s/%s", root, id) : 0;
+    if (container->dir >= 0)
+        return 0;
+    (void)fault_errno(f, STAGE_STATE, "open %s/%s", root, id);
+    (void)unlinkat(parent, id, AT_REMOVEDIR);
+    return -1;
 }
 
 int container_load(const char *root, const char *id, struct container *container, struct fault *f)

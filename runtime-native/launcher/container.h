@@ -30,6 +30,9 @@ struct container {
 int container_check_id(const char *id, struct fault *f);
 /* Makes the folder of a new container; it must not exist. */
 int container_claim(const char *root, const char *id, struct container *container, struct fault *f);
+/* container-unfinished.c: what a create that dies half way would leave, noted beforehand; removed without a state. */
+void container_note_cgroups(const struct container *container);
+int container_remove_unfinished(const char *root, const char *id, struct fault *f);
 int container_load(const char *root, const char *id, struct container *container, struct fault *f);
 void container_close(struct container *container);
 

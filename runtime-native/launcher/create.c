@@ -372,6 +372,8 @@ static int create(const struct globals *globals, const struct create_options *op
     struct cgroup planned = c.container.cgroup;
     bool is_claimed = result == 0 && container_claim(globals->root, id, &c.container, f) == 0;
     c.container.cgroup = planned;
+    if (is_claimed)
+        container_note_cgroups(&c.container);
     if (is_claimed && is_foreground) {
         if (!options->no_subreaper)
             (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);

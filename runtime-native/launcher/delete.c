@@ -25,9 +25,10 @@ static int delete_by_id(const char *root, const char *id, void *context, struct 
     if (result == 0) {
         result = delete (root, &container, *force, f);
     } else if (f->error == ENOENT) {
-        /* A create that was killed half way leaves a folder without a state. */
-        container_remove_folder(root, id);
-        result = *force ? 0 : -1;
+        struct fault unfinished = {0};
+        result = container_remove_unfinished(root, id, &unfinished) == 0 && *force ? 0 : -1;
+        if (unfinished.stage)
+            *f = unfinished;
     }
     container_close(&container);
     return result;

@@ -76,6 +76,7 @@ static void join_and_clone(struct execution *e)
     struct fault f = {0};
     pid_t pid = -1;
     unsigned namespaces = e->container.namespaces & ~(unsigned)CLONE_NEWCGROUP;
+    (void)close(e->sync); /* ours only: descriptors are not shared; it stays open in the parent */
     /* Its children inherit this: no tracing by the container before execve, for all that is not the host's root. */
     if (geteuid() == 0)
         (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

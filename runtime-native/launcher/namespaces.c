@@ -204,8 +204,10 @@ static void between(struct launch *launch)
 static int clone_through_helper(struct launch *launch, int parent_sync, pid_t *pid, int *pidfd, struct fault *f)
 {
     pid_t helper = clone_process(0, NULL);
-    if (helper == 0)
+    if (helper == 0) {
+        (void)close(parent_sync);
         between(launch);
+    }
     if (helper < 0)
         return fault_errno(f, STAGE_NAMESPACE, "clone");
     int number = 0, result = sync_expect(parent_sync, SYNC_MAPPED, &number, f);
@@ -252,8 +254,10 @@ int namespaces_clone(struct launch *launch, int parent_sync, pid_t *pid, int *pi
         bool can_enter = !launch->is_new_user_namespace && launch->namespace_fds[NS_MOUNT] < 0;
         *pid = can_enter ? clone_into_cgroup(flags, pidfd, launch->cgroup, &launch->enters_cgroup)
                          : clone_process(flags, pidfd);
-        if (*pid == 0)
+        if (*pid == 0) {
+            (void)close(parent_sync); /* so that our end tells of the parent's */
             container_init(launch);
+        }
         if (*pid < 0)
             result = fault_errno(f, STAGE_NAMESPACE, "clone");
     }

@@ -15,11 +15,11 @@ const sha256 = async (path: string) =>
     .digest("hex");
 
 async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let left = 300; ; left--) {
+  for (const end = Date.now() + 30_000; ; ) {
     try {
       return await attempt();
     } catch (error) {
-      if (left === 0) throw error;
+      if (Date.now() > end) throw error;
     }
   }
 }
