@@ -234,6 +234,7 @@ static int parse_linux(struct config *config, const struct json *section, struct
     config->sysctl = json_get(section, "sysctl");
     config->time_offsets = json_get(section, "timeOffsets");
     config->personality = json_get(section, "personality");
+    config->network_devices = json_get(section, "netDevices");
     config->memory_policy = json_get(section, "memoryPolicy");
     if (json_get(section, "intelRdt") && json_get(section, "intelRdt")->type == JSON_OBJECT)
         return fault_text(f, STAGE_CONFIG, "intelRdt is specified in config, but Intel RDT is not enabled");

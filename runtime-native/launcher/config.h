@@ -98,7 +98,8 @@ struct config {
     struct device *devices;
     size_t device_count;
     char **masked_paths, **readonly_paths; /* NULL-terminated */
-    const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality, *memory_policy;
+    const struct json *resources, *seccomp, *sysctl, *hooks, *annotations, *time_offsets, *personality,
+        *network_devices, *memory_policy;
 };
 
 /* file: NULL, or another config.json, by its path or its name in the bundle; a path is the caller's, as in crun. */

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "mounts.h"
 #include "namespaces.h"
+#include "network-devices.h"
 #include "options.h"
 #include "rlimits.h"
 #include "self.h"
@@ -233,6 +234,10 @@ static int accompany(struct creation *c, struct fault *f)
     for (;;) {
         int argument = 0, message = sync_receive(c->sync, &argument, f);
         switch (message) {
+        case SYNC_NETWORK:
+            if (network_devices_move(&c->config, c->container.pid, f) < 0 || sync_send(c->sync, SYNC_NETWORK, 0, f) < 0)
+                return -1;
+            break;
         case SYNC_HOOKS:
             if (run_hooks(c, f) < 0 || sync_send(c->sync, SYNC_HOOKS, 0, f) < 0)
                 return -1;

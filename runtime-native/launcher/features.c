@@ -62,6 +62,7 @@ static void put_linux(struct json_writer *w)
     put_enabled(w, "apparmor", true);
     put_enabled(w, "selinux", true);
     put_enabled(w, "intelRdt", false);
+    put_enabled(w, "netDevices", true);
     json_begin_object(w, "mountExtensions");
     put_enabled(w, "idmap", true);
     json_end_object(w);

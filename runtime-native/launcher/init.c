@@ -92,6 +92,11 @@ static int run_hooks(const struct launch *launch, const char *name, const char *
     return hooks_run(launch->config->hooks, name, &state, f);
 }
 
+static int ask_parent(const struct launch *launch, enum sync_message message, struct fault *f)
+{
+    return sync_send(launch->sync, message, 0, f) < 0 ? -1 : sync_expect(launch->sync, message, NULL, f);
+}
+
 /* Everything that needs the host's tree: sources of mounts, its devices, hooks that look at both. */
 static int build_rootfs(struct launch *launch, struct rootfs *rootfs, struct fault *f)
 {
@@ -99,9 +104,11 @@ static int build_rootfs(struct launch *launch, struct rootfs *rootfs, struct fau
         return -1;
     if (devices_are_ours(launch->config) && devices_create(launch, rootfs, f) < 0)
         return -1;
-    const struct json *hooks = launch->config->hooks;
+    const struct json *hooks = launch->config->hooks, *devices = launch->config->network_devices;
+    if (devices && devices->count && ask_parent(launch, SYNC_NETWORK, f) < 0)
+        return -1;
     if ((hooks_exist(hooks, "prestart") || hooks_exist(hooks, "createRuntime")) &&
-        (sync_send(launch->sync, SYNC_HOOKS, 0, f) < 0 || sync_expect(launch->sync, SYNC_HOOKS, NULL, f) < 0))
+        ask_parent(launch, SYNC_HOOKS, f) < 0)
         return -1;
     /* As in runc they find themselves in the root, whose mounts are to be changed. */
     return fchdir(rootfs->fd) < 0 ? fault_errno(f, STAGE_ROOTFS, "chdir to rootfs")

@@ -36,8 +36,9 @@ enum sync_message {
     SYNC_MAPPED = 'm', /* to the child: user ids are mapped */
     SYNC_CGROUP =
         'c', /* to the child: its cgroups are ready, unless enters_cgroup it is in them; the state is written */
-    SYNC_HOOKS = 'h', /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
-    SYNC_READY = 'r', /* the child only has to become the container's process; parent_sets_rlimits: answered by */
+    SYNC_NETWORK = 'n', /* the child is in its network namespace, where devices are to come; answered by the same */
+    SYNC_HOOKS = 'h',   /* the child's mounts are there: prestart and createRuntime hooks; answered by the same */
+    SYNC_READY = 'r',   /* the child only has to become the container's process; parent_sets_rlimits: answered by */
     SYNC_GO = 'g',
     SYNC_IDMAP = 'i',    /* with the number of a mount in the child: mounts_map_inside; answered by the same */
     SYNC_LISTENER = 'l', /* with the number of the seccomp listener in the child; answered by the same */

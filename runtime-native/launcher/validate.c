@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "network-devices.h"
 #include "scheduler.h"
 #include "sysctl.h"
 #include "user-namespace.h"
@@ -57,5 +58,5 @@ int config_validate(const struct config *config, struct fault *f)
         return fault_text(f, STAGE_CONFIG, "unable to restrict sys entries without a private MNT namespace");
     if (user_namespace_validate(config, f) < 0 || validate_time_namespace(config, f) < 0)
         return -1;
-    return sysctl_validate(config, f);
+    return network_devices_validate(config, f) < 0 ? -1 : sysctl_validate(config, f);
 }

@@ -433,3 +433,48 @@ test("hooks: one that takes too long is killed, one that fails is quoted, and th
   assert.match(missing.stderr, /prestart hook #0: .*\/not\/there: no such file/i);
   assert.deepEqual(await readdir(place.root), []);
 });
+
+/** Runs the bundle in a network namespace that has the device "outer". */
+async function withDevice(bundle: Bundle): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const make =
+    "ip link add outer type veth peer name other && ip link set outer mtu 1777 address 00:11:22:33:44:55 && ip address add 10.9.8.7/24 dev outer && ip address add 127.9.9.9/32 scope host dev outer && ip -6 address add fd00::7/64 nodad dev outer";
+  const line = `${make}; ${runtime} --root ${bundle.place.root} run --bundle ${bundle.directory} ${bundle.id}; ip -o link | grep -c outer`;
+  return command("unshare", ["--net", "sh", "-c", line]);
+}
+
+test("netDevices: a device comes with its address, size and hardware address, under its new name, and up", {
+  skip: oldRunc,
+}, async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle(
+    both(linux({ netDevices: { outer: { name: "inner" } } }), shell("ip address show dev inner")),
+  );
+  const { stdout, stderr } = await withDevice(bundle);
+  assert.match(stdout, /inner@.*,UP,.* mtu 1777 .*\n.*00:11:22:33:44:55/, stderr);
+  assert.match(stdout, /inet 10\.9\.8\.7\/24 .*inet6 fd00::7\/64/s);
+  assert.doesNotMatch(stdout, /127\.9\.9\.9/);
+});
+
+test("netDevices: what cannot be moved is refused, and stays", { skip: words }, async () => {
+  await using place = await Place.make();
+  const cases: readonly (readonly [RegExp, object])[] = [
+    [/network device lo already/, { outer: { name: "lo" } }],
+    [/link not found for interface moon/, { moon: {} }],
+    [/invalid network device name/, { "a/b": {} }],
+    [/invalid network device name/, { outer: { name: "a-name-that-is-too-long" } }],
+  ];
+  for (const [expected, netDevices] of cases) {
+    const { stdout, stderr } = await withDevice(await place.bundle(linux({ netDevices })));
+    assert.match(stderr, expected);
+    assert.equal(stdout, "2\n");
+  }
+  const without = await place.bundle(
+    both(linux({ netDevices: { outer: {} } }), (spec) => {
+      spec.linux = {
+        ...spec.linux,
+        namespaces: spec.linux?.namespaces?.filter(({ type }) => type !== "network") ?? [],
+      };
+    }),
+  );
+  assert.match((await without.run()).stderr, /without a NET namespace/);
+});
