@@ -24,7 +24,7 @@ static int set_flag(const struct option_rule *rule, const char *value, struct fa
     else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
         *target = false;
     else
-        return fault_text(f, STAGE_ARGUMENTS, "invalid boolean value \"%s\" for -%s", value, rule->name);
+        return fault_text(f, STAGE_ARGUMENTS, "invalid boolean value \"%s\" for -%s: parse error", value, rule->name);
     return 0;
 }
 
@@ -122,5 +122,7 @@ int options_parse(const struct usage *usage, const struct option_rule *rules, in
             i += taken;
         }
     }
+    if (words < argc)
+        argv[words] = NULL; /* what was moved to the front is not read again */
     return check_words(usage, words, f);
 }

@@ -56,7 +56,7 @@ static int parse_options(const struct globals *globals, int argc, char **argv, s
         {"lsm-mount-context", NULL, OPTION_TEXT, &options->lsm_mount_context, "another SELinux context for mounts"},
         {"detach", "d", OPTION_FLAG, &options->detach, "do not wait for the container's end"},
         {"no-subreaper", NULL, OPTION_FLAG, &options->no_subreaper, "do not collect orphans"},
-        {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot, NULL},
+        {"no-pivot", NULL, OPTION_FLAG, &options->no_pivot, "has no meaning here: CRIU mounts the root"},
         {"tcp-close", NULL, OPTION_FLAG, &options->tcp_close, "restore TCP connections as closed"},
         OPTIONS_END,
     };

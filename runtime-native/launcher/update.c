@@ -146,8 +146,8 @@ int command_update(const struct globals *globals, int argc, char **argv, struct 
     const char *resources = NULL, *cache = NULL, *bandwidth = NULL;
     struct option_rule rules[FLAGS + 4] = {
         {"resources", "r", OPTION_TEXT, &resources, "a file with linux.resources; -: standard input"},
-        {"l3-cache-schema", NULL, OPTION_TEXT, &cache, NULL},
-        {"mem-bw-schema", NULL, OPTION_TEXT, &bandwidth, NULL}};
+        {"l3-cache-schema", NULL, OPTION_TEXT, &cache, "refused: Intel RDT is not supported"},
+        {"mem-bw-schema", NULL, OPTION_TEXT, &bandwidth, "refused likewise"}};
     for (size_t i = 0; i < FLAGS; i++)
         rules[i + 3] = (struct option_rule){flags[i].name, NULL, OPTION_TEXT, &flags[i].value, flags[i].help};
     int words = options_parse(globals->usage, rules, argc, argv, f);
