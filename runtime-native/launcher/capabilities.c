@@ -117,6 +117,26 @@ static int held(struct __user_cap_data_struct data[2], struct fault *f)
     return 0;
 }
 
+static int set_process_sets(uint64_t effective, uint64_t permitted, uint64_t inheritable)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {
+        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
+        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)},
+    };
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+/* Asked for in the bounding set, but not in our own: such a one cannot be inherited either. */
+static uint64_t missing_from_bounding(const struct capability_sets *sets)
+{
+    uint64_t missing = 0;
+    for (int cap = 0; cap < KNOWN; cap++)
+        if (sets->bounding & (UINT64_C(1) << cap) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 1)
+            missing |= UINT64_C(1) << cap;
+    return missing;
+}
+
 /* What the caller itself does not hold (inside another container, or this VM without CAP_SYS_RESOURCE) cannot be given:
  * the rest is, as runc does. */
 int capabilities_apply(const struct capability_sets *sets, struct fault *f)
@@ -128,12 +148,10 @@ int capabilities_apply(const struct capability_sets *sets, struct fault *f)
     uint64_t permitted = sets->permitted & permitted_now;
     uint64_t effective = sets->effective & permitted;
     uint64_t inheritable = sets->inheritable & (permitted | sets->bounding);
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {
-        {(uint32_t)effective, (uint32_t)permitted, (uint32_t)inheritable},
-        {(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)},
-    };
-    if (syscall(SYS_capset, &header, data) < 0)
+    int result = set_process_sets(effective, permitted, inheritable);
+    if (result < 0 && errno == EPERM)
+        result = set_process_sets(effective, permitted, inheritable & ~missing_from_bounding(sets));
+    if (result < 0)
         return fault_errno(f, STAGE_CAPABILITY, "unable to apply caps: capset");
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
         return fault_errno(f, STAGE_CAPABILITY, "unable to apply caps: clear ambient");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile, rename, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { test } from "node:test";
@@ -9,6 +9,8 @@ import { args, both, command, Place, runtime, shell } from "./launcher-rig.ts";
 // What the suites of crun and of runtime-tools ask for, where runc is silent or older.
 
 const onlyCrun = basename(runtime) === "runc" && "runc has none of this";
+const bounding = /^CapBnd:\s+(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+const hasSysResource = ((BigInt(`0x${bounding}`) >> 24n) & 1n) === 1n;
 const oldRunc = basename(runtime) === "runc" && "runc 1.1 has none of this";
 
 const mount = (destination: string, source: string, ...options: string[]) => {
@@ -246,4 +248,17 @@ test("labels that this kernel has no module for are left out with a warning", {
   const result = await bundle.run();
   assert.equal(result.code, 0, result.stderr);
   assert.match(result.stderr, /docker-default is not applied(.|\n)*container_file_t:s0 is not applied/);
+});
+
+test("capabilities that we lack ourselves are left out of every set, the others are given", {
+  skip: onlyCrun || (hasSysResource && "we lack none of these"),
+}, async () => {
+  const all = ["CAP_CHOWN", "CAP_KILL", "CAP_SYS_RESOURCE", "CAP_NET_RAW"];
+  const sets = { bounding: all, permitted: all, effective: all, inheritable: all, ambient: all };
+  const given = (spec: Spec) => Object.assign(spec.process ?? {}, { capabilities: sets });
+  const stdout = await output(
+    given,
+    shell("grep -E '^Cap(Inh|Bnd|Amb|Eff)' /proc/self/status  | sed 's/.*0x//;s/.*\\t//'"),
+  );
+  assert.equal(stdout, "0000000000002021\n".repeat(4));
 });
