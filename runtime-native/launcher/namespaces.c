@@ -173,7 +173,7 @@ static int join_user_namespace(struct launch *launch, struct fault *f)
         return fault_errno(f, STAGE_NAMESPACE, "failed to setns into user namespace");
     close_fd(&launch->namespace_fds[NS_USER]);
     launch->denies_groups = user_namespace_denies_groups(0);
-    if (user_namespace_become_root(f) < 0)
+    if (user_namespace_check_joined(launch->config, f) < 0 || user_namespace_become_root(f) < 0)
         return -1;
     return has_new_time ? make_time_namespace(offsets, launch->config->time_offsets, f) : 0;
 }

@@ -86,11 +86,7 @@ int user_namespace_validate(const struct config *config, struct fault *f)
                           "user namespace mappings specified, but user namespace isn't enabled in the config");
     if (!user->is_set)
         return geteuid() == 0 ? 0 : fault_text(f, STAGE_NAMESPACE, "rootless container requires user namespaces");
-    if (user->path && has_mappings)
-        return fault_text(f, STAGE_NAMESPACE,
-                          "user namespaces enabled, but both namespace path and mapping specified -- you may only "
-                          "provide one");
-    if (user->path)
+    if (user->path && !has_mappings)
         return 0;
     if (!maps(&config->uid_mappings, 0) || !maps(&config->gid_mappings, 0))
         return fault_text(f, STAGE_NAMESPACE, "user namespaces enabled, but no %s mapping for the container's root",
@@ -196,6 +192,33 @@ int user_namespace_make(const struct id_mappings *uids, const struct id_mappings
     while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
         ;
     return fd;
+}
+
+/* Every line of the file is one of the mappings, and there are as many. */
+static bool is_mapped_by(const char *file, const struct id_mappings *mappings)
+{
+    AUTO_FREE char *text = read_file_at(AT_FDCWD, file, 16384, NULL);
+    unsigned container, host, size;
+    size_t matching = 0, lines = 0;
+    for (const char *line = text; line && sscanf(line, "%u %u %u", &container, &host, &size) == 3; lines++) {
+        for (size_t i = 0; i < mappings->count; i++)
+            matching += mappings->items[i].container == container && mappings->items[i].host == host &&
+                        mappings->items[i].size == size;
+        line = strchr(line, '\n');
+        line = line ? line + 1 : NULL;
+    }
+    return matching == mappings->count && lines == matching;
+}
+
+int user_namespace_check_joined(const struct config *config, struct fault *f)
+{
+    bool has_mappings = config->uid_mappings.count || config->gid_mappings.count;
+    if (!has_mappings || (is_mapped_by("/proc/self/uid_map", &config->uid_mappings) &&
+                          is_mapped_by("/proc/self/gid_map", &config->gid_mappings)))
+        return 0;
+    return fault_text(f, STAGE_NAMESPACE,
+                      "user namespaces enabled, but both namespace path and non-matching mapping specified -- you may "
+                      "only provide one");
 }
 
 int user_namespace_become_root(struct fault *f)

@@ -16,6 +16,8 @@ int user_namespace_map(pid_t pid, const struct id_mappings *uids, const struct i
 int user_namespace_make(const struct id_mappings *uids, const struct id_mappings *gids, struct fault *f);
 /* What an id of the container is outside; itself where it is not mapped. */
 uint32_t user_namespace_outside(const struct id_mappings *mappings, uint32_t id);
+/* Inside of one that was joined: its mappings are those of the config, if that has any (podman, containerd). */
+int user_namespace_check_joined(const struct config *config, struct fault *f);
 /* Inside: its root. */
 int user_namespace_become_root(struct fault *f);
 /* Whether setgroups(2) was given up in the user namespace of a process; 0: ours. */
