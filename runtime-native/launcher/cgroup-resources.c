@@ -111,7 +111,7 @@ static int put_rdma(const struct cgroup_dir *dir, const struct json *rdma, struc
 /* Whether there is more in it than zeros and empty sections, which callers write for what they do not want. */
 static bool asks_for_something(const struct json *section)
 {
-    static const char zero_counts[] = "swappiness,burst,idle";
+    static const char zero_counts[] = "swap,swappiness,burst,idle";
     if (!section)
         return false;
     if (section->type == JSON_NUMBER)

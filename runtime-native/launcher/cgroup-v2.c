@@ -125,6 +125,10 @@ int cgroup_v2_memory(const struct cgroup_dir *dir, const struct json *memory, st
         return -1;
     if ((limit || both) && put_swap(dir, limit, both, f) < 0)
         return -1;
+    /* A sum of zero says nothing beside a limit (runc); alone it can only mean: no swap (crun). */
+    bool forbids_swap = json_get(memory, "swap") && !both && !json_get(memory, "limit");
+    if (forbids_swap && cgroup_has_file(dir, "memory.swap.max") && put_limit(dir, "memory.swap.max", 0, f) < 0)
+        return -1;
     if (limit && put_limit(dir, "memory.max", limit, f) < 0)
         return -1;
     if (reservation && put_limit(dir, "memory.low", reservation, f) < 0)

@@ -227,6 +227,16 @@ test("update: memory alone keeps the sum with swap", { skip: !isUnified && "v1 c
   await expectSettings(bundle, { "memory.max": `${96 * mebibyte}`, "memory.swap.max": `${32 * mebibyte}` });
 });
 
+test("resources: a swap of zero beside no limit forbids swap", {
+  skip: !isUnified && "v1 counts both together",
+}, async (t) => {
+  if (!isOurs) return t.skip("crun does so, runc does not");
+  await using place = await Place.make();
+  await expectSettings(await running(place, resources({ memory: { swap: 0 } })), { "memory.swap.max": "0" });
+  const limited = await running(place, resources({ memory: { limit: 64 * mebibyte, swap: 0 } }));
+  await expectSettings(limited, { "memory.swap.max": "max" });
+});
+
 test("update: a quota keeps the period, a period the quota", async () => {
   await using place = await Place.make();
   const bundle = await running(place, resources({ cpu: { quota: 50000, period: 200000 } }));
