@@ -128,10 +128,10 @@ static enum fault_stage stage_of(const char *name)
 }
 
 /* minirun says stage and errno; runc and others only msg. */
-static bool read_log_line(const char *line, size_t length, struct fault *f)
+static bool read_log_record(const char *text, size_t length, struct fault *f)
 {
     struct fault ignored;
-    AUTO_JSON struct json_document *document = json_parse(line, length, &ignored);
+    AUTO_JSON struct json_document *document = json_parse(text, length, &ignored);
     const struct json *root = json_root(document);
     const char *level = json_string(root, "level"), *message = json_string(root, "msg");
     int64_t error = 0;
@@ -141,6 +141,13 @@ static bool read_log_line(const char *line, size_t length, struct fault *f)
     fault_text(f, stage_of(json_string(root, "stage")), "%s", message);
     f->error = (int)error;
     return true;
+}
+
+/* A line; crun writes an object over several, up to one that is its end. */
+static size_t record_length(const char *text)
+{
+    const char *end = strncmp(text, "{\n", 2) == 0 ? strstr(text, "\n}") : NULL;
+    return end ? (size_t)(end + 2 - text) : strcspn(text, "\n");
 }
 
 /* The last error of the log; the runtime's exit status where there is none. */
@@ -156,8 +163,8 @@ static void read_failure(const struct job *j, int status, struct fault *f)
         fault_text(f, STAGE_RUNTIME, "OCI runtime did not terminate successfully: exit status %d", WEXITSTATUS(status));
     AUTO_FREE char *log = read_file_at(AT_FDCWD, name, LOG_MAX, &size);
     for (const char *line = log; line && *line;) {
-        size_t length = strcspn(line, "\n");
-        (void)read_log_line(line, length, f);
+        size_t length = record_length(line);
+        (void)read_log_record(line, length, f);
         line += length + (line[length] == '\n');
     }
 }

@@ -36,14 +36,15 @@ export function runtimeFailureOf(cause: RuntimeError, operation: keyof typeof pr
     error: new EngineError("invalidParameter", message, { cause }),
     exitCode,
   });
-  if (text.includes("permission denied")) return refused(text, commandNotInvocable);
-  if (text.includes("is a directory")) return refused(`${text}: permission denied`, commandNotInvocable);
-  if (text.includes("not a directory")) {
+  const words = text.toLowerCase(); // crun's begin with a capital
+  if (words.includes("permission denied")) return refused(text, commandNotInvocable);
+  if (words.includes("is a directory")) return refused(`${text}: permission denied`, commandNotInvocable);
+  if (words.includes("not a directory")) {
     const hint =
       "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
     return refused(`${text}: ${hint}`, commandNotFound);
   }
-  if (/executable file not found|no such file or directory|system cannot find the file specified/.test(text)) {
+  if (/executable file not found|no such file or directory|system cannot find the file specified/.test(words)) {
     return refused(text, commandNotFound);
   }
   return { error: new EngineError("system", text, { cause }), exitCode: unknownFailure };
