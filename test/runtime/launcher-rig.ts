@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Spec } from "#runtime";
@@ -14,6 +14,9 @@ export const isGo = basename(runtime) === "runc";
 /** Nothing but cgroup v2; else v1, with or without a v2 hierarchy beside. */
 export const isUnified = existsSync("/sys/fs/cgroup/cgroup.controllers");
 const hierarchies = async (): Promise<string[]> => (isUnified ? [""] : await readdir("/sys/fs/cgroup"));
+
+/** Needs no libraries: runs in any root. */
+export const isStatic = !isOurs || !readFileSync(runtime).includes("ld-linux");
 
 /** A program of runtime-native/tests/helpers. */
 export const helper = (name: string): string => join(built, "helpers", name);
