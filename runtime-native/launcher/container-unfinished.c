@@ -10,6 +10,7 @@
 
 #include "container.h"
 #include "io.h"
+#include "log.h"
 
 #define NOTE "cgroups"
 
@@ -20,8 +21,8 @@ void container_note_cgroups(const struct container *container)
     for (size_t i = 0; i < container->cgroup.count && length < sizeof text; i++)
         length += (size_t)snprintf(text + length, sizeof text - length, "%s:%s\n",
                                    container->cgroup.dirs[i].controllers, container->cgroup.dirs[i].path);
-    if (length < sizeof text)
-        (void)symlinkat(text, container->dir, NOTE);
+    if (length < sizeof text && symlinkat(text, container->dir, NOTE) < 0)
+        log_debug("no note of the cgroups: %s", error_text(errno));
 }
 
 static void read_note(char *text, struct cgroup *cgroup)
