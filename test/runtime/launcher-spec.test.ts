@@ -56,6 +56,7 @@ test("mounts: options for one mount and, with an r before them, for all below", 
     ],
     [["rbind", "rnosymfollow", "rnoatime"], "rw,noatime,nosymfollow -", "rw,noatime,nosymfollow -"],
     [["rbind", "rstrictatime"], "rw -", "rw -"],
+    [["rbind", "rnorelatime"], "rw,relatime -", "rw,relatime -"], // the kernel's default, as runc has it
     [
       ["rbind", "noatime", "nosuid", "noexec", "nodev", "nosymfollow"],
       "rw,nosuid,nodev,noexec,noatime,nosymfollow -",
