@@ -68,6 +68,8 @@ static int prepare(struct restoration *r, struct fault *f)
     const struct restore_options *options = r->options;
     struct config *config = &r->config;
     struct launch *launch = &r->launch;
+    for (int kind = 0; kind < NS_COUNT; kind++)
+        launch->namespace_fds[kind] = -1;
     const char *bundle = options->bundle && *options->bundle ? options->bundle : ".";
     if (config_load(config, bundle, NULL, f) < 0 || config_validate(config, f) < 0 ||
         console_open(&config->process, options->console_socket, options->detach, &launch->console_socket, &r->console,
