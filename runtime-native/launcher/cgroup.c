@@ -117,7 +117,10 @@ static int create_dir(const struct cgroup *cgroup, struct cgroup_dir *dir, struc
         int error = errno;
         int next = openat(here, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (next < 0) {
-            errno = is_new ? errno : error;
+            error = is_new ? errno : error;
+            if (is_new)
+                (void)unlinkat(here, name, AT_REMOVEDIR);
+            errno = error;
             return fault_errno(f, STAGE_CGROUP, "mkdir %s", dir->path);
         }
         int result = is_cpuset ? inherit_cpuset(here, next, f) : 0;
