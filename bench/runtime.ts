@@ -254,7 +254,7 @@ for (const [name, work] of Object.entries(cases)) {
   }
   const life = runtimes.slice(0, 1).flatMap(cases.life?.round ?? (() => []));
   const plan = [...Array.from({ length: rounds }, () => life).flat(), ""].join("\n");
-  console.log(await place.shell(`${report}; ./stopwatch 3000 >/dev/null; sleep 1; ${report}`, plan));
+  console.log(await place.shell(`${report}; ./stopwatch 3000 | awk '$4 != 0' | head; sleep 1; ${report}`, plan));
 }
 await place.shell(`rmdir /run/bench-${process.pid}-* 2>/dev/null || true`);
 const sizes = await place.shell(`stat -L -c '%n %s' ${runtimes.map(({ command }) => command[0]).join(" ")}`);
