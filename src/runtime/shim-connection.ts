@@ -9,6 +9,9 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** No socket, nobody who listens, or a shim that ended before it took the connection from its queue. */
+const goneCodes = new Set<string | undefined>(["ENOENT", "ECONNREFUSED", "ECONNRESET"]);
+
 /** Opens a connection to the shim's socket; undefined if there is no shim any more. */
 export async function openSocket(path: string): Promise<Socket | undefined> {
   const socket = connect({ path, allowHalfOpen: true });
@@ -16,8 +19,7 @@ export async function openSocket(path: string): Promise<Socket | undefined> {
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     return socket;
   } catch (error) {
-    const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    if (goneCodes.has(errnoOf(error))) return undefined;
     throw error;
   }
 }
