@@ -14,6 +14,7 @@ import {
   inTerminal,
   isOurs,
   isStatic,
+  isUnified,
   Place,
   runtime,
   shell,
@@ -74,7 +75,9 @@ test("CVE-2019-5736: nor can it make the runtime's read-only mount writable whil
 
 /** A process that has entered a paused container's cgroups stands still there: the first that is not the init. */
 async function secondProcess(bundle: Bundle): Promise<number> {
-  const [folder] = (await bundle.place.cgroupFolders(bundle.id)).filter((path) => path.includes("/freezer/"));
+  const [folder] = (await bundle.place.cgroupFolders(bundle.id)).filter(
+    (path) => isUnified || path.includes("/freezer/"),
+  );
   return await eventually(async () => {
     const pids = (await readFile(join(folder ?? "", "cgroup.procs"), "utf8")).trim().split("\n").map(Number);
     const found = pids.find((pid) => pid !== pids[0]);
