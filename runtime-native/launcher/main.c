@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,7 @@ int main(int argc, char **argv)
     if (!all)
         return 1;
     memcpy(all, argv, (size_t)argc * sizeof *all);
+    (void)signal(SIGCHLD, SIG_DFL); /* who ignores it gets no end of a child to wait for, and ignoring is inherited */
     int code = ensure_streams(&f) < 0 ? FAILED : run(argc - 1, argv + 1, all, &f);
     free(all);
     if (code != FAILED)

@@ -33,6 +33,14 @@ test("run: the runtime in the foreground passes signals on, real-time ones too",
   assert.deepEqual(await end, [44, null]);
 });
 
+test("run: a caller who ignores the ends of its own children still gets the exit code", async () => {
+  await using place = await Place.make();
+  const bundle = await place.bundle(shell("exit 7"));
+  const words = ["--root", place.root, "run", "--bundle", bundle.directory, bundle.id];
+  const limited = ["--signal=KILL", "20", "env", "--ignore-signal=CHLD", runtime, ...words];
+  assert.equal((await command("timeout", limited)).code, 7);
+});
+
 test("run: nothing of a container is left after its end", async () => {
   await using place = await Place.make();
   const bundle = await place.bundle();
