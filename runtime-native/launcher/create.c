@@ -353,7 +353,11 @@ static int run_poststart(const struct creation *c, struct fault *f)
 
 static int run_to_end(struct creation *c, struct fault *f)
 {
-    int code = foreground_wait(c->container.pid, c->signals, c->terminal);
+    int code = foreground_wait(c->container.pid, c->signals, c->terminal, f);
+    if (code < 0) {
+        undo(c);
+        return -1;
+    }
     c->container.pid = 0;
     if (!c->options->keep && container_destroy(c->globals->root, &c->container, f) < 0)
         log_warning("%s: %s", f->message, error_text(f->error));

@@ -154,14 +154,14 @@ static int execute(struct execution *e, struct fault *f)
     }
     if (result == 0)
         result = write_pid_file(e->options->pid_file, e->pid, f);
-    if (result == 0)
-        return is_foreground ? foreground_wait(e->pid, e->signals, e->terminal) : 0;
-    if (e->pid > 0) {
+    if (result == 0 && is_foreground)
+        result = foreground_wait(e->pid, e->signals, e->terminal, f);
+    if (result < 0 && e->pid > 0) {
         (void)kill(e->pid, SIGKILL);
         while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    return -1;
+    return result;
 }
 
 static int parse_options(const struct globals *globals, int argc, char **argv, struct exec_options *options,

@@ -30,33 +30,35 @@ static void copy_size(int master)
         (void)ioctl(master, TIOCSWINSZ, &size);
 }
 
-/* True when `pid` has ended; other children (we may be a subreaper) are only collected. */
-static bool reap(pid_t pid, int *code)
+enum { RUNS, ENDED };
+
+/* RUNS, ENDED, or -1 when nobody can tell. Other children (we may be a subreaper) are only collected. */
+static int reap(pid_t pid, int *code, struct fault *f)
 {
-    int status;
-    bool has_ended = false;
-    for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+    int status, result = RUNS;
+    pid_t child;
+    while ((child = waitpid(-1, &status, WNOHANG)) > 0) {
         if (child != pid)
             continue;
         *code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-        has_ended = true;
+        result = ENDED;
     }
-    return has_ended;
+    return result == RUNS && child < 0 ? fault_errno(f, STAGE_RUNTIME, "wait for process %d", (int)pid) : result;
 }
 
-static bool handle_signals(pid_t pid, int signals, int master, int *code)
+static int handle_signals(pid_t pid, int signals, int master, int *code, struct fault *f)
 {
     struct signalfd_siginfo one;
-    bool has_ended = false;
-    while (read_some(signals, &one, sizeof one) == (ssize_t)sizeof one) {
+    int result = RUNS;
+    while (result == RUNS && read_some(signals, &one, sizeof one) == (ssize_t)sizeof one) {
         if (one.ssi_signo == SIGCHLD)
-            has_ended = reap(pid, code) || has_ended;
+            result = reap(pid, code, f);
         else if (one.ssi_signo == SIGWINCH && master >= 0)
             copy_size(master);
         else
             (void)kill(pid, (int)one.ssi_signo);
     }
-    return has_ended;
+    return result;
 }
 
 /* False at the end of `from`. */
@@ -74,25 +76,29 @@ static void pump_rest(int master)
         ;
 }
 
-static int wait_loop(pid_t pid, int signals, int master)
+static int wait_loop(pid_t pid, int signals, int master, struct fault *f)
 {
-    int code = 255;
+    int code = 0, result = RUNS;
     struct pollfd fds[3] = {{.fd = signals, .events = POLLIN},
                             {.fd = master, .events = POLLIN},
                             {.fd = master >= 0 ? STDIN_FILENO : -1, .events = POLLIN}};
-    for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
-            return code;
+    while (result == RUNS) {
+        if (poll(fds, 3, -1) < 0) {
+            if (errno != EINTR)
+                return fault_errno(f, STAGE_RUNTIME, "poll");
+            continue;
+        }
         if (fds[1].revents && !pump(master, STDOUT_FILENO))
             fds[1].fd = -1;
         if (fds[2].revents && !pump(STDIN_FILENO, master))
             fds[2].fd = -1;
-        if (fds[0].revents && handle_signals(pid, signals, master, &code))
-            return code;
+        if (fds[0].revents)
+            result = handle_signals(pid, signals, master, &code, f);
     }
+    return result < 0 ? -1 : code;
 }
 
-int foreground_wait(pid_t pid, int signals, int master)
+int foreground_wait(pid_t pid, int signals, int master, struct fault *f)
 {
     struct termios saved, raw;
     bool is_terminal = master >= 0 && tcgetattr(STDIN_FILENO, &saved) == 0;
@@ -103,7 +109,7 @@ int foreground_wait(pid_t pid, int signals, int master)
         (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
         copy_size(master);
     }
-    int code = wait_loop(pid, signals, master);
+    int code = wait_loop(pid, signals, master, f);
     if (master >= 0)
         pump_rest(master);
     if (is_terminal)

@@ -109,10 +109,13 @@ static int wait_for(const struct program *program, pid_t pid, int pidfd, int64_t
     do
         ready = poll(&end, 1, timeout_s > 0 ? (int)(timeout_s * 1000) : -1);
     while (ready < 0 && errno == EINTR);
-    if (ready == 0)
+    if (ready <= 0)
         (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
         ;
+    if (ready < 0 || ended < 0)
+        return fault_errno(f, STAGE_HOOK, "wait for %s", program->path);
     if (ready == 0)
         return fault_text(f, STAGE_HOOK, "hook ran past specified timeout of %lld.0s", (long long)timeout_s);
     errno = failure;

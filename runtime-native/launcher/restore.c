@@ -411,7 +411,11 @@ static int restore(struct restoration *r, struct fault *f)
     }
     if (options->detach)
         return 0;
-    int code = foreground_wait(r->container.pid, r->signals, r->terminal);
+    int code = foreground_wait(r->container.pid, r->signals, r->terminal, f);
+    if (code < 0) {
+        undo(r);
+        return -1;
+    }
     r->container.pid = 0;
     if (container_destroy(r->globals->root, &r->container, f) < 0)
         log_warning("%s: %s", f->message, error_text(f->error));
