@@ -73,14 +73,15 @@ async function idleResidentMb(): Promise<number> {
   return round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
 }
 
+function rowText({ name, ours, peer }: Row): string {
+  const ratio =
+    peer === undefined ? "" : `  ${String(peer.medianMs).padStart(9)}  ${round(ours.medianMs / peer.medianMs)}`;
+  return `${name.padEnd(32)}${String(ours.medianMs).padStart(9)}  ${String(ours.p99Ms).padStart(9)}${ratio}`;
+}
+
 function table(rows: readonly Row[]): string {
-  const lines = rows.map(({ name, ours, peer }) => {
-    const ratio =
-      peer === undefined ? "" : `  ${String(peer.medianMs).padStart(9)}  ${round(ours.medianMs / peer.medianMs)}`;
-    return `${name.padEnd(32)}${String(ours.medianMs).padStart(9)}  ${String(ours.p99Ms).padStart(9)}${ratio}`;
-  });
   const head = `${"median ms".padStart(41)}${"p99 ms".padStart(11)}    dockerd  ratio`;
-  return [head, ...lines].join("\n");
+  return [head, ...rows.map(rowText)].join("\n");
 }
 
 const idleMb = await idleResidentMb();
@@ -97,8 +98,10 @@ if (peer !== undefined) {
 const rows: Row[] = [];
 for (const [name, work] of Object.entries(cases)) {
   if (wanted.length > 0 && !wanted.some((word) => name.includes(word))) continue;
-  rows.push(await runCase(name, work, engines));
-  if (!isJson) console.error(`measured: ${name}`);
+  const row = await runCase(name, work, engines);
+  rows.push(row);
+  // At once, for whoever does not wait for the end.
+  if (!isJson) console.error(rowText(row));
 }
 console.log(
   isJson ? JSON.stringify({ idleMb, rows }, undefined, 2) : `idle daemon: ${idleMb} MB resident\n${table(rows)}`,
