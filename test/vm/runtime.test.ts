@@ -14,7 +14,7 @@ const cache = process.env.MINIDOCK_VM_CACHE ?? "/var/tmp/minidock-vm";
 const tests = ["test/runtime", "test/helpers"];
 /** What busybox lacks or does otherwise. */
 const programs =
-  "/usr/sbin/runc /usr/bin/setpriv /usr/bin/script /usr/bin/unshare /usr/bin/newuidmap /usr/bin/newgidmap /usr/sbin/useradd /usr/sbin/groupadd /usr/sbin/usermod /usr/sbin/userdel /etc/login.defs /etc/pam.d".split(
+  "/usr/sbin/runc /usr/bin/env /usr/bin/timeout /usr/bin/setpriv /usr/bin/script /usr/bin/unshare /usr/bin/newuidmap /usr/bin/newgidmap /usr/sbin/useradd /usr/sbin/groupadd /usr/sbin/usermod /usr/sbin/userdel /etc/login.defs /etc/pam.d".split(
     " ",
   );
 
