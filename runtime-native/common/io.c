@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 void close_fd(int *fd)
@@ -82,6 +84,21 @@ ssize_t read_some(int fd, void *bytes, size_t size)
         count = read(fd, bytes, size);
     while (count < 0 && errno == EINTR);
     return count;
+}
+
+pid_t wait_process(pid_t pid, int *status)
+{
+    pid_t ended;
+    do
+        ended = waitpid(pid, status, 0);
+    while (ended < 0 && errno == EINTR);
+    return ended;
+}
+
+void kill_process(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    (void)wait_process(pid, NULL);
 }
 
 ssize_t read_all(int fd, void *bytes, size_t size)

@@ -44,9 +44,9 @@ static int make_root(const char *root, struct fault *f)
     return mkdir(path, 01700) < 0 && errno != EEXIST ? fault_errno(f, STAGE_STATE, "mkdir %s", root) : 0;
 }
 
-int container_claim(const char *root, const char *id, struct container *container, struct fault *f)
+int container_claim(const char *root, struct container *container, struct fault *f)
 {
-    *container = (struct container){.dir = -1, .id = id};
+    const char *id = container->id;
     if (container_check_id(id, f) < 0)
         return -1;
     AUTO_CLOSE int parent = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -131,6 +131,15 @@ int container_pidfd(const struct container *container, struct fault *f)
     if (fd < 0 || !is_alive(container))
         return fault_told(f, STAGE_STATE, ESRCH, "container not running");
     return take_fd(&fd);
+}
+
+void container_abandon(const char *root, struct container *container)
+{
+    struct fault ignored = {0}; /* the first fault is what the caller hears */
+    if (container->pid > 0)
+        kill_process(container->pid);
+    (void)cgroup_remove(&container->cgroup, &ignored);
+    container_remove_folder(root, container->id);
 }
 
 void container_remove_folder(const char *root, const char *id)

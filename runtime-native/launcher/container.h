@@ -28,8 +28,10 @@ struct container {
 };
 
 int container_check_id(const char *id, struct fault *f);
-/* Makes the folder of a new container; it must not exist. */
-int container_claim(const char *root, const char *id, struct container *container, struct fault *f);
+/* Makes the folder of a new container, of which the id is known; it must not exist. */
+int container_claim(const char *root, struct container *container, struct fault *f);
+/* What a failure leaves of one that was claimed: its init, a child of ours, its cgroups, its folder. */
+void container_abandon(const char *root, struct container *container);
 /* container-unfinished.c: what a create that dies half way would leave, noted beforehand; removed without a state. */
 void container_note_cgroups(const struct container *container);
 int container_remove_unfinished(const char *root, const char *id, struct fault *f);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup-resources.h"
@@ -319,19 +317,6 @@ int write_pid_file(const char *path, int pid, struct fault *f)
     return create_file_at(AT_FDCWD, path, text, 0644) < 0 ? fault_errno(f, STAGE_IO, "open %s", path) : 0;
 }
 
-/* After a failure: the child, its cgroups, its folder. The first fault is what the caller hears. */
-static void undo(struct creation *c)
-{
-    struct fault ignored = {0};
-    if (c->container.pid > 0) {
-        (void)kill(c->container.pid, SIGKILL);
-        while (waitpid(c->container.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
-    (void)cgroup_remove(&c->container.cgroup, &ignored);
-    container_remove_folder(c->globals->root, c->container.id);
-}
-
 static int make_container(struct creation *c, struct fault *f)
 {
     if (make_fifo(c, f) < 0 || launch_child(c, f) < 0)
@@ -355,7 +340,7 @@ static int run_to_end(struct creation *c, struct fault *f)
 {
     int code = foreground_wait(c->container.pid, c->signals, c->terminal, f);
     if (code < 0) {
-        undo(c);
+        container_abandon(c->globals->root, &c->container);
         return -1;
     }
     c->container.pid = 0;
@@ -378,9 +363,7 @@ static int create(const struct globals *globals, const struct create_options *op
                          .container = {.dir = -1, .id = id}};
     bool is_foreground = runs && !options->detach;
     int result = container_check_id(id, f) < 0 ? -1 : prepare(&c, f);
-    struct cgroup planned = c.container.cgroup;
-    bool is_claimed = result == 0 && container_claim(globals->root, id, &c.container, f) == 0;
-    c.container.cgroup = planned;
+    bool is_claimed = result == 0 && container_claim(globals->root, &c.container, f) == 0;
     if (is_claimed)
         container_note_cgroups(&c.container);
     if (is_claimed && is_foreground) {
@@ -392,7 +375,7 @@ static int create(const struct globals *globals, const struct create_options *op
     if (result == 0 && runs)
         result = run_poststart(&c, f);
     if (result < 0 && is_claimed)
-        undo(&c);
+        container_abandon(globals->root, &c.container);
     if (result == 0 && is_foreground)
         result = run_to_end(&c, f);
     container_close(&c.container);

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -398,8 +397,8 @@ void criu_quote_log(const struct criu *criu)
 void criu_close(struct criu *criu)
 {
     close_fd(&criu->socket);
-    while (criu->pid > 0 && waitpid(criu->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    if (criu->pid > 0)
+        (void)wait_process(criu->pid, NULL);
     close_fd(&criu->images);
     close_fd(&criu->work);
     message_free(&criu->options);

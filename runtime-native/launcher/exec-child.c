@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "console.h"
 #include "exec.h"
+#include "io.h"
 #include "keyring.h"
 #include "log.h"
 #include "namespaces.h"
@@ -105,7 +105,7 @@ int exec_clone_inside(struct execution *e, struct fault *f)
     if (helper < 0)
         return fault_errno(f, STAGE_NAMESPACE, "clone");
     int result = sync_expect(e->sync, SYNC_MAPPED, &pid, f);
-    (void)waitpid(helper, NULL, 0);
+    (void)wait_process(helper, NULL);
     if (result < 0)
         return -1;
     e->launch.enters_cgroup = pid > 0; /* told, since a forked helper's memory is not ours */

@@ -2,9 +2,7 @@
  * files and logs. */
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "commands.h"
 #include "console.h"
@@ -156,11 +154,8 @@ static int execute(struct execution *e, struct fault *f)
         result = write_pid_file(e->options->pid_file, e->pid, f);
     if (result == 0 && is_foreground)
         result = foreground_wait(e->pid, e->signals, e->terminal, f);
-    if (result < 0 && e->pid > 0) {
-        (void)kill(e->pid, SIGKILL);
-        while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (result < 0 && e->pid > 0)
+        kill_process(e->pid);
     return result;
 }
 

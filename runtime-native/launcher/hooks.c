@@ -111,9 +111,7 @@ static int wait_for(const struct program *program, pid_t pid, int pidfd, int64_t
     while (ready < 0 && errno == EINTR);
     if (ready <= 0)
         (void)kill(pid, SIGKILL);
-    pid_t ended;
-    while ((ended = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
-        ;
+    pid_t ended = wait_process(pid, &status);
     if (ready < 0 || ended < 0)
         return fault_errno(f, STAGE_HOOK, "wait for %s", program->path);
     if (ready == 0)

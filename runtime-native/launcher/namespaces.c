@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -211,8 +210,7 @@ static int clone_through_helper(struct launch *launch, int parent_sync, pid_t *p
     if (helper < 0)
         return fault_errno(f, STAGE_NAMESPACE, "clone");
     int number = 0, result = sync_expect(parent_sync, SYNC_MAPPED, &number, f);
-    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)wait_process(helper, NULL);
     if (result < 0)
         return -1;
     *pid = number;

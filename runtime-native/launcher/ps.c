@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 
 #include "commands.h"
 #include "container.h"
+#include "io.h"
 #include "namespaces.h"
 #include "options.h"
 
@@ -70,7 +70,7 @@ static int filter_ps(char **arguments, const pid_t *pids, size_t count, struct f
     if (output)
         (void)fclose(output);
     int status = 0;
-    (void)waitpid(child, &status, 0);
+    (void)wait_process(child, &status);
     if (column == -1)
         return fault_text(f, STAGE_RUNTIME, "couldn't find PID field in ps output");
     return status == 0 ? 0 : fault_text(f, STAGE_RUNTIME, "exit status %d", WEXITSTATUS(status));

@@ -2,17 +2,14 @@
  * as in create: cgroups and limits, mount points, what is mounted there, namespaces, hooks. Of what lies with the
  * images only the names of the three standard streams are read here, and nothing is followed out of that folder. */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup-resources.h"
@@ -211,7 +208,7 @@ static int make_mount_points(struct launch *launch, struct fault *f)
         return fault_errno(f, STAGE_ROOTFS, "clone");
     close_fd(&theirs);
     int result = sync_expect(ours, SYNC_READY, NULL, f);
-    (void)waitpid(child, NULL, 0);
+    (void)wait_process(child, NULL);
     return result;
 }
 
@@ -301,7 +298,7 @@ static int raise_its_loopback(pid_t pid, struct fault *f)
     pid_t child = network < 0 ? -1 : clone_process(0, NULL);
     if (child == 0)
         _exit(setns(network, CLONE_NEWNET) < 0 || raise_loopback(&failure) < 0);
-    if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0)
+    if (child < 0 || wait_process(child, &status) < 0 || status != 0)
         return fault_errno(f, STAGE_NETWORK, "bring up the loopback interface");
     return 0;
 }
@@ -377,28 +374,15 @@ static int make_container(struct restoration *r, struct fault *f)
 
 static void undo(struct restoration *r)
 {
-    struct fault ignored = {0};
     criu_close(&r->criu);
-    if (r->container.pid > 0) {
-        (void)kill(r->container.pid, SIGKILL);
-        (void)waitpid(r->container.pid, NULL, 0);
-    }
-    (void)cgroup_remove(&r->container.cgroup, &ignored);
-    container_remove_folder(r->globals->root, r->container.id);
-}
-
-static int claim(struct restoration *r, struct fault *f)
-{
-    struct cgroup planned = r->container.cgroup;
-    int result = container_claim(r->globals->root, r->container.id, &r->container, f);
-    r->container.cgroup = planned;
-    return result;
+    container_abandon(r->globals->root, &r->container);
 }
 
 static int restore(struct restoration *r, struct fault *f)
 {
     const struct restore_options *options = r->options;
-    if (prepare(r, f) < 0 || criu_require(false, options->flags.lazy_pages, f) < 0 || claim(r, f) < 0)
+    if (prepare(r, f) < 0 || criu_require(false, options->flags.lazy_pages, f) < 0 ||
+        container_claim(r->globals->root, &r->container, f) < 0)
         return -1;
     if (!options->detach) {
         if (!options->no_subreaper)

@@ -126,8 +126,8 @@ static int map_with_helper(pid_t pid, const char *helper, const struct id_mappin
         _exit(127);
     }
     int status = -1;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
+    if (child > 0)
+        (void)wait_process(child, &status);
     arena_free(&arena);
     if (child < 0)
         return fault_errno(f, STAGE_USER, "clone");
@@ -189,8 +189,7 @@ int user_namespace_make(const struct id_mappings *uids, const struct id_mappings
     if (result == 0 && fd < 0)
         (void)fault_errno(f, STAGE_USER, "open %s", path);
     close_fd(&writer);
-    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-        ;
+    (void)wait_process(child, NULL);
     return fd;
 }
 

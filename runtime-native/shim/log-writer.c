@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -131,5 +130,5 @@ void log_writer_close(struct log_writer *w)
         note("the log's writer has ended: output is dropped");
     buffer_free(&w->waiting);
     loop_close(w->loop, &w->source);
-    (void)waitpid(w->pid, NULL, 0);
+    (void)wait_process(w->pid, NULL);
 }
