@@ -1,5 +1,7 @@
+import { closeSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { FS_TOPDIR_FL, getInodeFlags, O_DIRECTORY, O_RDONLY, SystemError, setInodeFlags } from "#native";
 
 /** Where things are below the data root (DESIGN §5). */
 export class Layout {
@@ -26,5 +28,22 @@ export class Layout {
     for (const directory of [this.content, this.snapshots, this.tmp]) {
       await mkdir(directory, { recursive: true, mode: 0o700 });
     }
+    scatter(this.snapshots);
+  }
+}
+
+/**
+ * Gives each snapshot a block group of its own. ext4 does not reuse an inode for a minute after its removal, and looks at every
+ * such inode of the group for each new one: a pull after an rmi took three times as long (fs/ext4/ialloc.c, recently_deleted).
+ */
+function scatter(directory: string): void {
+  const fd = openSync(directory, O_RDONLY | O_DIRECTORY);
+  try {
+    setInodeFlags(fd, getInodeFlags(fd) | FS_TOPDIR_FL);
+  } catch (error) {
+    // Other file systems know no such flag, and need none.
+    if (!(error instanceof SystemError)) throw error;
+  } finally {
+    closeSync(fd);
   }
 }

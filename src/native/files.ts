@@ -144,5 +144,21 @@ export function flock(fd: number, operation: number): void {
   check(sysFlock(fd, operation), "flock");
 }
 
+/** ioctl_iflags(2), ext4: what is made in this directory has nothing to do with its neighbours, and is best put far from them. */
+export const FS_TOPDIR_FL = 0x20000;
+
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const sysIoctl = bind("ioctl", "int", ["int", "ulong", "void *"]);
+export function getInodeFlags(fd: number): number {
+  const flags = new Uint32Array(1);
+  check(sysIoctl(fd, FS_IOC_GETFLAGS, new Uint8Array(flags.buffer)), "ioctl");
+  return flags[0] ?? 0;
+}
+
+export function setInodeFlags(fd: number, flags: number): void {
+  check(sysIoctl(fd, FS_IOC_SETFLAGS, new Uint8Array(new Uint32Array([flags]).buffer)), "ioctl");
+}
+
 /** A path that names what `fd` is open on, for calls that take no descriptor. The link is the kernel's: nothing is resolved again. */
 export const fdPath = (fd: number): string => `/proc/self/fd/${fd}`;

@@ -5,6 +5,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  statfsSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -28,6 +29,22 @@ test("openat2: stays in the root, refuses what resolve forbids, and names errno 
   assert.throws(() => native.openat2(root, "out", { flags: 0, resolve: native.RESOLVE_NO_SYMLINKS }), hasCode("ELOOP"));
   assert.throws(() => native.openat2(root, "a\0b", inRoot), hasCode("EINVAL"));
   closeSync(root);
+});
+
+test("inode flags: are set on the inode, and a file system without them says so", async (t) => {
+  await using folder = testFolder();
+  const fd = openSync(folder.path, native.O_RDONLY | native.O_DIRECTORY);
+  const proc = openSync("/proc", native.O_RDONLY | native.O_DIRECTORY);
+  assert.throws(() => native.getInodeFlags(proc), hasCode("ENOTTY"));
+  assert.throws(() => native.setInodeFlags(proc, 0), hasCode("ENOTTY"));
+  const ext4 = 0xef53;
+  if (statfsSync(folder.path).type !== ext4) t.skip("no ext4 here");
+  else {
+    native.setInodeFlags(fd, native.getInodeFlags(fd) | native.FS_TOPDIR_FL);
+    assert.equal(native.getInodeFlags(fd) & native.FS_TOPDIR_FL, native.FS_TOPDIR_FL);
+  }
+  closeSync(proc);
+  closeSync(fd);
 });
 
 test("files: make, link, rename, own, stamp and remove below a descriptor", async () => {

@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { newId } from "#base/ids";
+import { FS_TOPDIR_FL, getInodeFlags, O_DIRECTORY, O_RDONLY } from "#native";
 import { chainIdOf } from "#storage";
 import { bytesOf, digestOf, openTestStorage, type TestStorage } from "./rig.ts";
 import { directory, file, symlink, tarOf } from "./tar-builder.ts";
@@ -31,6 +41,15 @@ async function withContainer(rig: TestStorage, tar = base): Promise<ReturnType<t
 /** Runs a shell below the root; `/proc/self` would be the shell's own. */
 const shell = (rootFd: number, script: string): string =>
   execFileSync("sh", ["-ec", `cd /proc/${process.pid}/fd/${rootFd}; ${script}`], { encoding: "utf8" });
+
+test("store: snapshots are scattered over the disk, each in a block group of its own", async (t) => {
+  await using rig = await openTestStorage();
+  const ext4 = 0xef53;
+  if (statfsSync(rig.dataRoot).type !== ext4) return t.skip("no ext4 here");
+  const fd = openSync(join(rig.dataRoot, "snapshots"), O_RDONLY | O_DIRECTORY);
+  assert.equal(getInodeFlags(fd) & FS_TOPDIR_FL, FS_TOPDIR_FL);
+  closeSync(fd);
+});
 
 test("changes: what docker diff shows, and diffTar holds exactly that", async () => {
   await using rig = await openTestStorage();
