@@ -45,13 +45,13 @@ export class PortAllocator {
       if (holder !== undefined) throw new PortError(`Bind for ${holder}:${first} failed: port is already allocated`);
       return this.#take(addresses, protocol, first);
     }
-    const name = `${protocol} ${addresses[0]?.value} ${first}-${last}`;
+    const names = addresses.map((address) => `${keyOf(address, protocol)} ${first}-${last}`);
     const size = last - first + 1;
-    const start = this.#last.get(name) ?? last;
+    const start = this.#last.get(names[0] ?? "") ?? last;
     for (let i = 1; i <= size; i += 1) {
       const port = first + ((start - first + i) % size);
       if (addresses.some((address) => this.#holder(address, protocol, port) !== undefined)) continue;
-      this.#last.set(name, port);
+      for (const name of names) this.#last.set(name, port);
       return this.#take(addresses, protocol, port);
     }
     throw new PortError("all ports are allocated");

@@ -1,5 +1,5 @@
 import { errnoText } from "#base/errno-text";
-import { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
+import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 import type { HeldPort, Relay } from "./relay.ts";
@@ -114,6 +114,9 @@ export class Ports {
     const [first] = held;
     if (first === undefined) return { bindings, hostPort: 0 };
     const addresses = held.map(({ host }) => host);
+    if (first.protocol === "tcp" && overlap(addresses)) {
+      throw new PortError("failed to listen on TCP socket: address already in use");
+    }
     return { bindings, hostPort: this.#allocator.allocate(addresses, first.protocol, first.hostPorts) };
   }
 
@@ -137,7 +140,7 @@ export class Ports {
     const binding = group?.bindings.filter((candidate) => !candidate.isRouted)[index];
     if (group === undefined || binding === undefined) throw error;
     const { hostPorts } = binding;
-    const isFixed = hostPorts !== undefined && hostPorts.first === hostPorts.last;
+    const isFixed = hostPorts !== undefined && !isRange(binding);
     if (isFixed || isLast) throw bindError(binding, group.hostPort, error);
     // The next one is taken before this one is given back: a search does not return to it.
     const next = this.#allocate(group.bindings);
@@ -213,9 +216,10 @@ const protocolOrder: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17, sct
 
 /** moby's cmpPortBinding: what differs only in the host's address is adjacent and gets the same port. */
 function compareRequests(a: PortRequest, b: PortRequest): number {
-  const isRange = ({ hostPorts }: PortRequest) => Number(hostPorts === undefined || hostPorts.first !== hostPorts.last);
+  const isFlexible = ({ hostPorts }: PortRequest) =>
+    Number(hostPorts === undefined || hostPorts.first !== hostPorts.last);
   return (
-    isRange(a) - isRange(b) ||
+    isFlexible(a) - isFlexible(b) ||
     a.containerPort - b.containerPort ||
     protocolOrder[a.protocol] - protocolOrder[b.protocol] ||
     (a.hostPorts?.first ?? 0) - (b.hostPorts?.first ?? 0) ||
@@ -241,20 +245,35 @@ function groupByPort(sorted: readonly PortRequest[]): PortRequest[][] {
   return groups;
 }
 
+/** Whether two of them cannot be listened at with the same port. Datagrams can: the kernel lets sockets share it. */
+const overlap = (addresses: readonly Address[]): boolean =>
+  addresses.some((a, i) =>
+    addresses
+      .slice(i + 1)
+      .some((b) => a.family === b.family && (a.value === b.value || isUnspecified(a) || isUnspecified(b))),
+  );
+
 const bracketed = (address: Address): string =>
   address.family === 4 ? formatAddress(address) : `[${formatAddress(address)}]`;
 
-const describe = ({ host, container, containerPort, protocol }: Binding, hostPort: number): string =>
-  `${bracketed(host)}:${hostPort}:${bracketed(container)}:${containerPort}/${protocol}`;
+/** moby's PortBinding.String: what was asked for, where a range was. */
+function describe({ host, hostPorts, container, containerPort, protocol }: Binding): string {
+  const asked = hostPorts === undefined ? "" : [...new Set([hostPorts.first, hostPorts.last])].join("-");
+  return `${bracketed(host)}:${asked}:${bracketed(container)}:${containerPort}/${protocol}`;
+}
 
 function bindError(binding: Binding, hostPort: number, cause: RelayError): PortError {
   // A kernel without SCTP: dockerd finds out when its proxy listens.
-  const message =
-    cause.code === "EPROTONOSUPPORT"
-      ? `error starting userland proxy: failed to listen on ${bracketed(binding.host)}:${hostPort}: protocol not supported`
-      : `failed to bind host port for ${describe(binding, hostPort)}: ${errnoText(cause.code)}`;
-  return new PortError(message, { cause });
+  if (cause.code === "EPROTONOSUPPORT") {
+    const reason = `failed to listen on ${bracketed(binding.host)}:${hostPort}: protocol not supported`;
+    return new PortError(`error starting userland proxy: ${reason}`, { cause });
+  }
+  const port = isRange(binding) ? `${hostPort} for` : "for";
+  return new PortError(`failed to bind host port ${port} ${describe(binding)}: ${errnoText(cause.code)}`, { cause });
 }
+
+const isRange = ({ hostPorts }: Pick<Binding, "hostPorts">): boolean =>
+  hostPorts !== undefined && hostPorts.first !== hostPorts.last;
 
 /** A host address of `-p`: empty is undefined, and anything that is no address as well, as Go's ParseIP has it. */
 export const parseHostAddress = (text: string): Address | undefined => (text === "" ? undefined : parseAddress(text));

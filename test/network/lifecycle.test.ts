@@ -43,6 +43,30 @@ test("ports: one in use is refused in Docker's words, and nothing is left of the
   await (await host.container({ hostConfig: publish("127.0.0.1", "18080") })).stop();
 });
 
+test(
+  "ports: what cannot be listened at is refused in the words of dockerd, of which the last port tried is one",
+  options,
+  async () => {
+    await using host = await TestHost.start();
+    const refusal = async (protocol: string, ...bindings: (readonly [host: string, port: string])[]) => {
+      const PortBindings = { [`80/${protocol}`]: bindings.map(([HostIp, HostPort]) => ({ HostIp, HostPort })) };
+      return (await messageOf(host.container({ hostConfig: { PortBindings } }))).replace(/.*\(\w{64}\): /, "");
+    };
+    const reason = "172.17.0.2:80/tcp: cannot assign requested address";
+    assert.equal(await refusal("tcp", ["1.2.3.4", "8080"]), `failed to bind host port for 1.2.3.4:8080:${reason}`);
+    assert.equal(await refusal("tcp", ["1.2.3.4", ""]), `failed to bind host port for 1.2.3.4::${reason}`);
+    assert.equal(
+      (await refusal("tcp", ["1.2.3.4", "8080-8082"])).replace(/port \d+/, "port N"),
+      `failed to bind host port N for 1.2.3.4:8080-8082:${reason}`,
+    );
+    const twice = "failed to listen on TCP socket: address already in use";
+    assert.equal(await refusal("tcp", ["", "18080"], ["", "18080"]), twice);
+    assert.equal(await refusal("tcp", ["", "18080"], ["127.0.0.1", "18080"]), twice);
+    assert.equal(await refusal("tcp", ["::1", "18080"], ["127.0.0.1", "18080"]), "");
+    assert.equal(await refusal("udp", ["", "18080"], ["127.0.0.1", "18080"]), "");
+  },
+);
+
 test("ports: ranges give the next free port, -P gives random ones", options, async () => {
   await using host = await TestHost.start();
   const ports = async (config: Parameters<TestHost["container"]>[0]) => {

@@ -9,11 +9,11 @@ import {
   parseHostAddress,
 } from "#network";
 
-/** "80/tcp". Without a protocol it is TCP, in any case of letters. */
+/** "80/tcp". Without a protocol it is TCP, in any case of letters; what is no number is port 0, as in moby. */
 export function parsePort(text: string): { readonly port: number; readonly protocol: Protocol } | undefined {
   const [number = "", name = "tcp"] = text.toLowerCase().split("/");
   const protocol = protocols.find((candidate) => candidate === (name === "" ? "tcp" : name));
-  return protocol === undefined || !/^\d+$/.test(number) ? undefined : { port: Number(number), protocol };
+  return protocol === undefined ? undefined : { port: /^\d+$/.test(number) ? Number(number) : 0, protocol };
 }
 
 const protocols: readonly Protocol[] = ["tcp", "udp", "sctp"];
