@@ -4,6 +4,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { errnoOf } from "#base/errors";
 import { O_DIRECTORY, O_PATH, type PathBytes, type Pipe, pipe2, setPipeSize } from "#native";
+import { passing } from "../garbage.ts";
 import type { Archive, PackOptions, UnpackOptions } from "../types.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { decompress } from "./compression.ts";
@@ -70,7 +71,7 @@ export class TreeArchive implements Archive {
     done.catch(() => undefined);
     let isWhole = false;
     try {
-      yield* output;
+      yield* passing(output);
       isWhole = true;
     } finally {
       output.destroy();

@@ -1,6 +1,7 @@
 import { pipeline, type Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
+import { passing } from "../garbage.ts";
 import { unbzip2 } from "./bzip2.ts";
 import { unxz } from "./xz.ts";
 import { unzstd } from "./zstd.ts";
@@ -31,7 +32,7 @@ export function detectCompression(head: Uint8Array): Compression {
 export async function* decompress(source: Readable): AsyncGenerator<Buffer, void> {
   const chunks: AsyncIterator<Buffer, undefined> = source.iterator({ destroyOnReturn: true });
   const head = await readHead(chunks);
-  yield* inflate(detectCompression(head), rejoin(head, chunks));
+  yield* passing(inflate(detectCompression(head), rejoin(head, chunks)));
 }
 
 function inflate(compression: Compression, source: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {

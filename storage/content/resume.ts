@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import type { Readable } from "node:stream";
 import { errnoOf } from "#base/errors";
 import type { Digest } from "#base/ids";
+import { passing } from "../garbage.ts";
 import { checkSpace } from "../space.ts";
 import type { Blob, ResumableIngest } from "../types.ts";
 import { ContentCheck } from "./check.ts";
@@ -131,7 +132,7 @@ export async function* abortable(stream: Readable, signal: AbortSignal | undefin
   signal?.addEventListener("abort", abort, { once: true });
   try {
     signal?.throwIfAborted();
-    yield* stream;
+    yield* passing(stream);
   } finally {
     signal?.removeEventListener("abort", abort);
     stream.destroy();

@@ -7,7 +7,6 @@ import { decompress } from "../archive/compression.ts";
 import { measureTree } from "../archive/measure.ts";
 import { Placer } from "../archive/placer.ts";
 import { TarReader } from "../tar/reader.ts";
-import { PassingBuffers } from "../workers/garbage.ts";
 import type { JobOf, JobResults } from "../workers/jobs.ts";
 import { placeWhiteout } from "./whiteouts.ts";
 
@@ -49,13 +48,11 @@ async function feed(
   const source = createReadStream(blobPath, { highWaterMark: 1 << 18 });
   const reader = new TarReader(placer);
   const hash = createHash("sha256");
-  const buffers = new PassingBuffers();
   let tarBytes = 0;
   for await (const chunk of decompress(source)) {
     signal.throwIfAborted();
     hash.update(chunk);
     tarBytes += chunk.length;
-    buffers.passed(chunk.length);
     reader.write(chunk);
     onProgress(source.bytesRead);
   }
