@@ -8,7 +8,7 @@
 
 #define BATCH 64
 
-static int64_t now_ms(void)
+int64_t loop_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -70,7 +70,7 @@ void loop_set_timer(struct loop *l, struct timer *t, int64_t after_ms, void (*ex
 {
     if (t->is_set)
         loop_clear_timer(l, t);
-    *t = (struct timer){.at_ms = now_ms() + after_ms, .expired = expired, .is_set = true};
+    *t = (struct timer){.at_ms = loop_now_ms() + after_ms, .expired = expired, .is_set = true};
     struct timer **link = &l->timers;
     while (*link && (*link)->at_ms <= t->at_ms)
         link = &(*link)->next;
@@ -80,7 +80,7 @@ void loop_set_timer(struct loop *l, struct timer *t, int64_t after_ms, void (*ex
 
 static void run_timers(struct loop *l)
 {
-    int64_t now = now_ms();
+    int64_t now = loop_now_ms();
     while (l->timers && l->timers->at_ms <= now) {
         struct timer *t = l->timers;
         l->timers = t->next;
@@ -93,7 +93,7 @@ static int timeout_ms(const struct loop *l)
 {
     if (!l->timers)
         return -1;
-    int64_t left = l->timers->at_ms - now_ms();
+    int64_t left = l->timers->at_ms - loop_now_ms();
     return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
 }
 

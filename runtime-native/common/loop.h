@@ -40,6 +40,7 @@ void loop_close(struct loop *l, struct source *s);
 /* Frees the object that begins with this closed source, once no event of the current batch can mean it. */
 void loop_free(struct loop *l, struct source *s);
 
+int64_t loop_now_ms(void); /* CLOCK_MONOTONIC */
 void loop_set_timer(struct loop *l, struct timer *t, int64_t after_ms, void (*expired)(struct timer *t));
 void loop_clear_timer(struct loop *l, struct timer *t);
 

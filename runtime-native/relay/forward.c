@@ -10,6 +10,8 @@
 #include "resolver.h"
 
 #define FORWARDS_MAX 1024 /* moby's */
+#define WAITING_MAX  16384
+#define WAITING_SIZE 512 /* of a query: nobody's memory is full of those that wait */
 #define PATIENCE_MS  4000
 #define DNS_PORT     53
 #define ANSWER_MAX   65535
@@ -22,20 +24,32 @@ struct forward {
     size_t upstream;       /* the next one to ask */
     struct buffer in, out; /* by TCP */
     struct forward *next, **link;
+    int64_t waits_until_ms; /* 0: it does not wait */
     size_t length;
     uint8_t query[];
 };
 
 static void try_next(struct forward *f);
 
+static void forward_unlink(struct forward *f)
+{
+    struct resolver *r = f->resolver;
+    *f->link = f->next;
+    if (f->next)
+        f->next->link = f->link;
+    else if (f->waits_until_ms)
+        r->waiting_end = f->link;
+    if (f->waits_until_ms)
+        r->waiting_count--;
+    else
+        r->forward_count--;
+}
+
 static void forward_end(struct forward *f)
 {
     struct resolver *r = f->resolver;
     struct loop *loop = &r->relay->loop;
-    *f->link = f->next;
-    if (f->next)
-        f->next->link = f->link;
-    r->forward_count--;
+    forward_unlink(f);
     loop_clear_timer(loop, &f->patience);
     buffer_free(&f->in);
     buffer_free(&f->out);
@@ -43,9 +57,9 @@ static void forward_end(struct forward *f)
     loop_free(loop, &f->source);
 }
 
-void forward_cancel(struct resolver *r, const struct stream *stream)
+static void cancel_of(struct forward *first, const struct stream *stream)
 {
-    for (struct forward *f = r->forwards, *next; f; f = next) {
+    for (struct forward *f = first, *next; f; f = next) {
         next = f->next;
         if (!stream || f->asker.stream == stream)
             forward_end(f);
@@ -58,6 +72,69 @@ static void refuse(struct resolver *r, const struct asker *asker, const struct q
     answer_begin(&answer, q, code, asker->stream != NULL);
     answer_end(&answer, q);
     resolver_reply(r, asker, answer.bytes, answer.length);
+}
+
+static void fail(struct forward *f, unsigned code)
+{
+    struct query query;
+    if (query_parse(f->query, f->length, &query))
+        refuse(f->resolver, &f->asker, &query, code);
+    forward_end(f);
+}
+
+static void begin(struct forward *f)
+{
+    struct resolver *r = f->resolver;
+    f->next = r->forwards;
+    f->link = &r->forwards;
+    if (f->next)
+        f->next->link = &f->next;
+    r->forwards = f;
+    r->forward_count++;
+    try_next(f);
+}
+
+static void turn_expired(struct timer *t);
+
+/* Whoever waits takes the places that are free; who has waited too long is refused. */
+static void serve_waiting(struct resolver *r)
+{
+    while (r->waiting && r->forward_count < FORWARDS_MAX) {
+        struct forward *f = r->waiting;
+        forward_unlink(f);
+        f->waits_until_ms = 0;
+        begin(f);
+    }
+    while (r->waiting && r->waiting->waits_until_ms <= loop_now_ms())
+        fail(r->waiting, DNS_REFUSED);
+    struct loop *loop = &r->relay->loop;
+    if (!r->waiting)
+        loop_clear_timer(loop, &r->turn);
+    else if (!r->turn.is_set)
+        loop_set_timer(loop, &r->turn, r->waiting->waits_until_ms - loop_now_ms(), turn_expired);
+}
+
+static void turn_expired(struct timer *t)
+{
+    serve_waiting(owner_of(t, struct resolver, turn));
+}
+
+static void wait_for_turn(struct forward *f)
+{
+    struct resolver *r = f->resolver;
+    f->waits_until_ms = loop_now_ms() + PATIENCE_MS;
+    f->link = r->waiting ? r->waiting_end : &r->waiting;
+    *f->link = f;
+    r->waiting_end = &f->next;
+    r->waiting_count++;
+    serve_waiting(r);
+}
+
+void forward_cancel(struct resolver *r, const struct stream *stream)
+{
+    cancel_of(r->waiting, stream);
+    cancel_of(r->forwards, stream);
+    serve_waiting(r);
 }
 
 /* An answer to our question, or -1 while it has not come. Whether it is a good one is for the client to see, unless the
@@ -83,11 +160,13 @@ static void datagram_ready(struct source *s, uint32_t events)
     static uint8_t bytes[ANSWER_MAX];
     (void)events;
     struct forward *f = (struct forward *)s;
+    struct resolver *r = f->resolver;
     ssize_t count = recv(s->fd, bytes, sizeof bytes, 0);
     if (count < 0 && errno != EAGAIN && errno != EINTR)
         try_next(f); /* nobody listens there */
     else if (count > 0 && is_answer(f, bytes, (size_t)count))
         take_answer(f, bytes, (size_t)count);
+    serve_waiting(r);
 }
 
 static bool stream_flush(struct forward *f)
@@ -102,12 +181,11 @@ static bool stream_flush(struct forward *f)
     return loop_watch(&f->resolver->relay->loop, &f->source, events) == 0;
 }
 
-static void stream_ready(struct source *s, uint32_t events)
+static void stream_step(struct forward *f, uint32_t events)
 {
-    struct forward *f = (struct forward *)s;
     char chunk[4096];
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        ssize_t count = read_some(s->fd, chunk, sizeof chunk);
+        ssize_t count = read_some(f->source.fd, chunk, sizeof chunk);
         bool is_gone = count == 0 || (count < 0 && errno != EAGAIN);
         if (is_gone || (count > 0 && !buffer_append(&f->in, chunk, (size_t)count))) {
             try_next(f);
@@ -126,9 +204,20 @@ static void stream_ready(struct source *s, uint32_t events)
     }
 }
 
+static void stream_ready(struct source *s, uint32_t events)
+{
+    struct forward *f = (struct forward *)s;
+    struct resolver *r = f->resolver;
+    stream_step(f, events);
+    serve_waiting(r);
+}
+
 static void patience_expired(struct timer *t)
 {
-    try_next(owner_of(t, struct forward, patience));
+    struct forward *f = owner_of(t, struct forward, patience);
+    struct resolver *r = f->resolver;
+    try_next(f);
+    serve_waiting(r);
 }
 
 static int ask_datagram(struct forward *f)
@@ -179,15 +268,14 @@ static void try_next(struct forward *f)
         if (ask(f, &view->upstreams[f->upstream++]) == 0)
             return;
     }
-    struct query query;
-    if (query_parse(f->query, f->length, &query))
-        refuse(f->resolver, &f->asker, &query, DNS_SERVER_FAILURE);
-    forward_end(f);
+    fail(f, DNS_SERVER_FAILURE);
 }
 
 void forward_begin(struct resolver *r, const struct asker *asker, const struct query *q, size_t length)
 {
-    struct forward *f = r->forward_count >= FORWARDS_MAX ? NULL : calloc(1, sizeof *f + length);
+    bool is_full = r->forward_count >= FORWARDS_MAX;
+    bool is_too_much = is_full && (r->waiting_count >= WAITING_MAX || length > WAITING_SIZE);
+    struct forward *f = is_too_much ? NULL : calloc(1, sizeof *f + length);
     if (!f) {
         refuse(r, asker, q, DNS_REFUSED);
         return;
@@ -197,11 +285,8 @@ void forward_begin(struct resolver *r, const struct asker *asker, const struct q
     f->resolver = r;
     f->asker = *asker;
     f->source.fd = -1;
-    f->next = r->forwards;
-    f->link = &r->forwards;
-    if (f->next)
-        f->next->link = &f->next;
-    r->forwards = f;
-    r->forward_count++;
-    try_next(f);
+    if (is_full)
+        wait_for_turn(f);
+    else
+        begin(f);
 }

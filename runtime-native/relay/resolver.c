@@ -61,7 +61,8 @@ static void listener_ready(struct source *s, uint32_t events)
 /* On a port of the kernel's choice: 53 is the container's own to bind, the daemon redirects. */
 static int open_socket(const struct resolver *r, int type)
 {
-    struct address address = {.family = AF_INET, .bytes = {127, 0, 0, 11}};
+    struct address address;
+    (void)address_parse(RESOLVER_ADDRESS, &address);
     union socket_address socket_address;
     socklen_t size = address_at(&address, 0, &socket_address);
     AUTO_CLOSE int fd = relay_socket(r->relay, r->namespace_fd, AF_INET, type, 0);
@@ -95,9 +96,9 @@ static int open_sockets(struct resolver *r)
 
 static void resolver_free(struct resolver *r)
 {
+    forward_cancel(r, NULL);
     while (r->streams)
         stream_end(r->streams);
-    forward_cancel(r, NULL);
     loop_close(&r->relay->loop, &r->datagrams);
     loop_close(&r->relay->loop, &r->listener);
     close_fd(&r->namespace_fd);

@@ -6,6 +6,8 @@
 #include "message.h"
 #include "relay.h"
 
+#define RESOLVER_ADDRESS "127.0.0.11"
+
 struct upstream {
     struct address address;
     bool is_hosts; /* asked from the host, not from the sandbox */
@@ -33,6 +35,9 @@ struct resolver {
     size_t stream_count;
     struct forward *forwards; /* queries that upstream servers have */
     size_t forward_count;
+    struct forward *waiting, **waiting_end; /* those beyond, in the order in which they came */
+    size_t waiting_count;
+    struct timer turn; /* when the first of them has waited long enough */
 };
 
 /* A client over TCP. */

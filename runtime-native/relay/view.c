@@ -17,7 +17,9 @@ static int read_upstreams(struct view *v, const struct json *upstreams)
         struct upstream *u = &v->upstreams[v->upstream_count];
         const char *text = json_string(upstream, "address");
         u->is_hosts = json_bool(upstream, "isHosts", false);
-        if (text && address_parse(text, &u->address))
+        /* Who asks itself never ends. */
+        bool is_own = text && !u->is_hosts && strcmp(text, RESOLVER_ADDRESS) == 0;
+        if (text && !is_own && address_parse(text, &u->address))
             v->upstream_count++;
     }
     return 0;
