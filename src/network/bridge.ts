@@ -1,4 +1,4 @@
-import { errnoOf } from "#base/errors";
+import { EngineError, errnoOf } from "#base/errors";
 import type { Address, Prefix } from "./address.ts";
 import { contains } from "./address.ts";
 import { virtualKinds } from "./firewall-rules.ts";
@@ -44,7 +44,11 @@ export class Bridges implements Disposable {
 
   /** Makes the bridge or brings one that is there into shape; another's addresses and ports on it are left alone. */
   ensure(setup: BridgeSetup): void {
-    const isNew = !this.exists(setup.name);
+    const found = this.#route.findLink(setup.name);
+    const isNew = found === undefined;
+    if (!isNew && found.kind !== "bridge") {
+      throw new EngineError("system", `existing interface ${setup.name} is not a bridge`);
+    }
     if (isNew)
       this.#route.apply(new RouteBatch().addBridge(setup.name, randomMac(), this.#tag), `add bridge ${setup.name}`);
     const { index } = this.#route.getLink(setup.name);

@@ -3,7 +3,7 @@ export * from "./address.ts";
 export { type BridgeSetup, Bridges } from "./bridge.ts";
 export { type Access, Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
 export { Forwarding } from "./forwarding.ts";
-export { type AddressPool, choosePool, defaultAddressPools, Pool } from "./ipam.ts";
+export { type AddressPool, choosePool, defaultAddressPools, globalAddressPools, Pool } from "./ipam.ts";
 export { type ChildLink, ParentLinks } from "./parents.ts";
 export { type DefaultRoute, formatMac, type Plug, portName, randomMac } from "./plug.ts";
 export { ephemeralPorts, PortAllocator, PortError, type PortRange } from "./port-allocator.ts";

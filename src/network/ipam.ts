@@ -34,6 +34,9 @@ export const defaultAddressPools: readonly AddressPool[] = [
   pool("192.168.0.0/16", 20),
 ];
 
+/** For networks that are not this host's alone. */
+export const globalAddressPools: readonly AddressPool[] = [pool("10.0.0.0/8", 24)];
+
 /**
  * The first piece of the pools that overlaps nothing in `taken`.
  * Pure: the caller passes what is allocated and what the host uses.

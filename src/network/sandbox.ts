@@ -7,7 +7,7 @@ import type { Address } from "./address.ts";
 import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
 import type { ChildLink } from "./parents.ts";
-import { type BridgePort, type DefaultRoute, type Plug, portName } from "./plug.ts";
+import { type BridgePort, type DefaultRoute, formatMac, type Plug, portName } from "./plug.ts";
 
 /** A namespace with its loopback up and, when it comes from the pool, an unplugged eth0 whose endpoint id is chosen. */
 export interface Sandbox {
@@ -109,14 +109,11 @@ export class Sandboxes implements Disposable {
     const hasIpv6 = plug.addresses.some(({ address }) => address.family === 6);
     const sysctls = hasIpv6 ? [[`net/ipv6/conf/${plug.name}/disable_ipv6`, "0"] as const] : [];
     this.#writeSysctls(sandbox.key, sysctls);
-    this.#inside(sandbox.key, (inside) => bringUp(inside, plug));
     try {
+      this.#inside(sandbox.key, (inside) => bringUp(inside, plug));
       this.#writeSysctls(sandbox.key, plug.sysctls);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      const [[name] = [""]] = plug.sysctls;
-      const reason = `/proc/sys/${name} is not a sysctl file`;
-      throw new Error(`failed to add interface ${portName(plug.endpointId)} to sandbox: ${reason}`, { cause: error });
+      throw setUpError(plug, error);
     }
   }
 
@@ -310,9 +307,12 @@ export class Sandboxes implements Disposable {
 
   #addVeth(key: string, endpointId: string, name: string): void {
     const namespaceFd = openSync(key, "r");
+    const veth = { name: portName(endpointId), alias: this.#options.tag, peer: { name, namespaceFd } };
     try {
-      const veth = { name: portName(endpointId), alias: this.#options.tag, peer: { name, namespaceFd } };
       this.#route.apply(new RouteBatch().addVeth(veth), `add ${veth.name}`);
+    } catch (error) {
+      const reason = `error renaming interface "${veth.name}" to "${name}": ${errnoText(errnoOf(error) ?? "")}`;
+      throw new Error(`failed to add interface ${veth.name} to sandbox: ${reason}`, { cause: error });
     } finally {
       closeSync(namespaceFd);
     }
@@ -359,6 +359,22 @@ function isBridgeFiltered(): boolean {
     if (errnoOf(error) === "ENOENT") return false;
     throw error;
   }
+}
+
+/** In the words of dockerd, where an interface has its port's name until it is set up. */
+function setUpError({ endpointId, mac, sysctls }: Plug, error: unknown): unknown {
+  const port = portName(endpointId);
+  const failed = (reason: string) =>
+    new Error(`failed to add interface ${port} to sandbox: ${reason}`, { cause: error });
+  const code = errnoOf(error);
+  if (code === "EADDRNOTAVAIL" && mac !== undefined) {
+    return failed(`error setting interface "${port}" MAC to "${formatMac(mac)}": ${errnoText(code)}`);
+  }
+  const [[sysctl] = [""]] = sysctls;
+  const path = `/proc/sys/${sysctl}`;
+  if (code === "ENOENT") return failed(`${path} is not a sysctl file`);
+  if (code !== "EINVAL" || sysctl === "") return error;
+  return failed(`unable to write to '${path}': write ${path}: ${errnoText(code)}`);
 }
 
 function bringUp(inside: Inside, plug: Plug): void {

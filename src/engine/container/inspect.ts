@@ -3,6 +3,7 @@ import type { HostConfig, Ulimit } from "#api-schema/container-config";
 import type { ContainerInspect, InspectState, NetworkSettings } from "#api-schema/container-inspect";
 import type { MountPoint } from "#api-schema/mount";
 import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
+import type { Attachment } from "../network/endpoint-settings.ts";
 import { shownLinks } from "../network/legacy-links.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
@@ -74,7 +75,7 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     SizeRw: facts.sizes?.sizeRw ?? null,
     SizeRootFs: facts.sizes?.sizeRootFs ?? null,
     Mounts: record.mounts.map(mountPointOf),
-    Config: record.config,
+    Config: { ...record.config, MacAddress: askedMacAddress(record) },
     NetworkSettings: networkSettingsOf(record),
   };
 }
@@ -107,6 +108,12 @@ function stateOf(state: ContainerState): InspectState {
             })),
           },
   };
+}
+
+/** Where clients before API 1.44 look for what was asked of the container's own network (moby's inspect). */
+function askedMacAddress({ hostConfig, networks }: ContainerRecord): string {
+  const main: Attachment | undefined = networks[hostConfig.NetworkMode];
+  return main?.desiredMacAddress ?? "";
 }
 
 function withDefaults(own: HostConfig["Ulimits"], defaults: readonly Ulimit[]): HostConfig["Ulimits"] {

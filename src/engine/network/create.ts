@@ -12,6 +12,7 @@ import {
   type Family,
   formatAddress,
   formatPrefix,
+  globalAddressPools,
   overlaps,
   Pool,
   type Prefix,
@@ -21,8 +22,8 @@ import {
 } from "#network";
 import { type BridgeOptions, optionNames, parseBool, parseBridgeOptions } from "./bridge-options.ts";
 import { forbidden, invalid } from "./errors.ts";
-import { isPredefined } from "./inspect.ts";
-import type { Network } from "./network.ts";
+import { isPredefined } from "./modes.ts";
+import { bridgeNameOf, type Network } from "./network.ts";
 import { checkSharing, isParentDriver, parseParentOptions } from "./parent-options.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
 import { validateIpam } from "./validate-ipam.ts";
@@ -60,7 +61,7 @@ export function planNetwork(
     ...identity,
     name: request.Name,
     driver: request.ConfigOnly ? "null" : driver,
-    scope: "local",
+    scope: request.Scope === "" ? "local" : request.Scope,
     ...families,
     isInternal: request.Internal,
     isAttachable: request.Attachable,
@@ -181,11 +182,12 @@ function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord 
   const bridge = parseBridgeOptions(record.driver === "bridge" ? record.options : {});
   checkBridge(record, bridge);
   checkParent(record, context.networks);
+  if (record.ipamDriver === "null") throw emptyPoolError(record.isIpv4Enabled ? 4 : 6);
   if (record.ipamDriver !== "default") {
     throw new EngineError("notFound", `plugin ${JSON.stringify(record.ipamDriver)} not found`);
   }
-  const pools = ([4, 6] as const).flatMap((family) => {
-    if (!(family === 4 ? record.isIpv4Enabled : record.isIpv6Enabled)) return [];
+  const isEnabled = (family: Family) => (family === 4 ? record.isIpv4Enabled : record.isIpv6Enabled);
+  const pools = ([4, 6] as const).filter(isEnabled).flatMap((family) => {
     const asked = record.pools.filter((pool) => pool.family === family);
     return (asked.length > 0 ? asked : [emptyPool(family)]).map((pool) => givenPool(pool, bridge, record, context));
   });
@@ -193,8 +195,14 @@ function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord 
   if (pools.length === 0) throw invalid("IPv4 or IPv6 must be enabled");
   if (record.driver === "bridge" && (count(4) > 1 || count(6) > 1))
     throw forbidden("bridge driver doesn't support multiple subnets");
-  checkConflicts(record, bridge, context.networks);
-  return { ...record, pools, isBridgeForeign: bridge.name !== "" && context.isBridgeThere(bridge.name) };
+  if (record.driver === "bridge") checkBridgePools(record, pools, context.networks);
+  // What was asked for a family that is off is still shown.
+  const unused = record.pools.filter(({ family }) => !isEnabled(family));
+  return {
+    ...record,
+    pools: [...pools, ...unused],
+    isBridgeForeign: bridge.name !== "" && context.isBridgeThere(bridge.name),
+  };
 }
 
 function checkParent({ driver, id, options }: NetworkRecord, networks: readonly Network[]): void {
@@ -222,13 +230,16 @@ const emptyPool = (family: Family): PoolRecord => ({
 
 function givenPool(pool: PoolRecord, bridge: BridgeOptions, record: NetworkRecord, context: CreateContext): PoolRecord {
   const { family, requested } = pool;
+  const addressPools = record.scope === "global" ? globalAddressPools : context.addressPools;
   const taken = context.networks.flatMap((network) => network.pools(family).map(({ subnet }) => subnet));
-  const subnet =
-    parsePrefix(requested.subnet) ?? choosePool(context.addressPools, family, [...taken, ...context.reserved()]);
+  const subnet = parsePrefix(requested.subnet) ?? choosePool(addressPools, family, [...taken, ...context.reserved()]);
   // As moby: a pool with an ip-range may overlap another one, unless it is the very same.
-  const isTaken = taken.some((other) =>
-    requested.ipRange === "" ? overlaps(other, subnet) : other.base === subnet.base && other.length === subnet.length,
-  );
+  const isTaken =
+    requested.ipRange === ""
+      ? taken.some((other) => overlaps(other, subnet))
+      : context.networks.some(({ record: { pools } }) =>
+          pools.some((other) => other.subnet === formatPrefix(subnet) && other.ipRange === requested.ipRange),
+        );
   if (requested.subnet !== "" && isTaken) {
     throw forbidden("invalid pool request: Pool overlaps with other one on this address space");
   }
@@ -274,14 +285,52 @@ function leaseGateway(leases: Pool, address: Address): Address {
 const allocationError = (what: string, error: unknown): EngineError =>
   new EngineError("system", `${what}: ${error instanceof Error ? error.message : error}`, { cause: error });
 
-function checkConflicts(record: NetworkRecord, bridge: BridgeOptions, networks: readonly Network[]): void {
-  if (bridge.name === "") return;
-  const rival = networks.find((network) => network.isBridge && network.bridgeName === bridge.name);
-  if (rival === undefined) return;
-  throw forbidden(
-    `cannot create network ${record.id} (${bridge.name}): conflicts with network ${rival.id} (${rival.bridgeName}): networks have same bridge name`,
-  );
+function checkBridgePools(
+  { id, options }: NetworkRecord,
+  pools: readonly PoolRecord[],
+  networks: readonly Network[],
+): void {
+  for (const { family, subnet, gateway } of pools) {
+    const prefix = parsePrefix(subnet);
+    if (prefix === undefined) continue;
+    if (prefix.length === 0) throw emptyPoolError(family);
+    if (family === 6)
+      checkIpv6Subnet(
+        prefix,
+        `${gateway === "" ? formatAddress({ family, value: prefix.base }) : gateway}/${prefix.length}`,
+      );
+  }
+  const name = bridgeNameOf(id, options[optionNames.name] ?? "");
+  for (const rival of networks.filter(({ isBridge }) => isBridge)) {
+    const reason = conflictOf(name, pools, rival);
+    if (reason === undefined) continue;
+    throw forbidden(
+      `cannot create network ${id} (${name}): conflicts with network ${rival.id} (${rival.bridgeName}): networks have ${reason}`,
+    );
+  }
 }
+
+function conflictOf(bridgeName: string, pools: readonly PoolRecord[], rival: Network): string | undefined {
+  if (rival.bridgeName === bridgeName) return "same bridge name";
+  const overlapping = pools.find(({ family, subnet }) => {
+    const prefix = parsePrefix(subnet);
+    return rival.pools(family).some((other) => prefix !== undefined && overlaps(other.subnet, prefix));
+  });
+  return overlapping === undefined ? undefined : `overlapping IPv${overlapping.family}`;
+}
+
+/** moby's validateIPv6Subnet. */
+function checkIpv6Subnet(prefix: Prefix, shown: string): void {
+  if (overlaps(prefix, multicast6)) throw invalid(`multicast subnet '${shown}' is not allowed`);
+  if (prefix.length !== linkLocal6.length && overlaps(prefix, linkLocal6)) {
+    throw invalid(`'${shown}' clashes with the Link-Local prefix '${formatPrefix(linkLocal6)}'`);
+  }
+}
+
+const multicast6: Prefix = { family: 6, base: 0xffn << 120n, length: 8 };
+const linkLocal6: Prefix = { family: 6, base: 0xfe80n << 112n, length: 64 };
+
+const emptyPoolError = (family: Family): EngineError => invalid(`ipv${family} pool is empty`);
 
 /** The /48 that IPv6 networks are cut from: unique to this host and the same after every restart (RFC 4193, moby). */
 export function uniqueLocalPool(hostId: string): AddressPool {

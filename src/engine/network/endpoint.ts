@@ -2,6 +2,7 @@
  * One container joins one network: check, lease addresses, plug in, show. Synchronous throughout, so that two containers never
  * see the same free address; each step is undone when a later one fails.
  */
+import type { EndpointSettings } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
 import {
@@ -63,7 +64,7 @@ const bareEndpoint = (id: Id, network: Network, container: ContainerRecord): End
 });
 
 function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Network, settings: Attachment): Endpoint {
-  const interfaceName = settings.DriverOpts?.[interfaceNameOption] ?? freeInterfaceName(sandbox, network);
+  const interfaceName = askedInterfaceName(settings) ?? freeInterfaceName(sandbox, network);
   const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0" && network.isBridge;
   const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();
   const addresses = leaseAddresses(network, settings);
@@ -184,7 +185,12 @@ function macAddress(
 }
 
 /** Takes the place of `eth` and a number. */
-export const interfaceNameOption = "com.docker.network.endpoint.ifname";
+const interfaceNameOption = "com.docker.network.endpoint.ifname";
+
+export function askedInterfaceName(settings: EndpointSettings | undefined): string | undefined {
+  const name = settings?.DriverOpts?.[interfaceNameOption] ?? "";
+  return name === "" ? undefined : name;
+}
 
 /** "net.ipv4.IFNAME.log_martians=1" as moby reads it: net.X.Y.IFNAME.Z=V. */
 function interfaceSysctls({ DriverOpts }: Attachment, name: string): (readonly [string, string])[] {

@@ -2,7 +2,7 @@ import type { EndpointResource, IPAMConfig, NetworkInspect } from "#api-schema/n
 import { formatAddress } from "#network";
 import type { Filters } from "../filters.ts";
 import { invalid } from "./errors.ts";
-import { isUserNetwork } from "./modes.ts";
+import { isPredefined } from "./modes.ts";
 import type { Endpoint, Network } from "./network.ts";
 import type { PoolRecord } from "./record.ts";
 
@@ -67,9 +67,6 @@ function endpointResource(network: Network, endpoint: Endpoint): EndpointResourc
     IPv6Address: address6 === undefined ? "" : `${formatAddress(address6)}/${length(address6)}`,
   };
 }
-
-/** A name that dockerd keeps for itself. */
-export const isPredefined = (name: string): boolean => name !== "" && !isUserNetwork(name);
 
 const listFilters = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 

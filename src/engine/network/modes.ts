@@ -1,5 +1,7 @@
 import { isContainerMode } from "../spec/modes.ts";
 
 /** A network that a user made (moby's NetworkMode.IsUserDefined); the others are dockerd's own and work by older rules. */
-export const isUserNetwork = (name: string): boolean =>
-  !["", "default", "bridge", "host", "none"].includes(name) && !isContainerMode(name);
+export const isUserNetwork = (name: string): boolean => name !== "" && !isPredefined(name) && !isContainerMode(name);
+
+/** A name that dockerd keeps for itself. */
+export const isPredefined = (name: string): boolean => ["default", "bridge", "host", "none"].includes(name);

@@ -65,8 +65,8 @@ export class Network {
     this.bridge = parseBridgeOptions(record.driver === "bridge" ? record.options : {});
     const { driver, id, options, isConfigOnly } = record;
     this.link = isParentDriver(driver) ? parseParentOptions(driver, options, id) : undefined;
-    // A configuration has ranges only for the networks that are made from it.
-    const pools = isConfigOnly ? [] : record.pools;
+    // A configuration has ranges only for the networks that are made from it, and a family that is off has none.
+    const pools = isConfigOnly ? [] : record.pools.filter(({ subnet }) => subnet !== "");
     this.#pools = pools.map((pool) => ({ record: pool, pool: openPool(pool) }));
   }
 
@@ -80,7 +80,7 @@ export class Network {
 
   /** Of the interface on the host. */
   get bridgeName(): string {
-    return this.bridge.name === "" ? `br-${this.id.slice(0, 12)}` : this.bridge.name;
+    return bridgeNameOf(this.id, this.bridge.name);
   }
 
   get isBridge(): boolean {
@@ -143,6 +143,8 @@ export class Network {
     return this.pools(address.family).find(({ subnet }) => contains(subnet, address));
   }
 }
+
+export const bridgeNameOf = (id: Id, asked: string): string => (asked === "" ? `br-${id.slice(0, 12)}` : asked);
 
 export const addressesOf = ({ address4, address6 }: Endpoint): Address[] =>
   [address4, address6].filter((address) => address !== undefined);

@@ -9,7 +9,7 @@ import type { PortOwner, PublishedPort } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
 import type { NetworkContext } from "./context.ts";
-import { endpointError, interfaceNameOption, joinNetwork } from "./endpoint.ts";
+import { askedInterfaceName, endpointError, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { prefixed } from "./errors.ts";
 import {
@@ -177,7 +177,7 @@ export class ContainerSandboxes {
       return { ...common, id: newId(), key: sandboxes.namespaces.pathOf("default"), network: undefined };
     }
     const [first] = this.#networksOf(container);
-    const isNamed = container.networks[first?.name ?? ""]?.DriverOpts?.[interfaceNameOption] !== undefined;
+    const isNamed = askedInterfaceName(container.networks[first?.name ?? ""]) !== undefined;
     const network =
       isPlain(first) && !isNamed && !container.config.NetworkDisabled ? sandboxes.take() : sandboxes.takeEmpty();
     return { ...common, id: network.id, key: network.key, network };
