@@ -2,7 +2,9 @@
 
 import { messageOf } from "#base/errors";
 import { buildInfo } from "#daemon/build-info";
+import type { Configuration } from "#daemon/configuration";
 import { type Invocation, loadConfig } from "#daemon/load-config";
+import type { Daemon } from "#daemon/main";
 import { FlagError } from "./flags.ts";
 
 /** dockerd gives up waiting for its containers at the third interrupt. */
@@ -38,18 +40,36 @@ function read(): Invocation | undefined {
   }
 }
 
-async function run({ config }: Extract<Invocation, { kind: "run" }>): Promise<void> {
+async function run({ configuration }: Extract<Invocation, { kind: "run" }>): Promise<void> {
   if (process.geteuid?.() !== 0) return fail("minidockd needs to be started with root privileges.");
   // Loaded only now: `--version` and a wrong flag answer at once.
   const { startDaemon } = await import("#daemon/main");
   const stopped = interrupted();
   try {
-    await using _daemon = await startDaemon(config);
+    const starting = startDaemon(configuration.config);
+    reloadOnHangup(starting, configuration);
+    await using _daemon = await starting;
     await stopped;
   } catch (error) {
     return fail(`failed to start daemon: ${messageOf(error)}`);
   }
   process.exit();
+}
+
+/** One after the other, the first when all is up; a file that cannot be used changes nothing. */
+function reloadOnHangup(starting: Promise<Daemon>, started: Configuration): void {
+  let configuration = started;
+  let turn = Promise.resolve();
+  const reload = async () => {
+    const daemon = await starting;
+    const next = configuration.reread();
+    await daemon.reload(next.config);
+    configuration = next;
+  };
+  const failed = (error: unknown) => void process.stderr.write(`Error reloading configuration: ${messageOf(error)}\n`);
+  process.on("SIGHUP", () => {
+    turn = turn.then(reload).catch(failed);
+  });
 }
 
 /** Resolves at the first SIGTERM or SIGINT; at the third the process ends where it stands. */

@@ -27,7 +27,8 @@ export async function runStore(argv: readonly string[], print: Print): Promise<n
     process.env,
   );
   if (invocation.kind !== "run") throw new Error("the configuration cannot be read");
-  return command === "verify" ? verifyAll(invocation.config, print) : repairAll(invocation.config, print);
+  const { config } = invocation.configuration;
+  return command === "verify" ? verifyAll(config, print) : repairAll(config, print);
 }
 
 async function verifyAll(config: DaemonConfig, print: Print): Promise<number> {

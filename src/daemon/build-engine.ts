@@ -19,8 +19,16 @@ import { Registry } from "#registry";
 import type { Spawner } from "#runtime";
 import type { Storage, VolumeRecord } from "#storage";
 import type { DaemonConfig } from "./config.ts";
-import { blobWatermark, containerDefaults, engineVersion, networkConfig, systemFacts } from "./defaults.ts";
-import { engineIdentity } from "./identity.ts";
+import {
+  blobWatermark,
+  containerDefaults,
+  engineVersion,
+  networkConfig,
+  registryOptions,
+  systemFacts,
+  transferLimits,
+} from "./defaults.ts";
+import { type EngineIdentity, engineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
 
 export interface Foundations {
@@ -29,11 +37,16 @@ export interface Foundations {
   readonly log: Log;
 }
 
+/** The engine, and what else a reload of the configuration reaches. */
+export interface EngineParts {
+  readonly engine: Engine;
+  readonly context: ContainerContext;
+  readonly registry: Registry;
+  readonly identity: EngineIdentity;
+}
+
 /** The services, each from what it needs. */
-export async function buildEngine(
-  config: DaemonConfig,
-  { spawner, storage, log }: Foundations,
-): Promise<{ engine: Engine; context: ContainerContext }> {
+export async function buildEngine(config: DaemonConfig, { spawner, storage, log }: Foundations): Promise<EngineParts> {
   const clock = systemClock;
   const events = new Events(clock);
   const locks = new Locks();
@@ -42,24 +55,21 @@ export async function buildEngine(
   const records = index.list().map((container) => container.record);
   const { dataRoot, execRoot } = config;
 
+  const registry = new Registry({
+    options: registryOptions(config),
+    userAgent: `docker/${engineVersion} minidock`,
+    clock,
+    log,
+  });
   const images = new ImageService({
     storage,
-    registry: new Registry({
-      options: { insecureRegistries: config.insecureRegistries, mirrors: config.registryMirrors },
-      userAgent: `docker/${engineVersion} minidock`,
-      clock,
-      log,
-    }),
+    registry,
     events,
     usage: { containersUsing: (id) => containersUsing(index, id) },
     clock,
     log,
     engineVersion,
-    limits: {
-      concurrentDownloads: config.maxConcurrentDownloads,
-      concurrentUploads: config.maxConcurrentUploads,
-      downloadAttempts: config.maxDownloadAttempts,
-    },
+    limits: transferLimits(config),
     blobs: { directory: dataRoot, watermarkPercent: blobWatermark(config) },
   });
   const volumes = await VolumeService.open(
@@ -106,8 +116,9 @@ export async function buildEngine(
     isShuttingDown: false,
   };
   const containers = new ContainerService(context);
-  const facts = systemFacts(config, await engineIdentity(dataRoot));
-  const system = new SystemService({ index, containers, images, volumes, events, host, facts });
+  const identity = await engineIdentity(dataRoot);
+  const facts = systemFacts(config, identity);
+  const system = new SystemService({ index, containers, images, volumes, events, host, registry, facts });
   const engine: Engine = { containers, execs: new ExecService(context), images, networks, volumes, system, events };
-  return { engine, context };
+  return { engine, context, registry, identity };
 }

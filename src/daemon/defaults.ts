@@ -2,9 +2,11 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { EngineError, messageOf } from "#base/errors";
-import type { ContainerDefaults, NetworkServiceOptions, RuntimeEntry, SystemFacts } from "#engine";
+import type { ContainerDefaults, NetworkServiceOptions, RuntimeEntry, SystemFacts, TransferLimits } from "#engine";
+import type { RegistryOptions } from "#registry";
 import { buildInfo } from "./build-info.ts";
 import type { DaemonConfig } from "./config.ts";
+import type { EngineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
 import { withoutCredentials } from "./proxies.ts";
 
@@ -37,11 +39,16 @@ function findInPath(name: string): string | undefined {
 }
 
 export async function containerDefaults(config: DaemonConfig): Promise<ContainerDefaults> {
+  const runtimes = runtimesOf(config);
+  const { defaultRuntime = ownRuntime } = config;
+  if (runtimes[defaultRuntime] === undefined) {
+    throw new EngineError("invalidParameter", `specified default runtime '${defaultRuntime}' does not exist`);
+  }
   return {
     dataRoot: config.dataRoot,
     execRoot: config.execRoot,
-    runtimes: runtimesOf(config),
-    defaultRuntime: config.defaultRuntime ?? ownRuntime,
+    runtimes,
+    defaultRuntime,
     shownRuntime: config.defaultRuntime ?? shownRuntime,
     logDriver: config.logDriver,
     logOptions: config.logOptions,
@@ -80,7 +87,18 @@ export const networkConfig = (config: DaemonConfig): NetworkServiceOptions["conf
   hostGateways: config.hostGatewayIps,
 });
 
-export function systemFacts(config: DaemonConfig, identity: { id: string; backingFilesystem: string }): SystemFacts {
+export const registryOptions = (config: DaemonConfig): RegistryOptions => ({
+  insecureRegistries: config.insecureRegistries,
+  mirrors: config.registryMirrors,
+});
+
+export const transferLimits = (config: DaemonConfig): TransferLimits => ({
+  concurrentDownloads: config.maxConcurrentDownloads,
+  concurrentUploads: config.maxConcurrentUploads,
+  downloadAttempts: config.maxDownloadAttempts,
+});
+
+export function systemFacts(config: DaemonConfig, identity: EngineIdentity): SystemFacts {
   return {
     ...identity,
     version: engineVersion,
@@ -95,8 +113,6 @@ export function systemFacts(config: DaemonConfig, identity: { id: string; backin
     loggingDriver: config.logDriver,
     defaultRuntime: config.defaultRuntime ?? shownRuntime,
     runtimes: runtimesOf(config),
-    registryMirrors: config.registryMirrors,
-    insecureRegistries: config.insecureRegistries,
     proxies: {
       http: withoutCredentials(config.proxies.http),
       https: withoutCredentials(config.proxies.https),

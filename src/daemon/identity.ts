@@ -13,7 +13,12 @@ const filesystems: Readonly<Record<number, string>> = {
 };
 
 /** What belongs to a data root: an id that is made once, and the file system below it. */
-export async function engineIdentity(dataRoot: string): Promise<{ id: string; backingFilesystem: string }> {
+export interface EngineIdentity {
+  readonly id: string;
+  readonly backingFilesystem: string;
+}
+
+export async function engineIdentity(dataRoot: string): Promise<EngineIdentity> {
   const { type } = await statfs(dataRoot);
   return { id: await engineId(join(dataRoot, "engine-id")), backingFilesystem: filesystems[type] ?? "<unknown>" };
 }

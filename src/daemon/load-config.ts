@@ -1,9 +1,11 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { messageOf } from "#base/errors";
 import { describeFlags, type FlagSpec, parseBool, parseFlags } from "#cli/flags";
 import type { BridgeConfig, DaemonConfig, DaemonLogLevel, RuntimeConfig, TlsConfig, UlimitConfig } from "./config.ts";
 import { readConfigFile, type Settings } from "./config-file.ts";
+import { type Configuration, configurationOf, reloaded } from "./configuration.ts";
 import { normalizeHosts } from "./hosts.ts";
 import { type Option, options } from "./options.ts";
 import { proxiesOf } from "./proxies.ts";
@@ -13,7 +15,7 @@ import { display, type Setting } from "./values.ts";
 
 /** What the command line asks for. */
 export type Invocation =
-  | { readonly kind: "run"; readonly config: DaemonConfig }
+  | { readonly kind: "run"; readonly configuration: Configuration }
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "version" }
   | { readonly kind: "validated" };
@@ -40,8 +42,10 @@ export function loadConfig(argv: readonly string[], environment: Environment): I
   const configFile = values.get("config-file")?.at(-1) ?? defaultConfigFile;
   const flags = flagSettings(values);
   const settings = mergeFile(configFile, flags, values.has("config-file"));
-  const config = toConfig(settings, configFile, environment);
-  return isSet("validate") ? { kind: "validated" } : { kind: "run", config };
+  const readAgain = () => readConfigFile(configFile, flags, values.has("config-file")) ?? new Map();
+  const change = (running: Settings) => reloaded(running, readAgain(), flags);
+  const configuration = configurationOf(settings, change, (merged) => toConfig(merged, configFile, environment));
+  return isSet("validate") ? { kind: "validated" } : { kind: "run", configuration };
 }
 
 export const usage = (): string =>
@@ -82,7 +86,7 @@ function mergeFile(path: string, flags: Settings, isRequired: boolean): Settings
   try {
     validateSettings(merged);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const what = "merged configuration validation from file and command line flags failed";
     throw new Error(`unable to configure the Docker daemon with file ${path}: ${what}: ${reason}`, { cause: error });
   }

@@ -16,13 +16,20 @@ import { nativeBinary } from "./paths.ts";
 import { holdPidfile } from "./pidfile.ts";
 import { useProxies } from "./proxies.ts";
 import { takeOver } from "./reconcile.ts";
+import { logLevelOf, reloadEngine } from "./reload.ts";
 import { stopContainers } from "./shutdown.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
-export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable> {
+export interface Daemon extends AsyncDisposable {
+  /** `systemctl reload docker`. Throws what is wrong with the configuration, and then nothing has changed. */
+  readonly reload: (config: DaemonConfig) => Promise<void>;
+}
+
+export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   await using parts = new AsyncDisposableStack();
   useProxies(config.proxies, process.env);
-  const log = createLog(config.isDebug ? "debug" : config.logLevel);
+  const log = createLog(logLevelOf(config), config.logFormat);
+  let current = config;
   const addresses = await listenAddresses(config);
   parts.use(await holdPidfile(config.pidfile));
   const spawner = parts.use(
@@ -31,11 +38,12 @@ export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable
   const execRoot = parts.use(await holdExecRoot(config.execRoot));
   const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
 
-  const { engine, context } = await buildEngine(config, { spawner, storage, log });
+  const built = await buildEngine(config, { spawner, storage, log });
+  const { engine, context } = built;
   parts.defer(() => removeCgroupParent(config.cgroupParent));
   parts.defer(() => engine.networks.shutdown());
   parts.defer(async () => {
-    await stopContainers(context, config.isLiveRestoreEnabled);
+    await stopContainers(context, current);
     execRoot.isNeeded = context.index.list().some((container) => container.isRunning);
   });
 
@@ -46,7 +54,13 @@ export async function startDaemon(config: DaemonConfig): Promise<AsyncDisposable
   log.info({ hosts: config.hosts }, "API listen");
   await finish();
   const running = parts.move();
-  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    reload: async (changed) => {
+      await reloadEngine(built, changed);
+      current = changed;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
 }
 
 /** What bin/minidockd found before Node raised it. */

@@ -1,25 +1,45 @@
-import { type ContainerContext, stopContainer } from "#engine";
+import { type Container, type ContainerContext, stopContainer } from "#engine";
+import type { DaemonConfig } from "./config.ts";
+
+/** What a container's own patience gets on top (moby daemon.ShutdownTimeout). */
+const graceSeconds = 5;
 
 /**
  * What the end of the daemon does to containers: with `--live-restore` nothing; else they are stopped, each with its own
  * patience, and their restart policies bring them back at the next start.
  */
-export async function stopContainers(context: ContainerContext, isLiveRestore: boolean): Promise<void> {
+export async function stopContainers(context: ContainerContext, config: DaemonConfig): Promise<void> {
   context.isShuttingDown = true;
-  if (isLiveRestore) {
+  if (config.isLiveRestoreEnabled) {
     for (const container of context.index.list()) container.task?.disconnect();
     return;
   }
   const running = context.index.list().filter((container) => container.isRunning);
-  await Promise.all(
-    running.map(async (container) => {
-      try {
-        if (container.status === "paused") await container.task?.resume();
-        await stopContainer(context, container, { signal: "" });
-        await container.shimClosed;
-      } catch (error) {
-        context.log.error({ id: container.id, err: error }, "cannot stop a container");
-      }
-    }),
+  const timeoutSeconds = patience(running, config.shutdownTimeoutSeconds, context.defaults.stopTimeoutSeconds);
+  const stopped = Promise.all(running.map((container) => stop(context, container)));
+  if (timeoutSeconds < 0) return void (await stopped);
+  const over = new AbortController();
+  const isLate = context.clock.sleep(timeoutSeconds * 1000, over.signal).then(
+    () => true,
+    () => false,
   );
+  if (await Promise.race([stopped.then(() => false), isLate])) context.log.error("Force shutdown daemon");
+  over.abort();
+}
+
+/** Negative: for ever. */
+function patience(containers: readonly Container[], shutdownSeconds: number, stopSeconds: number): number {
+  const own = containers.map(({ record }) => record.config.StopTimeout ?? stopSeconds);
+  if (shutdownSeconds < 0 || own.some((seconds) => seconds < 0)) return -1;
+  return Math.max(shutdownSeconds, ...own.map((seconds) => seconds + graceSeconds));
+}
+
+async function stop(context: ContainerContext, container: Container): Promise<void> {
+  try {
+    if (container.status === "paused") await container.task?.resume();
+    await stopContainer(context, container, { signal: "" });
+    await container.shimClosed;
+  } catch (error) {
+    context.log.error({ id: container.id, err: error }, "cannot stop a container");
+  }
 }

@@ -15,7 +15,7 @@ import {
 } from "#registry";
 import { type BlobSource, type Fault, type Repaired, repairStore, subjectOf, verifyStore } from "#storage";
 import type { DaemonConfig } from "./config.ts";
-import { engineVersion } from "./defaults.ts";
+import { engineVersion, registryOptions } from "./defaults.ts";
 import { useProxies } from "./proxies.ts";
 
 export type { Fault, Repaired };
@@ -30,7 +30,7 @@ export function repair(config: DaemonConfig, signal: AbortSignal): AsyncGenerato
   const { dataRoot, execRoot } = config;
   const log = createLog("error");
   const registry = new Registry({
-    options: { insecureRegistries: config.insecureRegistries, mirrors: config.registryMirrors },
+    options: registryOptions(config),
     userAgent: `docker/${engineVersion} minidock`,
     clock: systemClock,
     log,

@@ -37,6 +37,7 @@ export { Events, type EventType, type WatchOptions } from "./events.ts";
 export type { Exec, ExecConfig } from "./exec/exec.ts";
 export { ExecService, type ExecStartOptions } from "./exec/service.ts";
 export { Filters, invalidFilter } from "./filters.ts";
+export type { TransferLimits } from "./image/parts.ts";
 export { ImageService } from "./image/service.ts";
 export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";

@@ -33,18 +33,27 @@ const loginTimeoutMs = 15_000;
 
 /** The remote side: which endpoints stand behind a name, and in which order they are tried. */
 export class Registry {
-  readonly config: RegistryConfig;
-  readonly #parts: RegistryParts;
+  readonly #parts: Omit<RegistryParts, "options">;
+  #config: RegistryConfig;
 
-  constructor(parts: RegistryParts) {
-    this.config = new RegistryConfig(parts.options);
+  constructor({ options, ...parts }: RegistryParts) {
+    this.#config = new RegistryConfig(options);
     this.#parts = parts;
+  }
+
+  get config(): RegistryConfig {
+    return this.#config;
+  }
+
+  /** From the next request on. Throws what is wrong with the options, and then all stays as it is. */
+  configure(options: RegistryOptions): void {
+    this.#config = new RegistryConfig(options);
   }
 
   /** Tries each endpoint until one serves. The repository lives as long as `work`. */
   async pull<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
     if (isReserved(ref)) throw new EngineError("forbidden", "'scratch' is a reserved name");
-    const endpoints = await this.config.endpoints(ref.domain, needsOf(ref));
+    const endpoints = await this.#config.endpoints(ref.domain, needsOf(ref));
     const attempt = { ref, access, signal, actions: ["pull"] as const, goesOn: goesOnAfterPull };
     try {
       return await this.#firstOf(endpoints, attempt, work);
@@ -56,12 +65,12 @@ export class Registry {
   /** Looks only: the first endpoint that has an answer is believed, and errors stay the registry's own. */
   async inspect<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
     if (isReserved(ref)) throw new EngineError("invalidParameter", "'scratch' is a reserved name");
-    const endpoints = await this.config.endpoints(ref.domain, needsOf(ref));
+    const endpoints = await this.#config.endpoints(ref.domain, needsOf(ref));
     return this.#firstOf(endpoints, { ref, access, signal, actions: ["pull"], goesOn: () => true }, work);
   }
 
   async push<T>(ref: Reference, access: Access, signal: AbortSignal, work: (repository: Repository) => Promise<T>) {
-    const endpoints = await this.config.endpoints(ref.domain, ["push"]);
+    const endpoints = await this.#config.endpoints(ref.domain, ["push"]);
     const goesOn = (error: unknown) => goesOnAfterPull(error, false);
     return this.#firstOf(endpoints, { ref, access, signal, actions: ["push", "pull"], goesOn }, work);
   }
@@ -100,7 +109,7 @@ export class Registry {
 
   /** Asks the registry whether it accepts the credentials. Mirrors never see them. */
   async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
-    const endpoints = await this.config.endpoints(loginHost(credentials.serverAddress), ["push"]);
+    const endpoints = await this.#config.endpoints(loginHost(credentials.serverAddress), ["push"]);
     let last: unknown;
     for (const endpoint of endpoints.filter((one) => !one.isMirror)) {
       try {
@@ -131,7 +140,7 @@ export class Registry {
 
   search(request: SearchRequest, signal: AbortSignal): Promise<readonly SearchResult[]> {
     const { userAgent, clock } = this.#parts;
-    return search(this.config, { ...request, userAgent, clock }, signal);
+    return search(this.#config, { ...request, userAgent, clock }, signal);
   }
 }
 

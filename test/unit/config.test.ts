@@ -21,7 +21,7 @@ class ConfigFile implements Disposable {
 function load(...argv: string[]): DaemonConfig {
   const invocation: Invocation = loadConfig(argv, {});
   if (invocation.kind !== "run") assert.fail(invocation.kind);
-  return invocation.config;
+  return invocation.configuration.config;
 }
 
 test("config: without flags it is dockerd's", () => {

@@ -111,7 +111,7 @@ test("image config: what we write is what moby writes", () => {
 });
 
 test("transfers: several clients share one, and it ends early only when all have gone", async () => {
-  const transfers = new Transfers<string>(1);
+  const transfers = new Transfers<string>(() => 1);
   let runs = 0;
   const gate = Promise.withResolvers<void>();
   let wasAborted = false;

@@ -52,7 +52,8 @@ export interface ContainerContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly host: HostInfo;
-  readonly defaults: ContainerDefaults;
+  /** A reload of the configuration puts others in their place. */
+  defaults: ContainerDefaults;
   /** Set while the daemon goes down: exits are recorded, nothing is restarted or auto-removed. */
   isShuttingDown: boolean;
 }

@@ -14,11 +14,12 @@ export interface ImageParts {
   readonly log: Log;
   /** What `docker version` says; images that we make carry it. */
   readonly engineVersion: string;
-  readonly limits: TransferLimits;
+  /** A reload of the configuration puts others in their place. */
+  limits: TransferLimits;
   readonly blobs: BlobLimit;
 }
 
-/** `max-concurrent-downloads` and its neighbours. */
+/** `max-concurrent-downloads` and its neighbours; as in moby, 0 at a time means any number. */
 export interface TransferLimits {
   readonly concurrentDownloads: number;
   readonly concurrentUploads: number;

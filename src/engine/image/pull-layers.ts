@@ -27,8 +27,8 @@ export class LayerPuller {
   constructor(parts: ImageParts) {
     this.#parts = parts;
     const { layers } = parts.storage;
-    this.#blobs = new Transfers(parts.limits.concurrentDownloads);
-    this.#layers = new Transfers(Number.POSITIVE_INFINITY, {
+    this.#blobs = new Transfers(() => parts.limits.concurrentDownloads);
+    this.#layers = new Transfers(() => 0, {
       take: (layer) => layers.retain(layer.chainId),
       release: (layer) => void layers.release(layer.chainId),
     });

@@ -45,7 +45,7 @@ export class LayerPusher {
 
   constructor(parts: ImageParts) {
     this.#parts = parts;
-    this.#uploads = new Transfers(parts.limits.concurrentUploads);
+    this.#uploads = new Transfers(() => parts.limits.concurrentUploads);
   }
 
   async push(target: LayerTarget, output: ProgressOutput, signal: AbortSignal): Promise<Descriptor> {

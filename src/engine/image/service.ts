@@ -28,7 +28,7 @@ import { type ImportRequest, importImage } from "./import.ts";
 import { inspectImage } from "./inspect.ts";
 import { type ImageUsageReport, imageDiskUsage, type ListOptions, listImages } from "./list.ts";
 import { type LoadRequest, loadImages } from "./load.ts";
-import type { ImageParts } from "./parts.ts";
+import type { ImageParts, TransferLimits } from "./parts.ts";
 import type { ProgressOutput } from "./progress.ts";
 import { pruneImages } from "./prune.ts";
 import { type PullRequest, pullImage } from "./pull.ts";
@@ -62,6 +62,10 @@ export class ImageService {
     this.#parts = parts;
     this.#puller = new LayerPuller(parts);
     this.#pusher = new LayerPusher(parts);
+  }
+
+  configure(limits: TransferLimits): void {
+    this.#parts.limits = limits;
   }
 
   /** By name, id or the first digits of one. Throws `No such image: x:latest`, and for an image of another platform. */

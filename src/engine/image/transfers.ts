@@ -35,10 +35,12 @@ export class Transfers<T> {
   readonly #ending = new Map<string, Promise<unknown>>();
   readonly #queue: (() => void)[] = [];
   readonly #holds: Holds<T>;
-  #free: number;
+  readonly #limit: () => number;
+  #busy = 0;
 
-  constructor(limit: number, holds: Holds<T> = noHolds) {
-    this.#free = limit;
+  /** `limit`: how many run at a time, asked whenever one wants to begin; as in moby, 0 is no limit. */
+  constructor(limit: () => number, holds: Holds<T> = noHolds) {
+    this.#limit = limit;
     this.#holds = holds;
   }
 
@@ -112,13 +114,18 @@ export class Transfers<T> {
   }
 
   async #takeSlot(onWait: () => void, signal: AbortSignal): Promise<Disposable> {
-    if (this.#free > 0) {
-      this.#free--;
+    if (this.#hasRoom) {
+      this.#busy++;
     } else {
       onWait();
       await this.#wait(signal);
     }
     return { [Symbol.dispose]: () => this.#freeSlot() };
+  }
+
+  get #hasRoom(): boolean {
+    const limit = this.#limit();
+    return limit === 0 || this.#busy < limit;
   }
 
   #wait(signal: AbortSignal): Promise<void> {
@@ -128,6 +135,7 @@ export class Transfers<T> {
       reject(signal.reason);
     };
     const turn = () => {
+      this.#busy++;
       signal.removeEventListener("abort", leave);
       resolve();
     };
@@ -137,8 +145,7 @@ export class Transfers<T> {
   }
 
   #freeSlot(): void {
-    const next = this.#queue.shift();
-    if (next === undefined) this.#free++;
-    else next();
+    this.#busy--;
+    while (this.#hasRoom && this.#queue.length > 0) this.#queue.shift()?.();
   }
 }

@@ -2,10 +2,10 @@ import { readdir, readFile } from "node:fs/promises";
 import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
 import type { ContainerIndex } from "../container/container-index.ts";
-import type { SystemFacts, SystemParts } from "./service.ts";
+import type { RegistryTrust, SystemFacts, SystemParts } from "./service.ts";
 
 /** GET /info, in the order of moby's system.Info. */
-export async function systemInfo({ index, images, events, host, facts }: SystemParts): Promise<SystemInfo> {
+export async function systemInfo({ index, images, events, host, registry, facts }: SystemParts): Promise<SystemInfo> {
   const [os, fds] = await Promise.all([operatingSystem(), readdir("/proc/self/fd").catch(() => [])]);
   const { cgroup } = host;
   const now = new Date();
@@ -51,7 +51,7 @@ export async function systemInfo({ index, images, events, host, facts }: SystemP
     OSType: "linux",
     Architecture: arch() === "x64" ? "x86_64" : "aarch64",
     IndexServerAddress: "https://index.docker.io/v1/",
-    RegistryConfig: registryConfig(facts),
+    RegistryConfig: registryConfig(registry.config),
     NCPU: host.cpuCount,
     MemTotal: totalmem(),
     GenericResources: null,
@@ -95,22 +95,20 @@ function countStates(index: ContainerIndex) {
   };
 }
 
-function registryConfig(facts: SystemFacts): SystemInfo["RegistryConfig"] {
-  const isCidr = (text: string) => /\/\d+$/.test(text);
-  const hosts = facts.insecureRegistries.filter((entry) => !isCidr(entry));
-  const index = (name: string, secure: boolean, official: boolean, mirrors: readonly string[]) => ({
+function registryConfig({ mirrors, insecureCidrs, insecureHosts }: RegistryTrust): SystemInfo["RegistryConfig"] {
+  const index = (name: string, secure: boolean, official: boolean, own: readonly string[]) => ({
     Name: name,
-    Mirrors: [...mirrors],
+    Mirrors: [...own],
     Secure: secure,
     Official: official,
   });
   return {
-    InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8", ...facts.insecureRegistries.filter(isCidr)],
+    InsecureRegistryCIDRs: [...insecureCidrs],
     IndexConfigs: {
-      "docker.io": index("docker.io", true, true, facts.registryMirrors),
-      ...Object.fromEntries(hosts.map((host) => [host, index(host, false, false, [])])),
+      "docker.io": index("docker.io", true, true, mirrors),
+      ...Object.fromEntries(insecureHosts.map((host) => [host, index(host, false, false, [])])),
     },
-    Mirrors: facts.registryMirrors.length === 0 ? null : [...facts.registryMirrors],
+    Mirrors: mirrors.length === 0 ? null : [...mirrors],
   };
 }
 

@@ -26,12 +26,17 @@ export interface SystemFacts {
   readonly loggingDriver: string;
   readonly defaultRuntime: string;
   readonly runtimes: Readonly<Record<string, { readonly path: string; readonly args: readonly string[] }>>;
-  readonly registryMirrors: readonly string[];
-  readonly insecureRegistries: readonly string[];
   readonly proxies: { readonly http: string; readonly https: string; readonly no: string };
   readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
   readonly cdiSpecDirs: readonly string[];
   readonly seccompProfile: string;
+}
+
+/** What `docker info` shows of the registries, as it is now. */
+export interface RegistryTrust {
+  readonly mirrors: readonly string[];
+  readonly insecureCidrs: readonly string[];
+  readonly insecureHosts: readonly string[];
 }
 
 export interface SystemParts {
@@ -41,7 +46,9 @@ export interface SystemParts {
   readonly volumes: VolumeService;
   readonly events: Events;
   readonly host: HostInfo;
-  readonly facts: SystemFacts;
+  readonly registry: { readonly config: RegistryTrust };
+  /** A reload of the configuration puts others in their place. */
+  facts: SystemFacts;
 }
 
 export type DiskUsageType = "container" | "image" | "volume" | "build-cache";
@@ -52,6 +59,10 @@ export class SystemService {
 
   constructor(parts: SystemParts) {
     this.#parts = parts;
+  }
+
+  configure(facts: SystemFacts): void {
+    this.#parts.facts = facts;
   }
 
   version(): SystemVersion {
