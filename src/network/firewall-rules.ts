@@ -11,6 +11,8 @@ const target6 = concatenate("ipv6Address", "port");
 export const sets: readonly SetDefinition[] = [
   { name: "bridges", key: interfaceKey },
   { name: "internal", key: interfaceKey },
+  // Its containers do not talk to each other.
+  { name: "isolated", key: interfaceKey },
   { name: "masquerade4", key: interfaceKey },
   { name: "masquerade6", key: interfaceKey },
   { name: "unprotected4", key: interfaceKey },
@@ -132,7 +134,8 @@ export const rules: readonly (readonly [chain: string, expressions: readonly nft
   ],
   ["nat-prerouting", [nft.isLocalDestination(R1), nft.jump("publish")]],
   ["nat-output", [nft.isLocalDestination(R1), nft.jump("publish")]],
-  ["publish", [...comesFrom("internal"), nft.giveBack]],
+  // With br_netfilter what is sent on within a bridge does not leave it, and isolated ports do not meet: the relay connects them.
+  ["publish", [...comesFrom("isolated"), nft.giveBack]],
   ["publish", [...goesToLoopback6, nft.giveBack]],
   ["publish", [...lookUpPort4, toContainer4]],
   ["publish", [...lookUpPort6, toContainer6]],

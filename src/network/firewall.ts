@@ -190,6 +190,7 @@ function networkElements(network: FirewallNetwork): Change {
     if (elements.length > 0) change.set(`hairpin${family}`, elements);
   }
   if (network.areContainersConnected) change.set("connected", [pair]);
+  else change.set("isolated", [name]);
   if (network.isInternal) change.set("internal", [name]);
   if (network.isMasqueraded4) change.set("masquerade4", [name]);
   if (network.isMasqueraded6) change.set("masquerade6", [name]);

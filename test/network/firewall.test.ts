@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isRoot, neighbour, sh, TestHost } from "./host.ts";
+import { attempt, isRoot, neighbour, sh, TestHost } from "./host.ts";
 import { wish } from "./wishes.ts";
 
 const options = { skip: isRoot ? false : "needs root" };
@@ -8,6 +8,7 @@ const httpd = (host: TestHost) => `busybox httpd -f -p 80 -h ${host.directory}/w
 const page = (host: TestHost) => `mkdir ${host.directory}/www; echo page > ${host.directory}/www/index.html`;
 const get = (url: string) => `curl -gsf --max-time 1 ${url}`;
 const mode = (name: string) => ({ Options: { "com.docker.network.bridge.gateway_mode_ipv4": name } });
+type Wish = Parameters<typeof wish>[1];
 const ports = (port: string) => ({ PortBindings: { "80/tcp": [{ HostIp: "", HostPort: port }] } });
 
 test(
@@ -39,19 +40,74 @@ test(
   },
 );
 
-test("nat-unprotected: every port is open to the outside, and to no other network", options, async () => {
-  await using host = await TestHost.start();
-  await using outside = await neighbour();
-  await sh(page(host));
-  await host.service.create(wish("u1", mode("nat-unprotected")));
-  const server = await host.container({ network: "u1" });
-  await server.serve(httpd(host), ":80 ");
-  const address = server.record.networks.u1?.IPAddress;
-  await outside.run("ip route add 172.16.0.0/12 via 192.0.2.1");
-  assert.equal(await outside.run(get(`http://${address}/`)), "page");
-  const stranger = await host.container();
-  assert.notEqual((await stranger.attempt(get(`http://${address}/`))).code, 0);
-});
+/** What each network's server gives to whom: `own` is its published port on the host, `direct` and `shut` are its own address. */
+const reach: Readonly<Record<string, { readonly wish: Wish; readonly from: Readonly<Record<string, string>> }>> = {
+  plain: {
+    wish: {},
+    from: {
+      outside: "own",
+      host: "own direct shut",
+      self: "own direct shut",
+      sibling: "own direct shut",
+      stranger: "own",
+    },
+  },
+  apart: {
+    wish: { Options: { "com.docker.network.bridge.enable_icc": "false" } },
+    from: { outside: "own", host: "own direct shut", self: "own direct shut", sibling: "own", stranger: "own" },
+  },
+  routed: {
+    wish: mode("routed"),
+    from: { outside: "direct", host: "direct shut", self: "direct shut", sibling: "direct shut", stranger: "direct" },
+  },
+  open: {
+    wish: mode("nat-unprotected"),
+    from: {
+      ...{ outside: "own direct shut", host: "own direct shut", self: "own direct shut" },
+      ...{ sibling: "own direct shut", stranger: "own" },
+    },
+  },
+  inner: { wish: { Internal: true }, from: { host: "direct shut", self: "direct shut", sibling: "direct shut" } },
+};
+
+test(
+  "reach: who gets to published and other ports of which network, by the host's address and directly",
+  options,
+  async () => {
+    await using host = await TestHost.start();
+    await using outside = await neighbour();
+    await outside.run("ip route add 172.16.0.0/12 via 192.0.2.1");
+    await sh(page(host));
+    const stranger = await host.container();
+    await host.service.create(wish("closed", { Internal: true }));
+    const inmate = await host.container({ network: "closed" });
+    const gateway = inmate.record.networks.closed?.IPAddress.replace(/\d+$/, "1");
+    const found = await Promise.all(
+      Object.entries(reach).map(async ([name, { wish: part }], i) => {
+        await host.service.create(wish(name, part));
+        const server = await host.container({ network: name, hostConfig: ports(`1808${i}`) });
+        const sibling = await host.container({ network: name });
+        await server.serve(httpd(host), ":80 ");
+        await server.serve(httpd(host).replace("80", "81"), ":81 ");
+        const address = server.record.networks[name]?.IPAddress;
+        const from = { outside, host: { attempt }, self: server, sibling, stranger, inmate };
+        const rows = Object.entries(from).map(async ([source, { attempt: run }]) => {
+          const own = source === "inmate" ? gateway : "192.0.2.1";
+          const targets = { own: `${own}:1808${i}`, direct: `${address}:80`, shut: `${address}:81` };
+          const got = await Promise.all(Object.values(targets).map((target) => run(get(`http://${target}/`))));
+          const open = Object.keys(targets).filter((_, at) => got[at]?.code === 0);
+          return [source, open.join(" ")] as const;
+        });
+        const reached = (await Promise.all(rows)).filter(([, open]) => open !== "");
+        return [name, Object.fromEntries(reached)] as const;
+      }),
+    );
+    assert.deepEqual(
+      Object.fromEntries(found),
+      Object.fromEntries(Object.entries(reach).map(([name, { from }]) => [name, from])),
+    );
+  },
+);
 
 test(
   "strangers: a host that forwards only for its containers is no router between its neighbours",
