@@ -14,8 +14,18 @@ const goTexts: Readonly<Record<string, string>> = {
 export class PlaceError extends Error {
   readonly code: string;
   constructor(operation: string, path: string, code: string, cause: unknown) {
-    super(`${operation} ${path}: ${describe(code, cause)}`, { cause });
+    super(`${operation} ${path}: ${cause instanceof XattrError ? cause.message : describe(code, cause)}`, { cause });
     this.name = "PlaceError";
+    this.code = code;
+  }
+}
+
+/** An extended attribute that could not be set: the rest of the message, for whoever knows the entry. */
+export class XattrError extends Error {
+  readonly code: string;
+  constructor(name: string, code: string, cause: unknown) {
+    super(`xattr ${JSON.stringify(name)}: ${describe(code, cause)}`, { cause });
+    this.name = "XattrError";
     this.code = code;
   }
 }

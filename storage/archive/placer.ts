@@ -9,6 +9,7 @@ import {
   AT_FDCWD,
   fdPath,
   isDirectory,
+  isType,
   linkat,
   makeDevice,
   mkdirat,
@@ -24,15 +25,16 @@ import {
   S_IFBLK,
   S_IFCHR,
   S_IFIFO,
+  S_IFLNK,
   statx,
   symlinkat,
   utimensat,
 } from "#native";
 import { type SparseMap, type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarSink } from "../tar/reader.ts";
-import { accessTime, applyToFile, applyToNode, applyToSymlink } from "./attributes.ts";
+import { accessTime, applyToFile, applyToNode, applyToSymlink, modificationTime } from "./attributes.ts";
 import type { Budget } from "./budget.ts";
-import { LimitError, PlaceError } from "./failure.ts";
+import { LimitError, PlaceError, XattrError } from "./failure.ts";
 import { type BytePath, displayPlace, joinPlace, type Place, placeOf, toBytes } from "./paths.ts";
 import { openInRoot, RootedTree, removeTree } from "./tree.ts";
 
@@ -76,10 +78,11 @@ export class Placer implements TarSink, Disposable {
     this.#options.budget?.countEntry();
     const place = placeOf(entry.name);
     try {
-      if (place.base === "") refuseAsRoot(entry);
-      else if (this.#options.intercept?.(this.#tree, place) !== true) this.#place(entry, place);
+      // The root is not the archive's, whatever it calls itself: moby leaves it alone too.
+      if (place.base === "") return;
+      if (this.#options.intercept?.(this.#tree, place) !== true) this.#place(entry, place);
     } catch (error) {
-      throw worded(operations[entry.type], place, error);
+      throw worded(operations[entry.type], namesOf(entry, place), error);
     }
   }
 
@@ -90,7 +93,7 @@ export class Placer implements TarSink, Disposable {
       this.#options.budget?.countBytes(chunk.length);
       writeFile(file, chunk);
     } catch (error) {
-      throw worded("write", file.place, error);
+      throw worded("write", displayPlace(file.place), error);
     }
   }
 
@@ -101,7 +104,7 @@ export class Placer implements TarSink, Disposable {
       if (file.entry.sparse !== undefined) ftruncateSync(file.fd, file.entry.sparse.realSizeBytes);
       applyToFile(file.fd, file.entry, this.#ownerOf(file.entry));
     } catch (error) {
-      throw worded("lchown", file.place, error);
+      throw worded("lchown", displayPlace(file.place), error);
     }
     this.#file = undefined;
     closeSync(file.fd);
@@ -135,9 +138,9 @@ export class Placer implements TarSink, Disposable {
     } else {
       this.#clearing(parent, name, entry, () => this.#create(parent, name, entry, place));
     }
-    // A file gets its own when its bytes have come; a hard link has those of its target.
-    if (entry.type === "symlink") applyToSymlink(parent, name, entry, owner);
-    else if (entry.type !== "file" && entry.type !== "link") applyToNode(parent, name, entry, owner);
+    if (isSymlink(parent, name, entry)) applyToSymlink(parent, name, entry, owner);
+    // A file gets its own when its bytes have come.
+    else if (entry.type !== "file") applyToNode(parent, name, entry, owner);
   }
 
   /** Tries first and looks second: in nearly every archive nothing is in the way. */
@@ -220,7 +223,7 @@ export class Placer implements TarSink, Disposable {
   #applyTimes(path: BytePath, entry: TarEntry): void {
     const fd = openInRoot(this.#options.rootFd, toBytes(path), O_PATH | O_DIRECTORY | O_NOFOLLOW);
     try {
-      utimensat(AT_FDCWD, fdPath(fd), accessTime(entry), entry.mtime, 0);
+      utimensat(AT_FDCWD, fdPath(fd), accessTime(entry), modificationTime(entry), 0);
     } finally {
       closeSync(fd);
     }
@@ -230,6 +233,10 @@ export class Placer implements TarSink, Disposable {
     return this.#options.owner ?? entry;
   }
 }
+
+/** A hard link gives its attributes to what it is another name of, as in moby: that may be a symlink. */
+const isSymlink = (parent: number, name: Buffer, { type }: TarEntry): boolean =>
+  type === "symlink" || (type === "link" && isType(statx(parent, name), S_IFLNK));
 
 /** What Go calls the step that failed. */
 const operations = {
@@ -241,11 +248,6 @@ const operations = {
   block: "mknod",
   fifo: "mkfifo",
 } as const;
-
-/** The root is not the archive's: moby leaves it alone too. */
-function refuseAsRoot(entry: TarEntry): void {
-  if (entry.type !== "directory") throw new TarError(`invalid entry "${Buffer.from(entry.name).toString("utf8")}"`);
-}
 
 /** moby's NoOverwriteDirNonDir. `code` says what stands there, `path` is the entry's name as in the archive. */
 export class OverwriteError extends Error {
@@ -261,10 +263,19 @@ export class OverwriteError extends Error {
   }
 }
 
-function worded(operation: string, place: Place, error: unknown): unknown {
+/** Of a link both, as Go's os.LinkError. */
+function namesOf(entry: TarEntry, place: Place): string {
+  if (entry.type === "symlink") return `${Buffer.from(entry.linkname).toString("utf8")} ${displayPlace(place)}`;
+  return entry.type === "link"
+    ? `${displayPlace(placeOf(entry.linkname))} ${displayPlace(place)}`
+    : displayPlace(place);
+}
+
+function worded(operation: string, names: string, error: unknown): unknown {
   const code = errnoOf(error);
   const isWorded = [PlaceError, TarError, OverwriteError, LimitError].some((type) => error instanceof type);
-  return code === undefined || isWorded ? error : new PlaceError(operation, displayPlace(place), code, error);
+  if (code === undefined || isWorded) return error;
+  return new PlaceError(error instanceof XattrError ? "lsetxattr" : operation, names, code, error);
 }
 
 function writeFile(file: OpenFile, chunk: Buffer): void {

@@ -72,17 +72,24 @@ export class RootedTree implements Disposable {
   #ensure(path: BytePath): number {
     try {
       return openInRoot(this.rootFd, toBytes(path), O_PATH | O_DIRECTORY);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT" || path === "") throw error;
+    } catch (missing) {
+      if (errnoOf(missing) !== "ENOENT" || path === "") throw missing;
+      this.#make(path, missing);
     }
+    return openInRoot(this.rootFd, toBytes(path), O_PATH | O_DIRECTORY);
+  }
+
+  #make(path: BytePath, missing: unknown): void {
     const slash = path.lastIndexOf("/");
     const parent = this.#ensure(slash === -1 ? "" : path.slice(0, slash));
     try {
       makeImplied(parent, toBytes(path.slice(slash + 1)));
+    } catch (error) {
+      // What is there and yet was not found is a link to nothing.
+      throw errnoOf(error) === "EEXIST" ? missing : error;
     } finally {
       closeSync(parent);
     }
-    return openInRoot(this.rootFd, toBytes(path), O_PATH | O_DIRECTORY);
   }
 }
 

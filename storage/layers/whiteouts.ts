@@ -6,20 +6,20 @@ import type { RootedTree } from "../archive/tree.ts";
 
 /** OCI image spec, layer.md#whiteouts: the names by which a layer says that something below it is gone. */
 export const whiteoutPrefix = ".wh.";
-/** AUFS's own bookkeeping; only the opaque marker of these means something to others. */
-export const whiteoutMetaPrefix = ".wh..wh.";
 export const opaqueMarker = ".wh..wh..opq";
 
 export const opaqueXattr = "trusted.overlay.opaque";
 const yes = Buffer.from("y");
 
-/** Turns a whiteout entry into what overlayfs understands (kernel, overlayfs.rst). True: it was one, and is dealt with. */
+/**
+ * Turns a whiteout entry into what overlayfs understands (kernel, overlayfs.rst). True: it was one, and is dealt with. What
+ * AUFS kept in folders like `.wh..wh.plnk` is unpacked as anything else: hard links may point into it.
+ */
 export function placeWhiteout(tree: RootedTree, place: Place): boolean {
-  const { parent, base } = place;
-  if (parent.startsWith(whiteoutMetaPrefix)) return true;
+  const { base } = place;
   if (!base.startsWith(whiteoutPrefix)) return false;
   if (base === opaqueMarker) makeOpaque(tree.directory(place.parent));
-  else if (!base.startsWith(whiteoutMetaPrefix)) hide(tree.directory(place.parent), hiddenName(place));
+  else hide(tree.directory(place.parent), hiddenName(place));
   return true;
 }
 

@@ -1,7 +1,7 @@
 import type { Timestamp } from "#native";
 import { blockBytes, type EntryType, invalidHeader, type SparseMap, type TarEntry, TarError } from "./entry.ts";
 import { parseDecimal, parseNumber, parseTime } from "./numbers.ts";
-import type { PaxRecords } from "./pax.ts";
+import { type PaxRecords, recordOf } from "./pax.ts";
 
 /** The fields of one header block as they stand there. */
 export interface RawHeader {
@@ -33,7 +33,7 @@ export function parseHeader(shared: Buffer): RawHeader {
   const isGnu = magic === "ustar ";
   const hasDevices = isUstar || isGnu;
   const name = cut(block, 0, 100);
-  const prefix = isUstar ? cut(block, 345, 155) : Buffer.alloc(0);
+  const prefix = isUstar || (isGnu && isMangledGnu(block)) ? cut(block, 345, 155) : Buffer.alloc(0);
   return {
     name: prefix.length === 0 ? name : Buffer.concat([prefix, Buffer.from("/"), name]),
     mode: parseNumber(block.subarray(100, 108)),
@@ -47,6 +47,19 @@ export function parseHeader(shared: Buffer): RawHeader {
     deviceMinor: hasDevices ? parseNumber(block.subarray(337, 345)) : 0,
     block,
   };
+}
+
+/**
+ * Go before 1.8, and so the engines of its time, wrote a prefix into GNU headers, where the access and change times belong:
+ * what stands there is not a number then (Go: readHeader).
+ */
+function isMangledGnu(block: Buffer): boolean {
+  try {
+    for (const at of [345, 357]) parseNumber(block.subarray(at, at + 12));
+    return false;
+  } catch {
+    return cut(block, 345, 155).every((byte) => byte < 0x80);
+  }
 }
 
 function cut(block: Buffer, at: number, length: number): Buffer {
@@ -83,19 +96,20 @@ const types: Readonly<Record<string, EntryType>> = {
 /** Puts a header and what came before it together. */
 export function resolveEntry(raw: RawHeader, overrides: Overrides, sparse: SparseMap | undefined): TarEntry {
   const { pax } = overrides;
-  const name = pax.get("GNU.sparse.name") ?? pax.get("path") ?? overrides.longName ?? raw.name;
-  const linkname = pax.get("linkpath") ?? overrides.longLink ?? raw.linkname;
+  const sparseName = sparse === undefined ? undefined : recordOf(pax, "GNU.sparse.name");
+  const name = sparseName ?? overrides.longName ?? recordOf(pax, "path") ?? raw.name;
+  const linkname = overrides.longLink ?? recordOf(pax, "linkpath") ?? raw.linkname;
   const type = typeOf(raw.typeflag, name);
   return {
     name,
     type,
     linkname,
     mode: raw.mode & 0o7777,
-    uid: ownerOf(pax.get("uid"), raw.uid),
-    gid: ownerOf(pax.get("gid"), raw.gid),
+    uid: ownerOf(recordOf(pax, "uid"), raw.uid),
+    gid: ownerOf(recordOf(pax, "gid"), raw.gid),
     sizeBytes: type === "file" ? sizeOf(raw, pax) : 0,
-    mtime: timeOf(pax.get("mtime")) ?? { seconds: raw.mtimeSeconds, nanoseconds: 0 },
-    atime: timeOf(pax.get("atime")),
+    mtime: timeOf(recordOf(pax, "mtime")) ?? { seconds: raw.mtimeSeconds, nanoseconds: 0 },
+    atime: timeOf(recordOf(pax, "atime")),
     deviceMajor: raw.deviceMajor,
     deviceMinor: raw.deviceMinor,
     xattrs: xattrsOf(pax),
@@ -117,7 +131,7 @@ function typeOf(typeflag: string, name: Buffer): EntryType {
 }
 
 function sizeOf(raw: RawHeader, pax: PaxRecords): number {
-  const text = pax.get("size");
+  const text = recordOf(pax, "size");
   const size = text === undefined ? raw.sizeBytes : parseDecimal(text.toString("latin1"));
   if (size < 0) throw invalidHeader();
   return size;

@@ -7,8 +7,12 @@ const seven = 0x37;
 
 /** A numeric field of a header: octal text, or GNU's base 256 when the top bit is set. */
 export function parseNumber(field: Uint8Array): number {
-  const value = ((field[0] ?? 0) & 0x80) !== 0 ? parseBase256(field) : parseOctal(field);
-  if (!Number.isSafeInteger(value)) throw invalidHeader();
+  return inRange(((field[0] ?? 0) & 0x80) !== 0 ? parseBase256(field) : parseOctal(field));
+}
+
+/** Go reads 64 bits. Above 53 it is no longer exact, and no owner, size or time that this machine can have. */
+function inRange(value: number): number {
+  if (Math.abs(value) >= 2 ** 63) throw invalidHeader();
   return value;
 }
 
@@ -40,19 +44,17 @@ function parseBase256(field: Uint8Array): number {
 
 /** A decimal integer of a pax record. */
 export function parseDecimal(text: string): number {
-  if (!/^-?\d{1,19}$/.test(text)) throw invalidHeader();
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw invalidHeader();
-  return value;
+  if (!/^[+-]?\d{1,19}$/.test(text)) throw invalidHeader();
+  return inRange(Number(text));
 }
 
 /** A pax time: seconds with any number of decimals. */
 export function parseTime(text: string): Timestamp {
-  const match = /^(-?)(\d{1,16})(?:\.(\d*))?$/.exec(text);
+  const match = /^([+-]?)(\d{1,19})(?:\.(\d*))?$/.exec(text);
   if (match === null) throw invalidHeader();
   const [, sign, whole = "0", fraction = ""] = match;
   const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, "0"));
-  const seconds = Number(whole);
+  const seconds = inRange(Number(whole));
   if (sign !== "-") return { seconds, nanoseconds };
   // Normalised: the nanoseconds always count forwards.
   return nanoseconds === 0

@@ -3,22 +3,28 @@ import { invalidHeader } from "./entry.ts";
 export type PaxRecords = Map<string, Buffer>;
 
 /** Records of an extended header: `<length> <key>=<value>\n` (POSIX pax). Values are bytes: xattrs and names may be any. */
-export function parsePax(data: Buffer, into: PaxRecords = new Map()): PaxRecords {
+export function parsePax(data: Buffer): PaxRecords {
+  const records: PaxRecords = new Map();
+  const sparseMap: Buffer[] = [];
   for (let at = 0; at < data.length; ) {
     const { key, value, end } = parseRecord(data, at);
-    // An empty value takes an earlier record back. Sparse 0.0 repeats its two keys: joined in order, as GNU tar means it.
-    if (value.length === 0) into.delete(key);
-    else if (repeatable.has(key)) into.set(key, joined(into.get(key), value));
-    else into.set(key, value);
+    if (!sparsePair.includes(key)) records.set(key, value);
+    else if (key === sparsePair[sparseMap.length % 2]) sparseMap.push(value);
+    else throw invalidHeader();
     at = end;
   }
-  return into;
+  if (sparseMap.length > 0) records.set("GNU.sparse.map", Buffer.from(sparseMap.join(",")));
+  return records;
 }
 
-/** The keys of GNU's sparse format 0.0, one pair for each fragment. */
-const repeatable: ReadonlySet<string> = new Set(["GNU.sparse.offset", "GNU.sparse.numbytes"]);
-const joined = (before: Buffer | undefined, value: Buffer): Buffer =>
-  before === undefined ? value : Buffer.concat([before, Buffer.from(","), value]);
+/** What GNU's sparse format 0.0 repeats for each fragment. Format 0.1 has them in one record. */
+const sparsePair: readonly string[] = ["GNU.sparse.offset", "GNU.sparse.numbytes"];
+
+/** A record that says nothing is none: the header's own field counts (Go: mergePAX). */
+export function recordOf(records: PaxRecords, key: string): Buffer | undefined {
+  const value = records.get(key);
+  return value?.length === 0 ? undefined : value;
+}
 
 function parseRecord(data: Buffer, at: number): { key: string; value: Buffer; end: number } {
   const blank = data.indexOf(0x20, at);

@@ -2,14 +2,14 @@ import { blockBytes, invalidHeader, type SparseMap, type TarEntry, TarError, une
 import { bodySize, type Overrides, parseHeader, type RawHeader, resolveEntry } from "./header.ts";
 import { type PaxRecords, parsePax } from "./pax.ts";
 import {
+  checkStored,
   extendOldGnuSparse,
   finishOldGnuSparse,
   hasLeadingMap,
-  leadingMap,
+  LeadingMap,
   type OldGnuSparse,
   oldGnuSparse,
   sparseFromPax,
-  storedBytes,
 } from "./sparse.ts";
 
 /** Where a tar's contents go. All calls are synchronous, in the archive's order. */
@@ -28,7 +28,7 @@ type State =
   | { readonly at: "header" }
   | { readonly at: "sparse-header"; readonly raw: RawHeader; readonly sparse: OldGnuSparse }
   | { readonly at: "metadata"; readonly raw: RawHeader; readonly parts: Buffer[]; left: number }
-  | { readonly at: "sparse-map"; readonly raw: RawHeader; seen: Buffer; left: number }
+  | { readonly at: "sparse-map"; readonly raw: RawHeader; readonly map: LeadingMap; left: number }
   | { readonly at: "body"; left: number }
   | { readonly at: "padding"; left: number }
   | { readonly at: "end" };
@@ -140,27 +140,27 @@ export class TarReader {
   }
 
   #metadata(raw: RawHeader, bytes: Buffer): void {
-    if (raw.typeflag === "x") parsePax(bytes, this.#pax);
+    if (raw.typeflag === "x") this.#pax = parsePax(bytes);
     if (raw.typeflag === "L") this.#longName = untilNul(bytes);
     if (raw.typeflag === "K") this.#longLink = untilNul(bytes);
     // A global header is read and ignored, as moby does.
+    if (raw.typeflag === "g") parsePax(bytes);
     this.#pad(raw.sizeBytes);
   }
 
   #beginSparseMap(raw: RawHeader): void {
     const left = bodySize(raw, this.#pax);
-    if (left === 0) throw invalidHeader();
-    this.#state = { at: "sparse-map", raw, seen: Buffer.alloc(0), left };
+    if (left < blockBytes) throw unexpectedEnd();
+    this.#state = { at: "sparse-map", raw, map: new LeadingMap(), left };
   }
 
   #takeSparseMap(state: State & { at: "sparse-map" }, data: Buffer): number {
-    const part = data.subarray(0, Math.min(blockBytes - (state.seen.length % blockBytes), state.left, data.length));
-    state.seen = Buffer.concat([state.seen, part]);
-    state.left -= part.length;
-    const found = state.seen.length % blockBytes === 0 ? leadingMap(state.seen, this.#pax) : undefined;
-    if (found !== undefined) this.#emit(state.raw, found.map, found.length);
-    else if (state.left === 0 || state.seen.length > maxMetadataBytes) throw invalidHeader();
-    return part.length;
+    if (data.length < blockBytes) return 0;
+    state.left -= blockBytes;
+    const found = state.map.add(data.subarray(0, blockBytes), this.#pax);
+    if (found !== undefined) this.#emit(state.raw, found, state.map.length);
+    else if (state.left < blockBytes) throw unexpectedEnd();
+    return blockBytes;
   }
 
   /** Hands an entry over and forgets what was said for it. `skipped` bytes of its body have been read already. */
@@ -171,7 +171,8 @@ export class TarReader {
     this.#longName = undefined;
     this.#longLink = undefined;
     const entry = skipped === 0 ? resolved : { ...resolved, sizeBytes: resolved.sizeBytes - skipped };
-    if (sparse !== undefined && storedBytes(sparse) !== entry.sizeBytes) throw invalidHeader();
+    if (sparse !== undefined && entry.type !== "file") throw invalidHeader();
+    if (sparse !== undefined) checkStored(sparse, entry.sizeBytes);
     this.#sink.entry(entry);
     this.#state = { at: "body", left: entry.sizeBytes };
     this.#padAfter = resolved.sizeBytes;

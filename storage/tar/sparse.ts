@@ -1,48 +1,61 @@
-import { blockBytes, invalidHeader, type SparseMap } from "./entry.ts";
+import { blockBytes, invalidHeader, type SparseMap, TarError } from "./entry.ts";
 import type { RawHeader } from "./header.ts";
 import { parseDecimal, parseNumber } from "./numbers.ts";
-import type { PaxRecords } from "./pax.ts";
+import { type PaxRecords, recordOf } from "./pax.ts";
 
-/** More fragments than this is an attack on memory: a file has at most one per block. */
-const maxFragments = 1 << 20;
+/** As Go: a longer map is an attack on memory. */
+const maxMapBytes = 1 << 20;
+const oldFragmentBytes = 24;
+const longestNumber = 20;
 
 type Fragment = SparseMap["fragments"][number];
 
 /** Formats 0.0 and 0.1 of GNU tar keep the map in the extended header. Undefined when the entry is not of these. */
 export function sparseFromPax(pax: PaxRecords): SparseMap | undefined {
-  const size = pax.get("GNU.sparse.size");
-  if (size === undefined || pax.has("GNU.sparse.major")) return undefined;
-  const realSizeBytes = decimal(size);
-  const map = pax.get("GNU.sparse.map");
-  if (map !== undefined) return checked(realSizeBytes, pairs(splitNumbers(map)));
-  const [offsets, lengths] = [pax.get("GNU.sparse.offset"), pax.get("GNU.sparse.numbytes")];
-  if (offsets === undefined || lengths === undefined) return checked(realSizeBytes, []);
-  return checked(realSizeBytes, zip(splitNumbers(offsets), splitNumbers(lengths)));
+  const map = recordOf(pax, "GNU.sparse.map");
+  const version = versionOf(pax);
+  if (version === undefined ? map === undefined : !["0.0", "0.1"].includes(version)) return undefined;
+  return checked(realSize(pax), pairs(map === undefined ? [] : splitNumbers(map)));
 }
 
 /** Whether the map stands in front of the data (format 1.0). */
-export const hasLeadingMap = (pax: PaxRecords): boolean =>
-  pax.get("GNU.sparse.major")?.toString("latin1") === "1" && pax.has("GNU.sparse.realsize");
+export const hasLeadingMap = (pax: PaxRecords): boolean => versionOf(pax) === "1.0";
 
-/** Format 1.0: decimal lines, padded to whole blocks. Undefined while `data` does not hold all of it. */
-export function leadingMap(data: Buffer, pax: PaxRecords): { map: SparseMap; length: number } | undefined {
-  const numbers: number[] = [];
-  let at = 0;
-  for (let wanted = 1; numbers.length < wanted; ) {
-    const end = data.indexOf(0x0a, at);
-    if (end === -1) return undefined;
-    numbers.push(parseDecimal(data.toString("latin1", at, end)));
-    at = end + 1;
-    if (numbers.length === 1) wanted += 2 * checkedCount(numbers[0] ?? 0);
-  }
-  const realSize = pax.get("GNU.sparse.realsize") ?? Buffer.alloc(0);
-  const length = Math.ceil(at / blockBytes) * blockBytes;
-  return { map: checked(decimal(realSize), pairs(numbers.slice(1))), length };
+function versionOf(pax: PaxRecords): string | undefined {
+  const [major, minor] = [recordOf(pax, "GNU.sparse.major"), recordOf(pax, "GNU.sparse.minor")];
+  return major === undefined && minor === undefined ? undefined : `${major}.${minor}`;
 }
 
-function checkedCount(count: number): number {
-  if (count < 0 || count > maxFragments) throw invalidHeader();
-  return count;
+function realSize(pax: PaxRecords): number {
+  const text = recordOf(pax, "GNU.sparse.size") ?? recordOf(pax, "GNU.sparse.realsize");
+  if (text === undefined) throw invalidHeader();
+  return parseDecimal(text.toString("latin1"));
+}
+
+/** Format 1.0: the number of fragments, then each one's offset and length, in decimal lines padded to whole blocks. */
+export class LeadingMap {
+  /** How long the map is in the archive, so far. */
+  length = 0;
+  readonly #numbers: number[] = [];
+  #rest = "";
+
+  /** The whole map, when this was its last block. */
+  add(block: Buffer, pax: PaxRecords): SparseMap | undefined {
+    this.length += blockBytes;
+    if (this.length > maxMapBytes) throw new TarError("archive/tar: sparse map too long");
+    const lines = `${this.#rest}${block.toString("latin1")}`.split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) if (!this.#isWhole) this.#numbers.push(parseDecimal(line));
+    if (this.#isWhole) return checked(realSize(pax), pairs(this.#numbers.slice(1)));
+    if (this.#rest.length > longestNumber) throw invalidHeader();
+    return undefined;
+  }
+
+  get #isWhole(): boolean {
+    const [count] = this.#numbers;
+    if (count !== undefined && count < 0) throw invalidHeader();
+    return count !== undefined && this.#numbers.length === 1 + 2 * count;
+  }
 }
 
 /** The old GNU format: four fragments in the header, more in blocks behind it. */
@@ -54,6 +67,7 @@ export interface OldGnuSparse {
 }
 
 export function oldGnuSparse(raw: RawHeader): OldGnuSparse {
+  if (raw.block.toString("latin1", 257, 263) !== "ustar ") throw invalidHeader();
   const sparse: OldGnuSparse = {
     fragments: [],
     realSizeBytes: parseNumber(raw.block.subarray(483, 495)),
@@ -71,32 +85,25 @@ export function extendOldGnuSparse(sparse: OldGnuSparse, block: Buffer): void {
 export const finishOldGnuSparse = (sparse: OldGnuSparse): SparseMap => checked(sparse.realSizeBytes, sparse.fragments);
 
 function readFragments(sparse: OldGnuSparse, table: Buffer): void {
-  for (let at = 0; at + 24 <= table.length && table[at] !== 0; at += 24) {
+  for (let at = 0; at + oldFragmentBytes <= table.length && table[at] !== 0; at += oldFragmentBytes) {
     const offset = parseNumber(table.subarray(at, at + 12));
     const length = parseNumber(table.subarray(at + 12, at + 24));
     sparse.fragments.push({ offset, length });
   }
-  if (sparse.fragments.length > maxFragments) throw invalidHeader();
+  if (sparse.fragments.length * oldFragmentBytes > maxMapBytes) throw new TarError("archive/tar: sparse map too long");
 }
-
-const decimal = (text: Buffer): number => parseDecimal(text.toString("latin1"));
 
 function splitNumbers(list: Buffer): number[] {
   const numbers = list.toString("latin1").split(",").map(parseDecimal);
-  checkedCount(numbers.length / 2);
+  if (numbers.length % 2 !== 0) throw invalidHeader();
   return numbers;
 }
 
 const pairs = (numbers: readonly number[]): Fragment[] =>
-  zip(
-    numbers.filter((_, index) => index % 2 === 0),
-    numbers.filter((_, index) => index % 2 === 1),
-  );
-
-function zip(offsets: readonly number[], lengths: readonly number[]): Fragment[] {
-  if (offsets.length !== lengths.length) throw invalidHeader();
-  return offsets.map((offset, index) => ({ offset, length: lengths[index] ?? 0 }));
-}
+  Array.from({ length: numbers.length / 2 }, (_, at) => ({
+    offset: numbers[2 * at] ?? 0,
+    length: numbers[2 * at + 1] ?? 0,
+  }));
 
 /** In order, without overlap, inside the file (Go: validateSparseEntries). */
 function checked(realSizeBytes: number, fragments: readonly Fragment[]): SparseMap {
@@ -109,4 +116,9 @@ function checked(realSizeBytes: number, fragments: readonly Fragment[]): SparseM
   return { realSizeBytes, fragments };
 }
 
-export const storedBytes = (map: SparseMap): number => map.fragments.reduce((sum, { length }) => sum + length, 0);
+/** The map accounts for every byte that is in the archive. */
+export function checkStored(map: SparseMap, sizeBytes: number): void {
+  const mapped = map.fragments.reduce((sum, { length }) => sum + length, 0);
+  if (mapped > sizeBytes) throw new TarError("archive/tar: sparse file references non-existent data");
+  if (mapped < sizeBytes) throw new TarError("archive/tar: sparse file contains unreferenced data");
+}

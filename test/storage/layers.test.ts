@@ -16,7 +16,7 @@ test("apply: files, directories, links and devices arrive with owner, mode and t
   const tar = tarOf(
     { ...directory("bin/"), mode: 0o1777, mtime: 1_111_111_111 },
     { ...file("bin/su", "setuid"), mode: 0o4755, uid: 7, gid: 8 },
-    link("bin/su2", "bin/su"),
+    { ...link("bin/su2", "bin/su"), mode: 0o4755, uid: 7, gid: 8 },
     symlink("bin/sh", "../bin/su"),
     { name: "null", type: "3", mode: 0o666, major: 1, minor: 3 },
     { name: "loop", type: "4", mode: 0o660, major: 7, minor: 300 },
@@ -73,7 +73,6 @@ test("apply: whiteouts become what overlayfs understands", async () => {
     directory("o/"),
     file("o/.wh..wh..opq", ""),
     file("o/new"),
-    file(".wh..wh.plnk/x"),
     directory("both/"),
     file(".wh.both", ""),
   );
@@ -82,10 +81,7 @@ test("apply: whiteouts become what overlayfs understands", async () => {
   assert.deepEqual([gone.mode & 0o170000, gone.rdevMajor, gone.rdevMinor], [0o020000, 0, 0]);
   assert.equal(lgetxattr(join(root, "o"), "trusted.overlay.opaque")?.toString(), "y");
   assert.equal(lgetxattr(join(root, "both"), "trusted.overlay.opaque")?.toString(), "y");
-  assert.deepEqual(
-    readdirSync(root).sort(),
-    [".wh..wh.plnk", "a", "both", "o"].filter((n) => n !== ".wh..wh.plnk"),
-  );
+  assert.deepEqual(readdirSync(root).sort(), ["a", "both", "o"]);
 });
 
 test("apply: sparse files of GNU tar's four formats have their holes and their bytes", async () => {
