@@ -28,9 +28,10 @@ export const errorBody = (message: string): Buffer => Buffer.from(`${encodePlain
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const code = statusOf(error);
   const message = messageOf(error);
-  const { method, originalUrl: url = "" } = request;
-  // What the engine refuses in so many words is no operator's business, whatever its status.
-  const isFault = !(error instanceof EngineError) || error.kind === "system";
+  const { method, originalUrl: url = "", clientGone } = request;
+  // What the engine refuses in so many words is no operator's business, nor what ended because nobody waits for it.
+  const isRefusal = error instanceof EngineError && error.kind !== "system";
+  const isFault = !isRefusal && !isReasonOf(clientGone, error);
   if (code >= 500 && isFault)
     request.server.apiLog.error({ method, url: withoutQuery(url), err: error }, "request failed");
   else request.server.apiLog.debug({ method, url: withoutQuery(url), status: code, message }, "request refused");
@@ -60,6 +61,10 @@ function sendBadRequest(reply: FastifyReply): void {
   reply.header("content-type", "text/plain; charset=utf-8").header("connection", "close");
   reply.send(Buffer.from("400 Bad Request"));
 }
+
+/** A request whose path does not parse has no signal. */
+const isReasonOf = (signal: AbortSignal | null | undefined, error: unknown): boolean =>
+  signal?.aborted === true && signal.reason === error;
 
 const isFastifyError = (error: unknown): error is FastifyError =>
   error instanceof Error && "code" in error && typeof error.code === "string" && error.code.startsWith("FST_");
