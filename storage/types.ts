@@ -161,7 +161,7 @@ export interface SnapshotStore {
   remove(containerId: Id): boolean;
   /**
    * Bytes of the writable layer, as `docker ps --size` counts. `isStill`: the container does not run. Then what was measured
-   * once holds until the next `overlay` or writable `mount`, over restarts of the engine too.
+   * once holds until the next `overlay` or writable `mount`, over restarts of the engine too. 0 for one that is gone.
    */
   usage(containerId: Id, options?: { isStill?: boolean; signal?: AbortSignal }): Promise<number>;
   /** Sorted by path. */

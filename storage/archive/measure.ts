@@ -14,7 +14,7 @@ import {
 
 /** Bytes of everything that is not a directory, each inode once (moby: daemon/internal/directory.Size). */
 export function measureTree(directory: string): number {
-  return measure(AT_FDCWD, directory, new Set());
+  return ignoreMissing(() => measure(AT_FDCWD, directory, new Set()));
 }
 
 function measure(parentFd: number, name: PathBytes, seen: Set<bigint>): number {
@@ -36,7 +36,7 @@ function measureEntry(fd: number, name: Buffer, seen: Set<bigint>): number {
   return stat.sizeBytes;
 }
 
-/** The container may run. */
+/** The container may run, or be removed. */
 function ignoreMissing(work: () => number): number {
   try {
     return work();

@@ -122,10 +122,11 @@ export class OverlaySnapshotStore implements SnapshotStore {
 
   async usage(containerId: Id, options: { isStill?: boolean; signal?: AbortSignal } = {}): Promise<number> {
     const { isStill = false, signal } = options;
-    const known = this.#find.get(containerId)?.size_bytes;
-    if (isStill && typeof known === "number") return known;
+    const row = this.#find.get(containerId);
+    if (row === undefined) return 0;
+    if (isStill && row.size_bytes !== null) return row.size_bytes;
     const writers = this.#writers.get(containerId);
-    const directory = join(this.#get(containerId).folder, "fs");
+    const directory = join(this.#toSnapshot(row).folder, "fs");
     const sizeBytes = await this.#parts.pool.run<"measure">({ kind: "measure", directory }, { signal });
     if (isStill && this.#writers.get(containerId) === writers) this.#setSize.run(sizeBytes, containerId);
     return sizeBytes;
