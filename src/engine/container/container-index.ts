@@ -22,6 +22,8 @@ export class ContainerIndex {
   readonly #byName = new Map<string, Container>();
   /** Names of containers that are being created. */
   readonly #reserved = new Map<string, string>();
+  /** Images of containers that are being created, by the containers' ids. */
+  readonly #drafts = new Map<string, Digest>();
 
   constructor(table: ContainerTable) {
     this.#table = table;
@@ -80,6 +82,16 @@ export class ContainerIndex {
     return this.#byName.get(name)?.id ?? this.#reserved.get(name);
   }
 
+  /** Until disposed, a container that is not there yet keeps its image. */
+  draft(id: string, imageId: Digest): Disposable {
+    this.#drafts.set(id, imageId);
+    return { [Symbol.dispose]: () => void this.#drafts.delete(id) };
+  }
+
+  draftsOn(imageId: Digest): string[] {
+    return [...this.#drafts].filter(([, image]) => image === imageId).map(([id]) => id);
+  }
+
   insert(container: Container): void {
     this.#table.insert(container.record);
     this.#reserved.delete(container.name);
@@ -129,5 +141,6 @@ export class ContainerIndex {
 export function containersUsing(index: ContainerIndex, imageId: Digest): ImageUser[] {
   const mountsIt = ({ type, spec }: MountRecord): boolean => type === "image" && spec?.Source === imageId;
   const users = index.list().filter(({ record }) => record.imageId === imageId || record.mounts.some(mountsIt));
-  return users.map(({ id, name, isRunning }) => ({ id, name, isRunning }));
+  const drafts = index.draftsOn(imageId).map((id) => ({ id, name: "", isRunning: false }));
+  return [...users.map(({ id, name, isRunning }) => ({ id, name, isRunning })), ...drafts];
 }

@@ -67,9 +67,11 @@ interface Plan {
 async function build(context: ContainerContext, plan: Plan): Promise<Container> {
   await using undo = new AsyncDisposableStack();
   const { id, prepared } = plan;
+  const { image } = prepared;
+  using _ = image === undefined ? undefined : context.index.draft(id, image.id);
   const directory = containerDirectory(context.defaults, id);
 
-  await context.storage.snapshots.prepare(id, prepared.image?.chainId);
+  await context.storage.snapshots.prepare(id, image?.chainId);
   undo.defer(() => void context.storage.snapshots.remove(id));
   await mkdir(directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rm(directory, { recursive: true, force: true }));
