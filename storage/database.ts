@@ -4,12 +4,14 @@ import Sqlite from "better-sqlite3";
 import { errnoOf } from "#base/errors";
 import { flock, LOCK_EX, LOCK_NB } from "#native";
 import { migrations } from "./migrations.ts";
+import { WalSync } from "./wal-sync.ts";
 
 export type Database = Sqlite.Database;
 
 /** The one open database of a data root. */
 export interface OpenDatabase extends Disposable {
   readonly database: Database;
+  readonly wal: WalSync;
 }
 
 /**
@@ -26,7 +28,7 @@ export function openDatabase(dataRoot: string): OpenDatabase {
   configure(database);
   migrate(database);
   const owned = undo.move();
-  return { database, [Symbol.dispose]: () => owned.dispose() };
+  return { database, wal: new WalSync(databaseFile(dataRoot)), [Symbol.dispose]: () => owned.dispose() };
 }
 
 export const databaseFile = (dataRoot: string): string => join(dataRoot, "engine.db");
@@ -49,7 +51,8 @@ export function tryLock(fd: number): boolean {
 
 function configure(database: Database): void {
   database.pragma("journal_mode = WAL");
-  // WAL + NORMAL: a power cut may lose the last commits but never mixes them; files are synced before their row is written.
+  // WAL + NORMAL: a power cut may lose the last commits but never mixes them. Files are synced before their row is written,
+  // and the log before the files of a row that is gone (wal-sync.ts).
   database.pragma("synchronous = NORMAL");
   database.pragma("foreign_keys = ON");
   database.pragma("busy_timeout = 5000");

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type Digest, parseDigest } from "#base/ids";
+import { parseDigest } from "#base/ids";
 import type { FileContentStore } from "./content/store.ts";
 import type { Database } from "./database.ts";
 import type { OverlayLayerStore } from "./layers/store.ts";
@@ -9,6 +9,7 @@ import { takenNumbers } from "./numbers.ts";
 import { emptyLower, type OverlaySnapshotStore } from "./snapshots/store.ts";
 import type { Trash } from "./trash.ts";
 import type { Collected } from "./types.ts";
+import type { WalSync } from "./wal-sync.ts";
 
 export interface CollectParts {
   readonly database: Database;
@@ -20,16 +21,20 @@ export interface SweepParts extends CollectParts {
   readonly snapshots: OverlaySnapshotStore;
   readonly layout: Layout;
   readonly trash: Trash;
+  readonly wal: WalSync;
 }
 
 /** At start: first rows that nothing leads to, then files that no row knows. Nothing else may run yet. */
 export async function sweep(parts: SweepParts): Promise<void> {
-  const { content, snapshots, trash } = parts;
+  const { content, snapshots, trash, wal } = parts;
+  // What is in the log may have been written by a daemon that was killed, and be nowhere but in memory.
+  await wal.sync();
   await trash.sweep();
   snapshots.removeOrphans();
   await collect(parts);
   await content.sweep(Date.now());
   await sweepSnapshots(parts);
+  await trash.clear();
 }
 
 async function sweepSnapshots({ database, layout, trash }: SweepParts): Promise<void> {
@@ -49,23 +54,7 @@ export async function collect({ database, content, layers }: CollectParts): Prom
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.id = blobs.digest)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.manifest_digest = blobs.digest)`)
     .all();
-  let [blobs, bytes] = [0, 0];
-  for (const row of rows) {
-    const digest: Digest = parseDigest(row.digest);
-    // Asked again for each one: a pull may have taken hold of it while an earlier one was removed.
-    if (content.isHeld(digest) || isReferenced(database, digest)) continue;
-    if (!(await content.delete(digest))) continue;
-    blobs++;
-    bytes += row.size_bytes;
-  }
-  return { layers: removedLayers, blobs, bytes };
-}
-
-function isReferenced(database: Database, digest: Digest): boolean {
-  const found = database
-    .prepare<{ digest: string }>(`
-      SELECT 1 FROM layers WHERE blob = :digest
-      UNION ALL SELECT 1 FROM images WHERE id = :digest OR manifest_digest = :digest LIMIT 1`)
-    .get({ digest });
-  return found !== undefined;
+  const doomed = rows.filter((row) => !content.isHeld(parseDigest(row.digest)));
+  await Promise.all(doomed.map((row) => content.delete(parseDigest(row.digest))));
+  return { layers: removedLayers, blobs: doomed.length, bytes: doomed.reduce((sum, row) => sum + row.size_bytes, 0) };
 }

@@ -17,6 +17,7 @@ import { ReferenceTable } from "./records/references.ts";
 import { OverlaySnapshotStore } from "./snapshots/store.ts";
 import { Trash } from "./trash.ts";
 import type { Archive, Collected, ContentStore, LayerStore, SnapshotStore } from "./types.ts";
+import type { WalSync } from "./wal-sync.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
 export interface Records {
@@ -42,6 +43,8 @@ export interface Storage extends AsyncDisposable {
   readonly archive: Archive;
   /** All of it or nothing. `work` must not await. */
   transaction<T>(work: () => T): T;
+  /** When it returns, what was recorded before the call outlives a power cut. */
+  sync(): Promise<void>;
   /** Drops layers and blobs that no image, container, layer or holder refers to. */
   collect(): Promise<Collected>;
 }
@@ -52,6 +55,7 @@ const maxStreams = 32;
 /** What the store is made of, for the code of this module. */
 export interface StorageParts extends AsyncDisposable {
   readonly database: Database;
+  readonly wal: WalSync;
   readonly layout: Layout;
   readonly pool: WorkerPool;
   readonly trash: Trash;
@@ -69,7 +73,7 @@ export interface StorageParts extends AsyncDisposable {
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const parts = await openParts(options);
-  const { database, content, layers, snapshots, archive } = parts;
+  const { database, wal, content, layers, snapshots, archive } = parts;
   return {
     content,
     layers,
@@ -77,6 +81,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     archive,
     records: openRecords(database),
     transaction: (work) => database.transaction(work)(),
+    sync: () => wal.sync(),
     collect: () => collect({ database, content, layers }),
     [Symbol.asyncDispose]: () => parts[Symbol.asyncDispose](),
   };
@@ -87,21 +92,21 @@ export async function openParts({ dataRoot, execRoot, log }: StorageOptions): Pr
   const layout = new Layout(dataRoot);
   await layout.create();
   await mkdir(execRoot, { recursive: true, mode: 0o710 });
-  const { database } = undo.use(openDatabase(dataRoot));
+  const { database, wal } = undo.use(openDatabase(dataRoot));
   const pool = undo.use(new WorkerPool(Math.max(2, availableParallelism())));
   const streams = undo.use(new WorkerPool(maxStreams));
-  const trash = new Trash(layout.tmp, pool, log);
+  const trash = new Trash({ directory: layout.tmp, pool, wal, log });
   undo.defer(() => trash.settled());
-  const content = await FileContentStore.open(layout.content, database);
+  const content = await FileContentStore.open(layout.content, database, wal);
   const numbers = new SnapshotNumbers(database, layout);
   const table = new LayerTable(database);
   const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, log });
   const archive = new TreeArchive(streams);
   const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot };
   const snapshots = await OverlaySnapshotStore.open(parts);
-  await sweep({ database, content, layers, snapshots, layout, trash });
+  await sweep({ database, wal, content, layers, snapshots, layout, trash });
   const owned = undo.move();
-  return { ...parts, table, content, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...parts, wal, table, content, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function openRecords(database: Database): Records {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
 import { removeDirectory } from "./archive/tree.ts";
+import type { WalSync } from "./wal-sync.ts";
 import type { WorkerPool } from "./workers/pool.ts";
 
 /** After the reply that caused it, and several at once. */
@@ -12,63 +13,85 @@ const delayMs = 20;
 /** What the main thread removes itself, in about a millisecond: a short container's layer is smaller than a thread's start. */
 const smallEntries = 100;
 
-/** Removes trees in the background. What is renamed into it is gone for everyone, and a crash leaves it to the next start. */
+export interface TrashParts {
+  /** What is to be removed is renamed into here first. */
+  readonly directory: string;
+  readonly pool: WorkerPool;
+  readonly wal: WalSync;
+  readonly log: Log;
+}
+
+/**
+ * Removes trees whose rows are gone, in the background. Only when that is on the disk: a power cut must not bring a row back
+ * without its files. Then each is renamed away, so that it is whole or gone, and a crash leaves it to the next start.
+ */
 export class Trash {
-  readonly #directory: string;
-  readonly #pool: WorkerPool;
-  readonly #log: Log;
+  readonly #parts: TrashParts;
   readonly #running = new Set<Promise<void>>();
   #doomed: string[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(directory: string, pool: WorkerPool, log: Log) {
-    this.#directory = directory;
-    this.#pool = pool;
-    this.#log = log;
+  constructor(parts: TrashParts) {
+    this.#parts = parts;
   }
 
-  /** One rename, then it is out of the way. Missing is fine. */
+  /** A folder that nobody looks for any more, and whose name nobody uses again. Missing is fine. */
   discard(path: string): void {
-    const doomed = join(this.#directory, randomUUID());
-    try {
-      renameSync(path, doomed);
-    } catch (error) {
-      if (errnoOf(error) !== "ENOENT") throw error;
-      return;
-    }
-    this.#add(doomed);
+    this.#doomed.push(path);
+    this.#timer ??= setTimeout(() => void this.clear(), delayMs).unref();
   }
 
   /** Removes what an earlier run left. */
   async sweep(): Promise<void> {
-    for (const name of await readdir(this.#directory)) this.#add(join(this.#directory, name));
+    const { directory } = this.#parts;
+    for (const name of await readdir(directory)) this.discard(join(directory, name));
+  }
+
+  /** Until all of it is out of the way; the removal itself goes on in the background. */
+  clear(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return this.#follow(this.#renameAll(this.#doomed.splice(0)), "could not remove folders");
   }
 
   /** Until nothing is left to remove. */
   async settled(): Promise<void> {
-    this.#empty();
-    await Promise.all(this.#running);
+    await this.clear();
+    while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
-  #add(doomed: string): void {
-    this.#doomed.push(doomed);
-    this.#timer ??= setTimeout(() => this.#empty(), delayMs).unref();
-  }
-
-  #empty(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    for (const directory of this.#doomed.splice(0)) {
-      const work = this.#remove(directory).catch((error: unknown) => {
-        this.#log.warn({ err: error, directory }, "could not remove a directory; the next start tries again");
-      });
-      this.#running.add(work);
-      void work.finally(() => this.#running.delete(work));
+  async #renameAll(paths: readonly string[]): Promise<void> {
+    if (paths.length === 0) return;
+    const { wal, directory } = this.#parts;
+    await wal.sync();
+    for (const path of paths) {
+      const doomed = join(directory, randomUUID());
+      if (isRenamed(path, doomed)) void this.#follow(this.#empty(doomed), "could not empty a folder");
     }
   }
 
-  async #remove(directory: string): Promise<void> {
+  /** Never rejects: the next start tries again. */
+  #follow(work: Promise<void>, message: string): Promise<void> {
+    const end = work
+      .catch((error: unknown) => this.#parts.log.warn({ err: error }, message))
+      .finally(() => this.#running.delete(end));
+    this.#running.add(end);
+    return end;
+  }
+
+  async #empty(directory: string): Promise<void> {
     if (!removeDirectory(directory, { entries: smallEntries }))
-      await this.#pool.run<"remove">({ kind: "remove", directory });
+      await this.#parts.pool.run<"remove">({ kind: "remove", directory });
+  }
+}
+
+/** False: there was nothing. */
+function isRenamed(path: string, doomed: string): boolean {
+  try {
+    renameSync(path, doomed);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    return false;
   }
 }

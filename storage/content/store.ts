@@ -1,6 +1,7 @@
 /*
  * The order for a blob: bytes into `ingest/` under a temporary name, checked while they pass; fsync; rename to its digest;
- * fsync of the folder; row. Removed in reverse: row, then file. A file without a row is unknown and swept at start.
+ * fsync of the folder; row. Removed in reverse: row, sync of the log that has it, then file. A file without a row is unknown
+ * and swept at start.
  */
 import { randomUUID } from "node:crypto";
 import { createReadStream, renameSync } from "node:fs";
@@ -11,6 +12,7 @@ import { errnoOf } from "#base/errors";
 import { type Digest, isDigest, parseDigest } from "#base/ids";
 import type { Database } from "../database.ts";
 import type { Blob, ContentStore, IngestOptions, ResumableIngest } from "../types.ts";
+import type { WalSync } from "../wal-sync.ts";
 import { ContentCheck } from "./check.ts";
 import { abortable, PartialBlob, Room, writeAll } from "./resume.ts";
 
@@ -26,17 +28,21 @@ export class FileContentStore implements ContentStore {
   readonly #root: string;
   readonly #blobs: string;
   readonly #ingest: string;
+  readonly #wal: WalSync | undefined;
   readonly #holds = new Map<Digest, number>();
   /** Digests with a partial file that somebody has open. */
   readonly #partials = new Set<Digest>();
+  /** Files without a row that somebody may be about to make a blob of again. */
+  readonly #leftovers = new Set<Digest>();
   readonly #find;
   readonly #list;
   readonly #insert;
   readonly #delete;
 
   /** For looking only; `open` makes the folders that the rest needs. */
-  constructor(root: string, database: Database) {
+  constructor(root: string, database: Database, wal?: WalSync) {
     this.#root = root;
+    this.#wal = wal;
     this.#blobs = join(root, "blobs", "sha256");
     this.#ingest = join(root, "ingest");
     this.#find = database.prepare<[string], Row>("SELECT * FROM blobs WHERE digest = ?");
@@ -48,8 +54,8 @@ export class FileContentStore implements ContentStore {
   }
 
   /** Makes the folder an OCI image layout if it is not one yet. */
-  static async open(root: string, database: Database): Promise<FileContentStore> {
-    const store = new FileContentStore(root, database);
+  static async open(root: string, database: Database, wal: WalSync): Promise<FileContentStore> {
+    const store = new FileContentStore(root, database, wal);
     await mkdir(store.#blobs, { recursive: true, mode: 0o700 });
     await mkdir(store.#ingest, { recursive: true, mode: 0o700 });
     await writeIfMissing(join(root, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
@@ -142,15 +148,9 @@ export class FileContentStore implements ContentStore {
   async delete(digest: Digest): Promise<boolean> {
     const { changes } = this.#delete.run(digest);
     if (changes === 0) return false;
-    // Out of the way in the same breath: a removal that came later could hit a new file of the same name.
-    const doomed = join(this.#ingest, randomUUID());
-    try {
-      renameSync(this.path(digest), doomed);
-    } catch (error) {
-      // Gone already, by whatever damaged this store: the row was the last of it.
-      if (errnoOf(error) !== "ENOENT") throw error;
-    }
-    await rm(doomed, { force: true });
+    await this.#wal?.sync();
+    if (this.isHeld(digest)) this.#leftovers.add(digest);
+    else await this.#removeFile(digest);
     return true;
   }
 
@@ -179,6 +179,8 @@ export class FileContentStore implements ContentStore {
   }
 
   async #commit(path: string, blob: Blob): Promise<Blob> {
+    // Of a known one the row must still be there when the caller takes hold of it.
+    using _ = this.hold([blob.digest]);
     const known = this.find(blob.digest);
     if (known !== undefined) {
       await rm(path, { force: true });
@@ -195,7 +197,22 @@ export class FileContentStore implements ContentStore {
       const left = (this.#holds.get(digest) ?? 0) - 1;
       if (left > 0) this.#holds.set(digest, left);
       else this.#holds.delete(digest);
+      // What cannot be removed now is swept at the next start.
+      if (left <= 0 && this.#leftovers.delete(digest)) this.#removeFile(digest).catch(() => undefined);
     }
+  }
+
+  async #removeFile(digest: Digest): Promise<void> {
+    if (this.has(digest)) return;
+    // Out of the way in the same breath: a removal that came later could hit a new file of the same name.
+    const doomed = join(this.#ingest, randomUUID());
+    try {
+      renameSync(this.path(digest), doomed);
+    } catch (error) {
+      // Gone already, by whatever damaged this store: the row was the last of it.
+      if (errnoOf(error) !== "ENOENT") throw error;
+    }
+    await rm(doomed, { force: true });
   }
 }
 

@@ -75,7 +75,7 @@ export class OverlayLayerStore implements LayerStore {
     const known = options.diffId === undefined ? undefined : this.find(chainIdOf(parent, options.diffId));
     if (known !== undefined) return this.#held(known);
     using blob = await this.#ensureBlob(options);
-    return this.#applyOnce(options, blob.digest);
+    return await this.#applyOnce(options, blob.digest);
   }
 
   retain(chainId: ChainId): void {
@@ -134,14 +134,19 @@ export class OverlayLayerStore implements LayerStore {
 
   /** From `chainId` downwards until something is still needed. The rows go together, then the files. */
   removeIfUnreferenced(chainId: ChainId): ChainId[] {
+    const removed = this.#parts.table.atomically(() => this.#removeRows(chainId));
+    for (const layer of removed) this.#removeFiles(layer);
+    return removed.map((layer) => layer.chainId);
+  }
+
+  #removeRows(chainId: ChainId): Layer[] {
     const removed: Layer[] = [];
     for (let next = this.find(chainId); next !== undefined && !this.#isNeeded(next.chainId); ) {
       this.#parts.table.delete(next.chainId);
       removed.push(next);
       next = next.parent === undefined ? undefined : this.find(next.parent);
     }
-    for (const layer of removed) this.#removeFiles(layer);
-    return removed.map((layer) => layer.chainId);
+    return removed;
   }
 
   #held(layer: Layer): Layer {

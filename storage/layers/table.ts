@@ -33,6 +33,7 @@ const references = `
 
 /** The rows of layers, and what refers to them. */
 export class LayerTable {
+  readonly #database: Database;
   readonly #find;
   readonly #list;
   readonly #insert;
@@ -45,6 +46,7 @@ export class LayerTable {
   readonly #usesBlob;
 
   constructor(database: Database) {
+    this.#database = database;
     this.#find = database.prepare<[string], Row>("SELECT * FROM layers WHERE chain_id = ?");
     this.#list = database.prepare<[], Row>("SELECT * FROM layers ORDER BY snapshot_number");
     this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, NULL, ?)");
@@ -55,6 +57,11 @@ export class LayerTable {
     this.#isReferenced = database.prepare<[string]>(`SELECT 1 FROM layers WHERE chain_id = ? AND (${references})`);
     this.#unreferenced = database.prepare<[], Row>(`SELECT * FROM layers WHERE NOT (${references})`);
     this.#usesBlob = database.prepare<[string]>("SELECT 1 FROM layers WHERE blob = ?");
+  }
+
+  /** All of it or nothing. */
+  atomically<T>(work: () => T): T {
+    return this.#database.transaction(work)();
   }
 
   find(chainId: ChainId): Layer | undefined {

@@ -169,6 +169,7 @@ test("apply: a wrong diffID is EDIGEST and leaves nothing behind", async () => {
   const diffId = digestOf(Buffer.from("other"));
   await assert.rejects(rig.storage.layers.apply({ parent: undefined, diffId, blob: digest }), hasCode("EDIGEST"));
   assert.deepEqual(rig.storage.layers.list(), []);
+  await rig.storage[Symbol.asyncDispose]();
   assert.deepEqual(readdirSync(join(rig.dataRoot, "snapshots")), ["empty"]);
 });
 

@@ -158,8 +158,9 @@ test("remove: the snapshot goes, and with it the layers that only it kept", asyn
   assert.equal(snapshots.remove(id), true);
   assert.equal(snapshots.remove(id), false);
   assert.deepEqual([layers.list(), rig.storage.content.list()], [[], []]);
-  assert.deepEqual(readdirSync(join(rig.dataRoot, "snapshots")), ["empty"]);
   await assert.rejects(snapshots.prepare(newId(), chainIdOf(undefined, digestOf(base))), /no layer/);
+  await rig.storage[Symbol.asyncDispose]();
+  assert.deepEqual(readdirSync(join(rig.dataRoot, "snapshots")), ["empty"]);
 });
 
 test("remove: a large tree is gone before the store is closed", async () => {
