@@ -8,18 +8,20 @@ import type { Digest } from "#base/ids";
 import { type Access, openBlob, parseReference, statBlob } from "#registry";
 import type { ChainId } from "#storage";
 import type { ImageParts } from "./parts.ts";
+import type { Image } from "./resolve.ts";
 
 const anonymous: Access = { credentials: {} };
 
-/** Until disposed, neither the layers nor the blobs that they came from go away, whatever is removed meanwhile. */
-export function holdLayers(parts: ImageParts, chainIds: readonly ChainId[]): Disposable {
+/** Until disposed, neither its layers nor the blobs that it came from go away, whatever is removed meanwhile. */
+export function holdImage(parts: ImageParts, { chainIds, record }: Image): Disposable {
   const { content, layers } = parts.storage;
   using undo = new DisposableStack();
   for (const chainId of chainIds) {
     layers.retain(chainId);
     undo.defer(() => void layers.release(chainId));
   }
-  undo.use(content.hold(chainIds.map((chainId) => layers.get(chainId).blob).filter((blob) => blob !== undefined)));
+  const blobs = [record.manifestDigest, ...chainIds.map((chainId) => layers.get(chainId).blob ?? null)];
+  undo.use(content.hold(blobs.filter((blob) => blob !== null)));
   return undo.move();
 }
 

@@ -1,5 +1,6 @@
 import type { ContainerConfig } from "#api-schema/container-config";
 import { formatTime } from "#base/clock";
+import { EngineError } from "#base/errors";
 import { type Digest, type Id, parseDigest } from "#base/ids";
 import { familiarReference, hostArchitecture, type TaggedReference } from "#registry";
 import { mergeImageConfig } from "../container/merge.ts";
@@ -7,9 +8,8 @@ import { applyChanges } from "../dockerfile/changes.ts";
 import { architectureOf, type HistoryEntry, type ImageConfig } from "./config.ts";
 import { encodeImageConfig } from "./config-json.ts";
 import type { ImageParts } from "./parts.ts";
-import { emitImageEvent, imageById } from "./resolve.ts";
+import { emitImageEvent, type Image, imageById } from "./resolve.ts";
 import { createImage } from "./store.ts";
-import { tagImage } from "./tag.ts";
 
 /** The diffID of a tar without entries: such a layer is left out. */
 const emptyDiffId = parseDigest("sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
@@ -50,9 +50,8 @@ export async function commitContainer(
   await using container = await source.openForCommit(request.container, { pause: request.pause });
   const changed = applyChanges(request.config ?? container.config, request.changes);
   const config = mergeImageConfig(changed, container.config);
-  const { author, comment } = request;
-  const id = await commitSnapshot(parts, { container, config, author, comment }, signal);
-  if (request.ref !== undefined) tagImage(parts, id, request.ref);
+  const { author, comment, ref } = request;
+  const id = await commitSnapshot(parts, { container, config, author, comment, ref }, signal);
   const imageRef = request.ref === undefined ? "" : familiarReference(request.ref);
   container.emitCommit({ comment: request.comment, imageID: id, imageRef });
   return id;
@@ -63,13 +62,14 @@ export interface SnapshotCommit {
   readonly config: ContainerConfig;
   readonly author: string;
   readonly comment: string;
+  readonly ref?: TaggedReference | undefined;
 }
 
 /** An image of a container's file system on top of its image; the builder's steps end here too. */
 export async function commitSnapshot(parts: ImageParts, commit: SnapshotCommit, signal: AbortSignal): Promise<Digest> {
   const { layers, snapshots } = parts.storage;
-  const { container } = commit;
-  const parent = container.imageId === undefined ? undefined : imageById(parts, container.imageId);
+  const { container, ref } = commit;
+  const parent = parentOf(parts, container.imageId);
   const layer = await layers.apply({ parent: parent?.chainIds.at(-1), blob: snapshots.diffTar(container.id), signal });
   using held = new DisposableStack();
   held.defer(() => void layers.release(layer.chainId));
@@ -85,9 +85,18 @@ export async function commitSnapshot(parts: ImageParts, commit: SnapshotCommit, 
   const diffIds = [...(parent?.config.rootfs.diffIds ?? []), ...(isEmpty ? [] : [layer.diffId])];
   const child = childConfig(parts, parent?.config, { ...commit, history, diffIds, created });
   const parentId = parent === undefined ? {} : { parent: parent.id };
-  const id = createImage(parts, { configJson: encodeImageConfig(child), isBuiltLocally: true, ...parentId });
+  const id = createImage(parts, { configJson: encodeImageConfig(child), isBuiltLocally: true, ref, ...parentId });
   emitImageEvent(parts, "create", id, id);
+  if (ref !== undefined) emitImageEvent(parts, "tag", id, familiarReference(ref));
   return id;
+}
+
+/** The layers of an image that was removed by force are still below the container; what else it said is gone. */
+function parentOf(parts: ImageParts, id: Digest | undefined): Image | undefined {
+  if (id === undefined) return undefined;
+  const parent = imageById(parts, id);
+  if (parent !== undefined) return parent;
+  throw new EngineError("notFound", `failed to get digest ${id}: no such file or directory`);
 }
 
 interface Child extends SnapshotCommit {

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { formatTime } from "#base/clock";
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
-import { hostPlatform, openRemoteFile, type Platform, type TaggedReference } from "#registry";
+import { familiarReference, hostPlatform, openRemoteFile, type Platform, type TaggedReference } from "#registry";
 import { applyChanges } from "../dockerfile/changes.ts";
 import { emptyContainerConfig } from "./config.ts";
 import { encodeImageConfig } from "./config-json.ts";
@@ -11,7 +11,6 @@ import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, say } from "./progress.ts";
 import { emitImageEvent } from "./resolve.ts";
 import { createImage } from "./store.ts";
-import { tagImage } from "./tag.ts";
 
 export interface ImportRequest {
   /** The body of the request, or where to fetch the tar. */
@@ -54,8 +53,8 @@ export async function importImage(
     rootfs: { type: "layers", diffIds: [layer.diffId] },
     history: [{ created, createdBy: "", author: "", comment: request.message, isEmptyLayer: false }],
   });
-  const id = createImage(parts, { configJson });
-  if (request.ref !== undefined) tagImage(parts, id, request.ref);
+  const id = createImage(parts, { configJson, ref: request.ref });
+  if (request.ref !== undefined) emitImageEvent(parts, "tag", id, familiarReference(request.ref));
   emitImageEvent(parts, "import", id, id);
   say(output, id);
   return id;

@@ -82,8 +82,11 @@ async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | und
   if (platform !== undefined && !isSamePlatform(platform, platformOf(config))) return undefined;
   using held = new DisposableStack();
   await loadLayers(load, image, config, held);
-  const id = createImage(parts, { configJson });
-  for (const tag of image.tags) setLoadedTag(parts, parseTag(tag), id, output);
+  const id = parts.storage.transaction(() => {
+    const created = createImage(parts, { configJson });
+    for (const tag of image.tags) setLoadedTag(parts, parseTag(tag), created, output);
+    return created;
+  });
   emitImageEvent(parts, "load", id, id);
   return id;
 }

@@ -6,7 +6,7 @@ import type { Storage } from "#storage";
 
 /** What the verbs of the image service work with. */
 export interface ImageParts {
-  readonly storage: Pick<Storage, "content" | "layers" | "snapshots" | "records" | "transaction" | "collect">;
+  readonly storage: Pick<Storage, "content" | "layers" | "snapshots" | "records" | "transaction" | "sync" | "collect">;
   readonly registry: Registry;
   readonly events: ImageEvents;
   readonly usage: ImageUsage;

@@ -56,6 +56,11 @@ interface Pull extends PullRequest {
   readonly signal: AbortSignal;
 }
 
+/** One reference of a pull, and what the registry says it stands for. */
+interface NamedPull extends Pull {
+  readonly digest: string;
+}
+
 const indexDepthLimit = 3;
 
 /** `docker pull` (moby distribution/pull_v2.go). Errors before the first line are the caller's to answer. */
@@ -86,25 +91,29 @@ async function pullFrom(pull: Pull): Promise<void> {
 
 /** True when the name has a new image. */
 async function pullOne(pull: Pull): Promise<boolean> {
-  const { parts, ref, repository, output, signal } = pull;
+  const { ref, repository, output, signal } = pull;
   const target = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
   const manifest = await getManifest(pull, target);
   if (manifest.kind === "manifest") checkConfigType(manifest);
   say(output, `Pulling from ${ref.path}`, ref.digest === undefined ? ref.tag : formatReference(ref));
-  const id = await pullManifest(pull, manifest, 0);
   const digest = ref.digest ?? manifest.digest;
+  const isNew = await pullManifest({ ...pull, digest }, manifest, 0);
   say(output, `Digest: ${digest}`);
+  return isNew;
+}
+
+/** True when the name had another image before, or none. */
+function nameImage({ parts, ref, digest }: NamedPull, id: Digest): boolean {
   const isSame = parts.storage.records.references.find(formatReference(storedReference(ref))) === id;
-  parts.storage.transaction(() => {
-    setDigest(parts, ref, digest, id);
-    if (ref.digest === undefined) setName(parts, ref, id);
-  });
+  setDigest(parts, ref, digest, id);
+  if (ref.digest === undefined) setName(parts, ref, id);
   return !isSame;
 }
 
 /** What is here is not fetched again; but for a name with a digest the registry must have it. */
 async function getManifest({ parts, ref, repository, signal }: Pull, digest: string): Promise<Manifest> {
   const { content } = parts.storage;
+  using _ = content.hold(isDigest(digest) ? [digest] : []);
   if (
     isDigest(digest) &&
     content.has(digest) &&
@@ -116,7 +125,7 @@ async function getManifest({ parts, ref, repository, signal }: Pull, digest: str
   return fetchManifest(repository, digest, signal);
 }
 
-async function pullManifest(pull: Pull, manifest: Manifest, depth: number): Promise<Digest> {
+async function pullManifest(pull: NamedPull, manifest: Manifest, depth: number): Promise<boolean> {
   switch (manifest.kind) {
     case "schema1":
       throw schema1Refusal(formatReference(pull.ref));
@@ -129,7 +138,7 @@ async function pullManifest(pull: Pull, manifest: Manifest, depth: number): Prom
   }
 }
 
-async function pullIndex(pull: Pull, index: ImageIndex, depth: number): Promise<Digest> {
+async function pullIndex(pull: NamedPull, index: ImageIndex, depth: number): Promise<boolean> {
   const wanted = pull.platform ?? (await bestHostPlatform());
   const [entry] = selectManifests(index, wanted);
   if (entry === undefined || depth >= indexDepthLimit) {
@@ -140,9 +149,11 @@ async function pullIndex(pull: Pull, index: ImageIndex, depth: number): Promise<
   return pullManifest(pull, await getManifest({ ...pull, ref: name }, entry.digest), depth + 1);
 }
 
-async function pullImageManifest(pull: Pull, manifest: ImageManifest): Promise<Digest> {
+async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Promise<boolean> {
   const { parts, puller, repository, ref, output, signal } = pull;
-  if (parts.storage.records.images.find(manifest.config.digest) !== undefined) return manifest.config.digest;
+  const { transaction, records } = parts.storage;
+  const { digest: id } = manifest.config;
+  if (records.images.find(id) !== undefined) return transaction(() => nameImage(pull, id));
   checkSupported(manifest.config.mediaType);
   for (const layer of manifest.layers) checkSupported(layer.mediaType);
   using _ = parts.storage.content.hold([manifest.digest]);
@@ -150,7 +161,7 @@ async function pullImageManifest(pull: Pull, manifest: ImageManifest): Promise<D
   const { diffIds } = config.rootfs;
   using _layers = await puller.pull({ repository, ref, layers: manifest.layers, diffIds }, output, signal);
   await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });
-  return createImage(parts, { configJson: json, manifestDigest: manifest.digest });
+  return transaction(() => nameImage(pull, createImage(parts, { configJson: json, manifestDigest: manifest.digest })));
 }
 
 async function fetchConfig({ parts, repository, signal }: Pull, { config }: ImageManifest) {

@@ -25,7 +25,7 @@ import {
   type TaggedReference,
   trimReference,
 } from "#registry";
-import { holdLayers } from "./blob-cache.ts";
+import { holdImage } from "./blob-cache.ts";
 import type { ImageParts } from "./parts.ts";
 import { emitAux, type ProgressOutput, say, update } from "./progress.ts";
 import type { LayerPusher } from "./push-layers.ts";
@@ -84,7 +84,7 @@ async function pushTo(push: Push): Promise<void> {
 
 async function pushTag(push: Push, ref: TaggedReference, image: Image): Promise<void> {
   const { parts, repository, output, signal } = push;
-  using _ = holdLayers(parts, image.chainIds);
+  using _ = holdImage(parts, image);
   const kept = await keptManifest(parts, image);
   const layers = await pushLayers(push, ref, image, kept);
   const config = await pushConfig(push, image);
@@ -92,7 +92,8 @@ async function pushTag(push: Push, ref: TaggedReference, image: Image): Promise<
   await pushManifest(repository, ref.tag, manifest, signal);
   const digest = digestOf(manifest.bytes);
   say(output, `${ref.tag}: digest: ${digest} size: ${manifest.bytes.length}`);
-  setDigest(parts, ref, digest, image.id);
+  // It may have been removed while it went out.
+  if (imageById(parts, image.id) !== undefined) setDigest(parts, ref, digest, image.id);
   emitAux(output, { Tag: ref.tag, Digest: digest, Size: manifest.bytes.length });
 }
 

@@ -19,7 +19,7 @@ import {
   storedReference,
   type TaggedReference,
 } from "#registry";
-import { ensureBlobs, holdLayers } from "./blob-cache.ts";
+import { ensureBlobs, holdImage } from "./blob-cache.ts";
 import { platformOf, systemOf } from "./config.ts";
 import { goJson } from "./config-json.ts";
 import { legacyConfigs } from "./legacy-config.ts";
@@ -55,7 +55,7 @@ export async function saveImages(
   for (const { image } of saved) checkSavable(image, platform);
   using held = new DisposableStack();
   for (const { image } of saved) {
-    held.use(holdLayers(parts, image.chainIds));
+    held.use(holdImage(parts, image));
     await ensureBlobs(parts, image.chainIds, signal);
   }
   const files = new Map<string, File>();

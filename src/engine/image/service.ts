@@ -122,44 +122,46 @@ export class ImageService {
   }
 
   async pull(request: PullRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
-    try {
-      await pullImage(this.#parts, this.#puller, request, output, signal);
-      this.#trimSoon();
-    } catch (error) {
-      // Blobs that came before it failed; what is half here stays, to be continued.
-      this.#collectSoon();
-      throw error;
-    }
+    await this.#keep(pullImage(this.#parts, this.#puller, request, output, signal));
+    this.#trimSoon();
   }
 
   async push(request: PushRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
-    await pushImage(this.#parts, this.#pusher, request, output, signal);
+    await this.#keep(pushImage(this.#parts, this.#pusher, request, output, signal));
   }
 
   async import(request: ImportRequest, output: ProgressOutput, signal: AbortSignal): Promise<Digest> {
-    return importImage(this.#parts, request, output, signal);
+    return this.#keep(importImage(this.#parts, request, output, signal));
   }
 
   async load(request: LoadRequest, output: ProgressOutput, signal: AbortSignal): Promise<void> {
-    try {
-      await loadImages(this.#parts, request, output, signal);
-    } finally {
-      this.#collectSoon();
-    }
+    await this.#keep(loadImages(this.#parts, request, output, signal));
   }
 
   /** The archive; fails before its first byte for what is not here. */
   async save(names: readonly string[], platform: Platform | undefined, signal: AbortSignal): Promise<Readable> {
-    return saveImages(this.#parts, names, platform, signal);
+    const archive = await saveImages(this.#parts, names, platform, signal);
+    return archive.once("close", () => this.#collectSoon());
   }
 
   async commit(source: CommitSource, request: CommitRequest, signal: AbortSignal): Promise<Digest> {
-    return commitContainer(this.#parts, source, request, signal);
+    return this.#keep(commitContainer(this.#parts, source, request, signal));
   }
 
   /** The bare half of a commit, for the builder: no pause, no tag, no container event. */
   async commitSnapshot(commit: SnapshotCommit, signal: AbortSignal): Promise<Digest> {
     return commitSnapshot(this.#parts, commit, signal);
+  }
+
+  /** What is reported done outlives a power cut. What came before a failure, or lost its image meanwhile, goes. */
+  async #keep<T>(work: Promise<T>): Promise<T> {
+    try {
+      const result = await work;
+      await this.#parts.storage.sync();
+      return result;
+    } finally {
+      this.#collectSoon();
+    }
   }
 
   async search(request: ImageSearch, signal: AbortSignal): Promise<SearchItem[]> {

@@ -1,8 +1,9 @@
 import type { Digest } from "#base/ids";
-import { digestOf } from "#registry";
+import { digestOf, type TaggedReference } from "#registry";
 import { chainIdsOf } from "#storage";
 import { parseImageConfig } from "./config.ts";
 import type { ImageParts } from "./parts.ts";
+import { recordTag } from "./tag.ts";
 
 export interface NewImage {
   /** The exact bytes of the config blob: their digest is the image's id. */
@@ -10,6 +11,8 @@ export interface NewImage {
   readonly parent?: Digest;
   readonly manifestDigest?: Digest;
   readonly isBuiltLocally?: boolean;
+  /** Its first name: a crash leaves both or neither. */
+  readonly ref?: TaggedReference | undefined;
 }
 
 /** Records an image whose layers are in the store, held by the caller. One that is recorded already stays as it is. */
@@ -17,16 +20,21 @@ export function createImage(parts: ImageParts, image: NewImage): Digest {
   const config = parseImageConfig(image.configJson);
   const chainIds = chainIdsOf(config.rootfs.diffIds);
   const id = digestOf(image.configJson);
-  parts.storage.records.images.insert({
-    id,
-    configJson: image.configJson,
-    parent: image.parent ?? null,
-    createdAt: config.created,
-    lastTaggedAt: null,
-    sizeBytes: chainIds.reduce((sum, chainId) => sum + parts.storage.layers.get(chainId).sizeBytes, 0),
-    topChainId: chainIds.at(-1) ?? null,
-    isBuiltLocally: image.isBuiltLocally ?? false,
-    manifestDigest: image.manifestDigest ?? null,
+  const { images } = parts.storage.records;
+  parts.storage.transaction(() => {
+    images.insert({
+      id,
+      configJson: image.configJson,
+      // It may have been removed meanwhile.
+      parent: image.parent !== undefined && images.find(image.parent) !== undefined ? image.parent : null,
+      createdAt: config.created,
+      lastTaggedAt: null,
+      sizeBytes: chainIds.reduce((sum, chainId) => sum + parts.storage.layers.get(chainId).sizeBytes, 0),
+      topChainId: chainIds.at(-1) ?? null,
+      isBuiltLocally: image.isBuiltLocally ?? false,
+      manifestDigest: image.manifestDigest ?? null,
+    });
+    if (image.ref !== undefined) recordTag(parts, id, image.ref);
   });
   return id;
 }

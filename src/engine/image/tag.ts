@@ -14,9 +14,14 @@ import { emitImageEvent } from "./resolve.ts";
 
 /** Gives an image a name, and takes it from the one that had it. */
 export function tagImage(parts: ImageParts, id: Digest, ref: TaggedReference): void {
+  parts.storage.transaction(() => recordTag(parts, id, ref));
+  emitImageEvent(parts, "tag", id, familiarReference(ref));
+}
+
+/** The silent half: whoever calls this tells of it when it is recorded. */
+export function recordTag(parts: ImageParts, id: Digest, ref: TaggedReference): void {
   setName(parts, ref, id);
   parts.storage.records.images.setTagged(id, formatTime(parts.clock.now()));
-  emitImageEvent(parts, "tag", id, familiarReference(ref));
 }
 
 export function setName(parts: ImageParts, ref: Reference, id: Digest): void {
