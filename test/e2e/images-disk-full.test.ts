@@ -4,18 +4,12 @@ import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MNT_DETACH, mount, umount2 } from "#native";
-import { subjectOf, verifyStore } from "#storage";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
+import { faultsOf } from "./images-faults.ts";
 import { writeImage } from "./images-made.ts";
 
 const mib = 1 << 20;
-
-async function faultsOf(daemon: Daemon): Promise<string[]> {
-  const faults: string[] = [];
-  for await (const fault of verifyStore(daemon.dataRoot)) faults.push(`${subjectOf(fault)}: ${fault.problem}`);
-  return faults;
-}
 
 /** Fills the file system until only so many bytes are free. */
 function leaveFree(folder: string, bytes: number): Disposable {
@@ -66,7 +60,7 @@ test("a full disk: pull, load, import and commit fail in clear words, leave noth
       assert.equal(isHere, status === 0, where);
       if (status !== 0) assert.match(stderr + stdout, words, where);
       if (status !== 0) failures++;
-      assert.deepEqual(await faultsOf(daemon), [], where);
+      assert.deepEqual(await faultsOf(daemon.dataRoot), [], where);
       if (isHere) await daemon.ok("rmi", name);
     }
     await daemon.ok(...argv);
@@ -76,7 +70,7 @@ test("a full disk: pull, load, import and commit fail in clear words, leave noth
   await daemon.ok("rm", "changed");
   await daemon.ok("image", "prune", "-af");
   await daemon.restart();
-  assert.deepEqual(await faultsOf(daemon), []);
+  assert.deepEqual(await faultsOf(daemon.dataRoot), []);
 });
 
 async function withFree(daemon: Daemon, free: number, argv: readonly string[]) {

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { subjectOf, verifyStore } from "#storage";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
+import { faultsOf } from "./images-faults.ts";
 import { writeImage } from "./images-made.ts";
 import { openImages, shown } from "./images-rig.ts";
 import { RogueRegistry } from "./images-rogue.ts";
@@ -21,13 +21,6 @@ interface Operation {
   /** The names that it is about, and what its success promises of them. */
   readonly names: readonly string[];
   readonly result?: Promised;
-}
-
-async function faultsOf(daemon: Daemon): Promise<string[]> {
-  const faults: string[] = [];
-  for await (const fault of verifyStore(daemon.dataRoot)) faults.push(`${subjectOf(fault)}: ${fault.problem}`);
-  const ingest = readdirSync(join(daemon.dataRoot, "content/ingest"));
-  return [...faults, ...ingest.filter((name) => !name.endsWith(".partial")).map((name) => `left over: ${name}`)];
 }
 
 async function checkPromises(daemon: Daemon, promises: ReadonlyMap<string, Promised>): Promise<void> {
@@ -92,7 +85,7 @@ test(`kill -9 at ${rounds} moments of pull, push, load, rmi and prune: nothing r
     await checkPromises(daemon, promises);
     await daemon.stop();
     const where = `round ${round}, ${operation.argv.join(" ")}, ${Math.round(fraction * lengthMs)} ms`;
-    assert.deepEqual(await faultsOf(daemon), [], where);
+    assert.deepEqual(await faultsOf(daemon.dataRoot), [], where);
     await daemon.start();
   }
   // Everything still works, and what was pushed is whole.
@@ -101,7 +94,7 @@ test(`kill -9 at ${rounds} moments of pull, push, load, rmi and prune: nothing r
   await daemon.ok("image", "prune", "-af");
   for (const name of [a, b, c]) await daemon.ok("pull", name);
   await daemon.stop();
-  assert.deepEqual(await faultsOf(daemon), []);
+  assert.deepEqual(await faultsOf(daemon.dataRoot), []);
   await daemon.start();
   await daemon.ok("image", "prune", "-af");
   await daemon.stop();
