@@ -11,9 +11,16 @@ import { DockerRequest, DockerResponse, leavesHttp } from "./wire.ts";
 
 export type ListenAddress =
   | { readonly kind: "unix"; readonly path: string; readonly mode: number; readonly gid: number }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: TlsOptions }
-  /** A socket that is listening already (systemd's socket activation). */
-  | { readonly kind: "fd"; readonly fd: number };
+  | ({ readonly kind: "tcp"; readonly host: string; readonly tls?: TlsOptions } & (
+      | { readonly port: number }
+      | ActivatedSocket
+    ))
+  | ({ readonly kind: "fd" } & ActivatedSocket);
+
+/** It is listening already (systemd's socket activation), and its path is not ours to remove. */
+interface ActivatedSocket {
+  readonly fd: number;
+}
 
 /** dockerd's read-header timeout, and none for bodies and idle connections: `docker load` may take an hour. */
 const headersTimeoutMs = 5 * 60_000;
@@ -128,7 +135,7 @@ function listenOptions(address: ListenAddress): ListenOptions & { fd?: number } 
     case "unix":
       return { path: address.path };
     case "tcp":
-      return { host: address.host, port: address.port };
+      return "fd" in address ? { fd: address.fd } : { host: address.host, port: address.port };
     case "fd":
       return { fd: address.fd };
     default:

@@ -18,6 +18,7 @@ import { useProxies } from "./proxies.ts";
 import { takeOver } from "./reconcile.ts";
 import { logLevelOf, reloadEngine } from "./reload.ts";
 import { stopContainers } from "./shutdown.ts";
+import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export interface Daemon extends AsyncDisposable {
@@ -30,7 +31,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   useProxies(config.proxies, process.env);
   const log = createLog(logLevelOf(config), config.logFormat);
   let current = config;
-  const addresses = await listenAddresses(config);
+  const addresses = await listenAddresses(config, takeActivatedSockets(process.env));
   parts.use(await holdPidfile(config.pidfile));
   const spawner = parts.use(
     await Spawner.start({ binary: nativeBinary("minispawn"), log, softFileLimit: startedWithFileLimit() }),
@@ -52,6 +53,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   const server = parts.use(await createServer({ engine, log, version: engineVersion, minApiVersion, isExperimental }));
   for (const address of addresses) await server.listen(address);
   log.info({ hosts: config.hosts }, "API listen");
+  notifySystemd(process.env, "READY=1");
   await finish();
   const running = parts.move();
   return {
@@ -59,7 +61,10 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
       await reloadEngine(built, changed);
       current = changed;
     },
-    [Symbol.asyncDispose]: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => {
+      notifySystemd(process.env, "STOPPING=1");
+      return running.disposeAsync();
+    },
   };
 }
 

@@ -111,6 +111,15 @@ export function netlinkAddress(portId = 0, groups = 0): Buffer {
   return address;
 }
 
+/** struct sockaddr_un, unix(7); a path that begins with `@` is a name in the abstract namespace. */
+export function unixAddress(path: string): Buffer {
+  const isAbstract = path.startsWith("@");
+  const address = Buffer.alloc(2 + Buffer.byteLength(path) + (isAbstract ? 0 : 1));
+  writeFamily(address, AF_UNIX);
+  address.write(isAbstract ? `\0${path.slice(1)}` : path, 2);
+  return address;
+}
+
 /** struct sockaddr_in or sockaddr_in6 of a literal address. */
 export function inetAddress(ip: string, port: number): Buffer {
   return isIPv6(ip) ? inet6Address(ip, port) : inet4Address(ip, port);
@@ -141,6 +150,15 @@ function ipv6Bytes(ip: string): Uint8Array {
   const [front, back] = [groups(head), groups(tail)];
   const zeros = new Array<number>(8 - front.length - back.length).fill(0);
   return Uint8Array.from([...front, ...zeros, ...back].flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** The literal address of a sockaddr_in or sockaddr_in6; undefined for every other family. */
+export function ipOf(address: Buffer): string | undefined {
+  const family = endianness() === "LE" ? address.readUInt16LE(0) : address.readUInt16BE(0);
+  if (family === AF_INET) return address.subarray(4, 8).join(".");
+  if (family !== AF_INET6) return undefined;
+  const groups = Array.from({ length: 8 }, (_, index) => address.readUInt16BE(8 + 2 * index).toString(16));
+  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
 }
 
 /** The port of a sockaddr_in or sockaddr_in6 as getsockname returns it. */

@@ -1,13 +1,27 @@
 /* daemon.json, SIGHUP and sockets of systemd's: what dockerd 28.5.2 does with the same. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { lineOf } from "#test/command";
-import { type Daemon, startDaemon } from "#test/daemon";
+import {
+  AF_UNIX,
+  bind,
+  getsockname,
+  inetAddress,
+  listen,
+  portOf,
+  recv,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  socket,
+  unixAddress,
+} from "#native";
+import { lineOf, must, stop } from "#test/command";
+import { type Daemon, launchEnvironment, packageRoot, startDaemon } from "#test/daemon";
+import { HttpClient } from "#test/http";
 
 class Reloads implements AsyncDisposable {
   readonly #daemon: Daemon;
@@ -114,4 +128,77 @@ test("reload: a file that cannot be used is told, and changes nothing", async ()
     await told;
   }
   assert.equal(await daemon.ok("info", "--format", "{{len .Labels}}"), "0");
+});
+
+/** What systemd does for a socket unit: listens, and starts the service with the sockets from descriptor 3 on. */
+function startActivated(folder: string, host: string, sockets: readonly number[]): ChildProcess {
+  const flags = [
+    ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
+    ...["--config-file", join(folder, "daemon.json"), "--bridge", "none", "--iptables=false", "--ip-forward=false"],
+  ];
+  const script = `LISTEN_PID=$$ LISTEN_FDS=${sockets.length} exec "$0" "$@"`;
+  return spawn("sh", ["-c", script, join(packageRoot, "bin", "minidockd"), ...flags, "-H", host], {
+    stdio: ["ignore", "pipe", "pipe", ...sockets],
+    env: { ...process.env, ...launchEnvironment },
+  });
+}
+
+/** A listening socket that nobody here accepts from. */
+function listening(address: Buffer): number {
+  const family = address.readUInt16LE(0);
+  const fd = socket(family, SOCK_STREAM);
+  bind(fd, address);
+  listen(fd, 16);
+  return fd;
+}
+
+test("fd://: the sockets that systemd opened are served, and only those that are asked for", async () => {
+  const folder = mkdtempSync("/var/tmp/mdt-activated-");
+  writeFileSync(join(folder, "daemon.json"), "{}");
+  const first = listening(unixAddress(join(folder, "a")));
+  const second = listening(unixAddress(join(folder, "b")));
+  const loopback = listening(inetAddress("127.0.0.1", 0));
+  const open = listening(inetAddress("0.0.0.0", 0));
+  try {
+    const child = startActivated(folder, "fd://", [first, loopback]);
+    await lineOf(child, /API listen/);
+    assert.equal((await new HttpClient(join(folder, "a")).send("GET", "/_ping")).text, "OK");
+    const url = `http://127.0.0.1:${portOf(getsockname(loopback))}/_ping`;
+    assert.equal(await must(["curl", "-s", url]), "OK");
+    assert.match(await must(["curl", "-s", "-H", "Host: rebound.example", url]), /host rebound.example is not served/);
+    await stop(child);
+    // A socket of systemd's stays where it is for the next start.
+    assert.ok(existsSync(join(folder, "a")));
+
+    const chosen = startActivated(folder, "fd://4", [first, second]);
+    await lineOf(chosen, /API listen/);
+    assert.equal((await new HttpClient(join(folder, "b")).send("GET", "/_ping")).text, "OK");
+    await stop(chosen);
+
+    for (const [host, sockets, reason] of [
+      ["fd://", [], "no sockets found via socket activation: make sure the service was started by systemd"],
+      ["fd://7", [first], "too few socket activated files passed in by systemd"],
+      ["fd://x", [first], "failed to parse systemd fd address: should be a number: x"],
+      ["fd://", [open], "refusing to listen on fd://3 without --tlsverify"],
+    ] as const) {
+      await lineOf(startActivated(folder, host, sockets), new RegExp(reason));
+    }
+  } finally {
+    for (const fd of [first, second, loopback, open]) closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("Type=notify: systemd is told when the engine is ready", async () => {
+  const folder = mkdtempSync("/var/tmp/mdt-notify-");
+  const fd = socket(AF_UNIX, SOCK_DGRAM);
+  try {
+    bind(fd, unixAddress(join(folder, "n")));
+    await using _ = await startDaemon({ hasBusybox: false, env: { NOTIFY_SOCKET: join(folder, "n") } });
+    const message = Buffer.alloc(64);
+    assert.equal(message.toString("utf8", 0, recv(fd, message)), "READY=1");
+  } finally {
+    closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
 });

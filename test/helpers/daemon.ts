@@ -19,7 +19,7 @@ export interface DaemonOptions {
 }
 
 /** The sources, unless test/run has just bundled them. */
-const launchEnvironment = {
+export const launchEnvironment = {
   NODE_COMPILE_CACHE: join(packageRoot, ".cache", "compile"),
   MINIDOCK_SOURCES: process.env.MINIDOCK_BUNDLE === undefined ? "1" : "",
 };
