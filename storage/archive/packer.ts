@@ -93,7 +93,9 @@ class Packer {
   #directory(fd: number, stat: FileStat, name: Buffer, isForeign: boolean): void {
     if (name.length > 0) this.#header(this.#entry(fd, stat, "directory", withSlash(name)));
     if (this.#options.whiteouts === "overlay" && getxattr(fdPath(fd), opaqueXattr)?.toString() === "y") {
-      this.#header(this.#marker(stat, join(name, Buffer.from(opaqueMarker)), stat.mode & 0o777));
+      const marker = this.#marker(stat, join(name, Buffer.from(opaqueMarker)), stat.mode & 0o777);
+      // Without a time, as moby's.
+      this.#header({ ...marker, mtime: plain.mtime });
     }
     if (!isForeign) this.#children(fd, name);
   }
@@ -205,11 +207,11 @@ class Packer {
     const names = listxattr(path)
       .map((name) => name.toString("utf8"))
       .sort();
-    const isWanted = this.#options.xattrs === "all" ? isAllowedXattr : (name: string) => name === "security.capability";
+    const isWanted = this.#options.xattrs === "all" ? isAllowedXattr : (name: string) => name === capability;
     const found = new Map<string, Uint8Array>();
     for (const name of names.filter(isWanted)) {
       const value = getxattr(path, name);
-      if (value !== undefined) found.set(name, value);
+      if (value !== undefined) found.set(name, name === capability ? withoutNamespace(value) : value);
     }
     return found;
   }
@@ -230,6 +232,17 @@ const plain: Omit<TarEntry, "name" | "type" | "uid" | "gid"> = {
   xattrs: new Map(),
   sparse: undefined,
 };
+
+const capability = "security.capability";
+const capabilityBytes = 20;
+
+/** A file capability of version 3 belongs to one user namespace: without its root's id it is one of version 2, for all (moby). */
+function withoutNamespace(value: Buffer): Buffer {
+  if (value[3] !== 3) return value;
+  const plainValue = Buffer.from(value.subarray(0, capabilityBytes));
+  plainValue[3] = 2;
+  return plainValue;
+}
 
 const isWhiteout = (stat: FileStat): boolean => isType(stat, S_IFCHR) && stat.rdevMajor === 0 && stat.rdevMinor === 0;
 

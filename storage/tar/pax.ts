@@ -46,10 +46,10 @@ function isValid(key: string, value: Buffer): boolean {
   return !["path", "linkpath", "uname", "gname"].includes(key) || !value.includes(0);
 }
 
-/** The length counts itself, so it is found by trying. */
+/** In the order of their keys, as Go. The length counts itself, so it is found by trying. */
 export function formatPax(records: ReadonlyMap<string, Uint8Array>): Buffer {
   const parts: Uint8Array[] = [];
-  for (const [key, value] of records) {
+  for (const [key, value] of [...records].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from("\n")]);
     let length = rest.length;
     while (`${length}`.length + rest.length !== length) length = `${length}`.length + rest.length;
