@@ -17,23 +17,23 @@ import {
   watchHealth,
   watchTask,
 } from "#engine";
-import { readExitRecord, Task, type TaskState } from "#runtime";
+import { RuntimeError, readExitRecord, Task, type TaskState } from "#runtime";
 import type { ContainerState } from "#storage";
 
 /** Connects to what runs. Returns the work that is left for after the daemon serves: ends, restarts, leftovers. */
 export async function takeOver(context: ContainerContext): Promise<() => Promise<void>> {
   // Not only those that are recorded as running: a daemon may have died between a start and its record.
   const bundles = new Set(await readdir(join(context.defaults.execRoot, "containers")).catch(() => []));
-  const ended: Container[] = [];
+  const found: Record<Finding, Container[]> = { alive: [], silent: [], gone: [] };
   await Promise.all(
     context.index.list().map(async (container) => {
       const mayRun = container.isRunning || bundles.has(container.id);
-      const isAlive = mayRun && (await reconnect(context, container));
-      if (!isAlive && container.isRunning) ended.push(container);
+      found[mayRun ? await reconnect(context, container, silenceMs) : "gone"].push(container);
     }),
   );
-  const alive = context.index.list().filter((container) => container.task !== undefined);
-  await context.networks.restore(alive.map((container) => container.record));
+  await context.networks.restore([...found.alive, ...found.silent].map((container) => container.record));
+  for (const container of found.silent) void follow(context, container);
+  const ended = found.gone.filter((container) => container.isRunning);
   return async () => {
     await Promise.all(ended.map((container) => recordMissedExit(context, container)));
     await startAgain(context);
@@ -41,27 +41,49 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   };
 }
 
-/** False when no shim answers: the container ended while nobody looked. */
-async function reconnect(context: ContainerContext, container: Container): Promise<boolean> {
-  if (container.status === "restarting") return false;
+/** No shim: the container ended while nobody looked. A silent one may be stopped: whether its container runs, nobody can say. */
+type Finding = "alive" | "silent" | "gone";
+
+/** One that does not answer must not hold up the others. */
+const silenceMs = 1000;
+
+async function reconnect(context: ContainerContext, container: Container, patienceMs?: number): Promise<Finding> {
+  if (container.status === "restarting") return "gone";
   const place = {
     bundle: bundleDirectory(context.defaults, container.id),
     socketPath: shimSocket(context.defaults, container.id),
   };
-  const found = await Task.connect(place);
-  if (found === undefined) return false;
+  const found = await Task.connect(place, patienceMs).catch(silent);
+  if (found === undefined || found === "silent") return found ?? "gone";
   const { task, state } = found;
   if (state.status === "created" || state.status === "creating") {
     // The daemon died between create and start; nothing has run yet.
     await task.delete();
-    return false;
+    return "gone";
   }
   container.task = task;
   adopt(container.record.state, state);
   context.index.save(container);
   watchTask(context, container, task);
   watchHealth(context, container, false);
-  return true;
+  return "alive";
+}
+
+function silent(error: unknown): "silent" {
+  if (error instanceof RuntimeError && error.isSilent) return "silent";
+  throw error;
+}
+
+/** Until the shim answers, or is gone. */
+async function follow(context: ContainerContext, container: Container): Promise<void> {
+  context.log.warn({ id: container.id }, "the shim of a container does not answer");
+  try {
+    let finding: Finding = "silent";
+    while (finding === "silent" && !context.isShuttingDown) finding = await reconnect(context, container);
+    if (finding === "gone" && container.isRunning) await recordMissedExit(context, container);
+  } catch (err) {
+    context.log.error({ id: container.id, err }, "cannot take over a container");
+  }
 }
 
 /** What the shim knows is newer than what the database says. An end is handled as one that happens now. */

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { openSocket, shimGone } from "./shim-connection.ts";
+import { openSocket, shimGone, shimSilent } from "./shim-connection.ts";
 import { parseFailure, parseFields } from "./wire.ts";
 
 export interface AttachOptions {
@@ -11,6 +11,7 @@ export interface AttachOptions {
 }
 
 const answerLimitBytes = 64 * 1024;
+const patienceMs = 10_000;
 
 /** Reads up to the first line's end and puts the bytes behind it back, so that the caller gets the pure stream. */
 function readAnswer(socket: Socket): Promise<string> {
@@ -31,9 +32,15 @@ function readAnswer(socket: Socket): Promise<string> {
       release();
       reject(shimGone());
     };
+    const onSilence = (): void => {
+      release();
+      reject(shimSilent("attach", patienceMs));
+    };
     const release = (): void => {
+      clearTimeout(timer);
       socket.off("readable", onReadable).off("end", onEnd).off("close", onEnd).off("error", onEnd);
     };
+    const timer = setTimeout(onSilence, patienceMs);
     let answer: Buffer = Buffer.alloc(0);
     socket.on("readable", onReadable).on("end", onEnd).on("close", onEnd).on("error", onEnd);
   });

@@ -20,6 +20,11 @@ export class RuntimeError extends Error {
     this.runtimeMessage = failure.message;
   }
 
+  /** Nothing is known: neither that it failed nor that it did not. */
+  get isSilent(): boolean {
+    return this.errno === constants.errno.ETIMEDOUT;
+  }
+
   /** The process that it was about is gone. */
   get isGone(): boolean {
     return this.errno === constants.errno.ESRCH;

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { constants } from "node:os";
 import { errnoOf } from "#base/errors";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
@@ -7,6 +8,20 @@ import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
 interface Waiting {
   resolve(ok: Fields): void;
   reject(error: Error): void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** What the shim does by itself it does at once. */
+const shimPatienceMs = 10_000;
+/** These wait for the OCI runtime, and that for hooks, frozen processes and disks. */
+const runtimePatienceMs = 120_000;
+const runtimeOps = new Set(["create", "start", "exec-start", "pause", "resume", "update", "delete"]);
+/** The more memory, the longer. */
+const checkpointPatienceMs = 3_600_000;
+
+function patienceFor(op: string): number {
+  if (op === "checkpoint") return checkpointPatienceMs;
+  return runtimeOps.has(op) ? runtimePatienceMs : shimPatienceMs;
 }
 
 /** No socket, nobody who listens, or a shim that ended before it took the connection from its queue. */
@@ -43,11 +58,17 @@ export class ShimConnection {
     this.closed = new Promise((resolve) => socket.once("close", () => resolve(this.#refuseAll())));
   }
 
-  request(op: string, fields: Fields = {}): Promise<Fields> {
+  /** Rejects with a RuntimeError that `isSilent` when the answer takes too long; it may still come, and is then dropped. */
+  request(op: string, fields: Fields = {}, patienceMs = patienceFor(op)): Promise<Fields> {
     if (this.#socket.destroyed) return Promise.reject(shimGone());
     const seq = ++this.#seq;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(seq, { resolve, reject });
+      const giveUp = () => {
+        this.#waiting.delete(seq);
+        reject(shimSilent(op, patienceMs));
+      };
+      const timer = setTimeout(giveUp, patienceMs);
+      this.#waiting.set(seq, { resolve, reject, timer });
       this.#socket.write(`${JSON.stringify({ seq, op, ...fields })}\n`);
     });
   }
@@ -72,15 +93,27 @@ export class ShimConnection {
     }
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);
+    clearTimeout(waiting?.timer);
     if (message.kind === "ok") waiting?.resolve(message.ok);
     else waiting?.reject(message.error);
   }
 
   #refuseAll(): void {
-    for (const waiting of this.#waiting.values()) waiting.reject(shimGone());
+    for (const waiting of this.#waiting.values()) {
+      clearTimeout(waiting.timer);
+      waiting.reject(shimGone());
+    }
     this.#waiting.clear();
   }
 }
 
 export const shimGone = (): RuntimeError =>
   new RuntimeError({ stage: "shim", errno: 0, message: "the shim has closed its connection" });
+
+/** A shim that is stopped, or a runtime that does not come back. */
+export const shimSilent = (op: string, patienceMs: number): RuntimeError =>
+  new RuntimeError({
+    stage: "shim",
+    errno: constants.errno.ETIMEDOUT,
+    message: `the shim has not answered ${op} within ${patienceMs / 1000} s`,
+  });

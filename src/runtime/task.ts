@@ -86,24 +86,28 @@ export class Task extends EventEmitter<TaskEvents> {
       task.#pid = numberField(created, "pid");
       return task;
     } catch (error) {
+      if (error instanceof RuntimeError && error.isSilent) task.#connection.close();
       await task.closed;
       throw error;
     }
   }
 
-  /** Finds the task of a bundle again, after the daemon was away; undefined if its shim is gone: see `readExitRecord`. */
-  static async connect(place: TaskPlace): Promise<{ task: Task; state: TaskState } | undefined> {
+  /**
+   * Finds the task of a bundle again, after the daemon was away; undefined if its shim is gone: see `readExitRecord`.
+   * Rejects with a RuntimeError that `isSilent` if there is one that does not answer in time.
+   */
+  static async connect(place: TaskPlace, patienceMs?: number): Promise<{ task: Task; state: TaskState } | undefined> {
     const socket = await openSocket(place.socketPath);
     if (socket === undefined) return undefined;
     const task = new Task(place, socket);
     try {
-      const state = parseTaskState(await task.#connection.request("subscribe"));
+      const state = parseTaskState(await task.#connection.request("subscribe", {}, patienceMs));
       task.#pid = state.pid;
       if (state.exit !== undefined) task.#resolveExit(state.exit);
       return { task, state };
     } catch (error) {
       task.#connection.close();
-      if (error instanceof RuntimeError) return undefined; // it left between the two lines
+      if (error instanceof RuntimeError && !error.isSilent) return undefined; // it left between the two lines
       throw error;
     }
   }
@@ -191,6 +195,7 @@ export class Task extends EventEmitter<TaskEvents> {
   async delete(): Promise<void> {
     await this.#connection.request("delete").catch((error: unknown) => {
       if (!(error instanceof RuntimeError && error.stage === "shim")) throw error;
+      if (error.isSilent) this.#connection.close();
     });
     await this.closed;
   }
