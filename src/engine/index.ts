@@ -41,7 +41,6 @@ export type { TransferLimits } from "./image/parts.ts";
 export { ImageService } from "./image/service.ts";
 export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";
-export { parseTime, parseUnixTime } from "./prune-filters.ts";
 export { detectHost, type HostInfo } from "./spec/index.ts";
 export { type SystemFacts, SystemService } from "./system/service.ts";
 export { VolumeService } from "./volume/service.ts";

@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { mountOf } from "../../src/daemon/exec-root.ts";
 import { RestartBackoff, shouldRestart } from "../../src/engine/container/restart-policy.ts";
 import { parseSignal } from "../../src/engine/container/signals.ts";
-import { parseTime } from "../../src/engine/prune-filters.ts";
 
 const policy = (Name: string, MaximumRetryCount = 0) => ({ Name, MaximumRetryCount });
 const ended = (exitCode: number, restartCount = 0, isWanted = false) => ({ exitCode, restartCount, isWanted });
@@ -38,17 +37,6 @@ test("signals: names with and without SIG, numbers, real-time ones", () => {
   assert.equal(parseSignal("SIGRTMAX-1"), 63);
   for (const text of ["BOGUS", "0", "", "-1", "RTMIN+99"]) assert.throws(() => parseSignal(text), /invalid signal/);
   assert.throws(() => parseSignal("99"), { message: "the linux daemon does not support signal 99" });
-});
-
-test("times: unix seconds with fraction, durations before now, and dates", () => {
-  const now = 1_700_000_000_000_000_000n;
-  assert.equal(parseTime("1700000000.123456789", now), 1_700_000_000_123_456_789n);
-  assert.equal(parseTime("10m", now), now - 600_000_000_000n);
-  assert.equal(parseTime("1h30m", now), now - 5_400_000_000_000n);
-  assert.equal(parseTime("2023-11-14T22:13:20Z", now), now);
-  assert.equal(parseTime("2023-11-14T22:13:20", now), now);
-  assert.equal(parseTime("2023-11-14", now), 1_699_920_000_000_000_000n);
-  assert.equal(parseTime("bogus", now), undefined);
 });
 
 test("exec root: the mount that a path lies on is the longest prefix, and the last of equals", () => {

@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
+import { readDuration } from "#base/duration";
 import { EngineError } from "#base/errors";
-import { parseDuration } from "./duration.ts";
 import type { Statement } from "./lines.ts";
 import { parseExposed } from "./ports.ts";
 import { checkSignal } from "./signals.ts";
@@ -24,13 +24,13 @@ type Instruction = (state: ConfigState, statement: Statement) => void;
 /** The instructions that change nothing but the image's config (moby builder/dockerfile/dispatchers.go). */
 export const configInstructions: Readonly<Record<string, Instruction>> = {
   cmd: (state, statement) => {
-    const { words } = commandOf(state, statement.rest);
+    const words = commandOf(state, statement.rest);
     state.config.Cmd = words;
-    if (words.length > 0) state.hasOwnCmd = true;
+    if (words.length > 0 && statement.rest !== "") state.hasOwnCmd = true;
   },
   entrypoint: (state, statement) => {
-    const { words } = commandOf(state, statement.rest);
-    state.config.Entrypoint = words.length === 0 ? null : words;
+    const words = commandOf(state, statement.rest);
+    state.config.Entrypoint = words.length === 0 || statement.rest === "" ? null : words;
     if (!state.hasOwnCmd) state.config.Cmd = null;
   },
   env: (state, { rest }) => {
@@ -99,11 +99,11 @@ export const configInstructions: Readonly<Record<string, Instruction>> = {
 };
 
 /** The exec form as it is, the shell form behind the image's shell. */
-function commandOf(state: ConfigState, rest: string): { readonly words: string[] } {
+function commandOf(state: ConfigState, rest: string): string[] {
   const words = parseExecForm(rest);
-  if (words !== undefined) return { words };
+  if (words !== undefined) return words;
   const shell = state.config.Shell ?? [];
-  return { words: rest === "" ? [] : [...(shell.length > 0 ? shell : defaultShell), rest] };
+  return [...(shell.length > 0 ? shell : defaultShell), ...(rest === "" ? [] : [rest])];
 }
 
 function setEnv(config: ContainerConfig, key: string, value: string): void {
@@ -151,8 +151,8 @@ function healthTimes(flags: readonly string[]): Omit<HealthConfig, "Test"> {
 function interval(name: string, values: ReadonlyMap<string, string>): number {
   const text = values.get(name) ?? "";
   if (text === "") return 0;
-  const ns = parseDuration(text);
-  if (ns === undefined) throw invalid(`time: invalid duration ${JSON.stringify(text)}`);
+  const ns = readDuration(text);
+  if (typeof ns !== "bigint") throw invalid(ns.fault);
   if (ns !== 0n && ns < nsPerMs) throw invalid(`Interval ${JSON.stringify(name)} cannot be less than 1ms`);
   return Number(ns);
 }

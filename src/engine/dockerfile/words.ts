@@ -194,8 +194,11 @@ class Expander {
   /** `${name:-word}` and its kin; with a colon the empty value counts as none. */
   #modified(name: string, value: string | undefined, modifier: string): string {
     const operator = modifier.replace(":", "");
-    if (operator === "" || !"-+?".includes(operator))
-      throw invalid(`unsupported modifier (${modifier}) in substitution`);
+    if (operator === "" || !"-+?".includes(operator)) {
+      // Go prints the end of the text as the replacement character.
+      const shown = operator === "" ? `${modifier}\uFFFD` : modifier;
+      throw invalid(`unsupported modifier (${shown}) in substitution`);
+    }
     const word = this.run("}").text;
     const isUnset = value === undefined || (modifier.startsWith(":") && value === "");
     switch (operator) {

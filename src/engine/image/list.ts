@@ -1,9 +1,9 @@
 import type { ImageSummary } from "#api-schema/image";
-import { EngineError } from "#base/errors";
+import { zeroTime } from "#base/clock";
 import { familiarName, familiarReference, type Reference } from "#registry";
 import type { ChainId } from "#storage";
 import { Filters } from "../filters.ts";
-import { parseTime } from "../prune-filters.ts";
+import { parseTimestamp } from "../timestamp.ts";
 import type { ImageParts } from "./parts.ts";
 import { matchPath } from "./path-match.ts";
 import { getImage, type Image, imageOf, namesOf } from "./resolve.ts";
@@ -22,11 +22,13 @@ const acceptedFilters = ["dangling", "label", "before", "since", "reference", "u
 export function listImages(parts: ImageParts, options: ListOptions): ImageSummary[] {
   const { filters } = options;
   filters.validate(acceptedFilters);
+  const now = parts.clock.now();
+  const until = filters.get("until").map((value) => parseTimestamp(value, now, "system"));
   const selection: Selection = {
     ...options,
     danglingOnly: filters.bool("dangling", false),
-    before: earliest([...createdOf(parts, filters.get("before")), ...untilOf(parts, filters.get("until"))]),
-    since: latest(createdOf(parts, filters.get("since"))),
+    before: given(earliest([...createdOf(parts, filters.get("before")), ...until])),
+    since: given(latest(createdOf(parts, filters.get("since")))),
     patterns: filters.has("reference") ? filters.get("reference") : undefined,
   };
   const all = parts.storage.records.images.list().map(imageOf);
@@ -80,8 +82,8 @@ function summarize(
     Id: image.id,
     Labels: image.config.config.Labels,
     ParentId: image.record.parent ?? "",
-    RepoDigests: digests,
-    RepoTags: tags,
+    RepoDigests: digests.length === 0 ? null : digests,
+    RepoTags: tags.length === 0 ? null : tags,
     SharedSize: -1,
     Size: image.record.sizeBytes,
     VirtualSize: 0,
@@ -97,13 +99,9 @@ function createdOf(parts: ImageParts, names: readonly string[]): bigint[] {
   return times.filter((time) => time !== null).map(parseRfc3339);
 }
 
-export function untilOf(parts: ImageParts, values: readonly string[]): bigint[] {
-  return values.map((value) => {
-    const time = parseTime(value, parts.clock.now());
-    if (time !== undefined) return time;
-    throw new EngineError("system", `failed to parse value as time or duration: ${JSON.stringify(value)}`);
-  });
-}
+const zeroTimeNs = parseRfc3339(zeroTime);
+/** Go's zero time is no limit at all. */
+const given = (limit: bigint | undefined): bigint | undefined => (limit === zeroTimeNs ? undefined : limit);
 
 const ordered = (times: readonly bigint[]): bigint[] => times.toSorted((a, b) => (a < b ? -1 : 1));
 const earliest = (times: readonly bigint[]): bigint | undefined => ordered(times)[0];

@@ -1,10 +1,9 @@
 import type { DeleteItem, ImagesPruneReport } from "#api-schema/image";
-import { EngineError, isKind } from "#base/errors";
+import { isKind } from "#base/errors";
 import { formatReference } from "#registry";
 import type { Filters } from "../filters.ts";
-import { matchesPruneLabels } from "../prune-filters.ts";
+import { matchesPruneLabels, parseUntil } from "../prune-filters.ts";
 import { deleteImage } from "./delete.ts";
-import { untilOf } from "./list.ts";
 import type { ImageParts } from "./parts.ts";
 import { type Image, imageOf, namesOf } from "./resolve.ts";
 import { parseRfc3339 } from "./time.ts";
@@ -15,7 +14,7 @@ const acceptedFilters = ["dangling", "label", "label!", "until"];
 export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSignal): ImagesPruneReport {
   filters.validate(acceptedFilters);
   const danglingOnly = filters.bool("dangling", true);
-  const until = oneUntil(parts, filters);
+  const until = parseUntil(filters, parts.clock, "system");
   const sizes = new Map<string, number>(parts.storage.layers.list().map((layer) => [layer.chainId, layer.sizeBytes]));
   const all = parts.storage.records.images.list().map(imageOf);
   const parents = new Set(all.map((image) => image.record.parent));
@@ -52,10 +51,4 @@ function tryDelete(parts: ImageParts, name: string): DeleteItem[] {
     }
     return [];
   }
-}
-
-function oneUntil(parts: ImageParts, filters: Filters): bigint | undefined {
-  const values = filters.get("until");
-  if (values.length > 1) throw new EngineError("system", "more than one until filter specified");
-  return untilOf(parts, values)[0];
 }

@@ -5,6 +5,7 @@ import type { EndpointSettings, NetworkingConfig } from "#api-schema/network-set
 import { type Clock, formatTime } from "#base/clock";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf } from "#base/errors";
+import { parseGoTime, rfc3339 } from "#base/go-time";
 import { newId, shortId } from "#base/ids";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
@@ -25,7 +26,7 @@ import {
 import type { ContainerRecord, Storage } from "#storage";
 import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
-import { matchesPruneLabels, parseUnixTime, parseUntil } from "../prune-filters.ts";
+import { matchesPruneLabels, parseUntil } from "../prune-filters.ts";
 import { containerOf } from "../spec/modes.ts";
 import { setUpBridge, tearDownBridge } from "./bridge-network.ts";
 import type { ContainerLookup, NetworkConfig, NetworkContext } from "./context.ts";
@@ -263,8 +264,7 @@ export class NetworkService {
   }
 }
 
-const createdAt = ({ created }: NetworkRecord): bigint =>
-  parseUnixTime(`${Math.floor(Date.parse(created) / 1000)}.${/\.(\d+)Z$/.exec(created)?.[1] ?? "0"}`);
+const createdAt = ({ created }: NetworkRecord): bigint => parseGoTime(rfc3339, created);
 
 export interface NetworkServiceOptions {
   readonly storage: Pick<Storage, "records">;
