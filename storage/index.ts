@@ -1,4 +1,5 @@
 /** The door of `storage/`. */
+export { applyXattr, isAllowedXattr } from "./archive/attributes.ts";
 export { type Compression, decompress, detectCompression } from "./archive/compression.ts";
 export { type ChainId, chainIdOf, chainIdsOf, parseChainId } from "./layers/chain.ts";
 export type {

@@ -77,7 +77,7 @@ function applyXattrs(entry: TarEntry, set: (name: string, value: Uint8Array) => 
 }
 
 /** A file system without them, or a kind of file that has none (user.* on links): the file matters more (moby: best effort). */
-function applyXattr(name: string, set: () => void): void {
+export function applyXattr(name: string, set: () => void): void {
   try {
     set();
   } catch (error) {

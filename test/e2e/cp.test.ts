@@ -153,3 +153,41 @@ test("diff: what was added, changed and deleted", async () => {
   assert.deepEqual(lines, ["A /dir", "A /dir/in", "A /new", "C /bin", "C /etc", "C /etc/passwd", "D /bin/vi"]);
   await daemon.ok("rm", "changed");
 });
+
+test("cp: before the first start the mounts of a container are there, and what it reads is as it was written", async () => {
+  await daemon.ok(
+    "run",
+    "--rm",
+    "-v",
+    "deep:/d",
+    "busybox",
+    "sh",
+    "-c",
+    "mkdir -p /d/s/t; echo s > /d/s/f; echo t > /d/s/t/g",
+  );
+  await daemon.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "ram");
+  const mounts = [
+    "src=deep,dst=/sub,volume-subpath=s",
+    "src=deep,dst=/a/b/s/n,volume-subpath=s/t,ro",
+    "src=ram,dst=/ram",
+  ];
+  const flags = [...mounts, "type=image,src=busybox,dst=/img"].flatMap((mount) => ["--mount", mount]);
+  await daemon.ok("create", "--name", "fresh", "-v", "deep:/a/b", ...flags, "busybox");
+  const read = async (path: string) =>
+    must(["tar", "xO"], { stdin: (await daemon.docker(["cp", `fresh:${path}`, "-"])).stdout });
+  assert.deepEqual(
+    [
+      await read("/a/b/s/f"),
+      await read("/sub/f"),
+      await read("/a/b/s/n/g"),
+      (await read("/img/etc/passwd")).slice(0, 5),
+    ],
+    ["s", "s", "t", "root:"],
+  );
+  await daemon.ok("cp", join(work, "single"), "fresh:/sub/new");
+  assert.equal(await read("/a/b/s/new"), "single");
+  await daemon.ok("cp", join(work, "single"), "fresh:/ram/lost");
+  assert.equal((await daemon.docker(["cp", "fresh:/ram/lost", "-"])).status, 1);
+  await daemon.ok("rm", "fresh");
+  await daemon.ok("volume", "rm", "deep", "ram");
+});

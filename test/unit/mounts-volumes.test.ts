@@ -17,10 +17,13 @@ import { systemClock } from "#base/clock";
 import { EngineError } from "#base/errors";
 import { type Id, newId } from "#base/ids";
 import { createLog } from "#base/log";
+import { getxattr, MS_BIND, MS_NOSUID, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, setxattr } from "#native";
 import { type ContainerRecord, type MountRecord, openStorage, type VolumeRecord } from "#storage";
 import { emptyHostConfig } from "../../src/engine/container/empty-host-config.ts";
 import { resolveMounts } from "../../src/engine/container/mounts.ts";
 import { Filters } from "../../src/engine/filters.ts";
+import { mountSteps } from "../../src/engine/volume/mount-options.ts";
+import { withAddress } from "../../src/engine/volume/network-address.ts";
 import { VolumeService } from "../../src/engine/volume/service.ts";
 import { imageConfig, requestOf } from "./create-fixtures.ts";
 
@@ -163,8 +166,21 @@ test("volume: what is wrong is refused in dockerd's words", { skip }, async () =
     'create vv: error looking up volume plugin nosuch: plugin "nosuch" not found',
     "notFound",
   );
-  await refuses({ DriverOpts: { bogus: "1" } }, 'create vv: invalid option: "bogus"');
-  await refuses({ DriverOpts: { type: "tmpfs" } }, 'create vv: missing required option: "device"');
+  const options: [options: Record<string, string>, message: string][] = [
+    [{ bogus: "1" }, 'invalid option: "bogus"'],
+    [{ type: "tmpfs" }, 'missing required option: "device"'],
+    [{ device: "tmpfs" }, 'missing required option: "type"'],
+    [{ o: "ro", type: "tmpfs" }, 'missing required option: "device"'],
+    [{ size: "1m" }, "quota size requested but no quota support"],
+    [{ size: "zz" }, "invalid size: 'zz'"],
+    [{ type: "cifs", device: "//host:445/x" }, "port not allowed in CIFS device URL, include 'port' in 'o='"],
+  ];
+  for (const [DriverOpts, message] of options) await refuses({ DriverOpts }, `create vv: ${message}`);
+  const long = "x".repeat(256);
+  const path = join(here.dataRoot, "volumes", long);
+  const tooLong = `error while creating volume root path '${path}': mkdir ${path}: file name too long`;
+  await refuses({ Name: long }, tooLong, "system");
+  await here.volumes.close();
   assert.deepEqual(readdirSync(join(here.dataRoot, "volumes")), []);
 });
 
@@ -175,6 +191,7 @@ test("volume: a fresh one is filled from the image, once, with owners and links"
     writeFileSync(join(path, "data/file"), "from the image");
     symlinkSync("file", join(path, "data/link"));
     chownSync(join(path, "data"), 5, 6);
+    setxattr(join(path, "data"), "user.top", Buffer.from("kept"));
     chownSync(join(path, "data/file"), 1000, 1001);
   };
   const body = { HostConfig: { Binds: ["named:/data"] }, Volumes: { "/data": {}, "/anon": {} }, WorkingDir: "/a/b" };
@@ -184,6 +201,7 @@ test("volume: a fresh one is filled from the image, once, with owners and links"
   assert.deepEqual(readdirSync(folder).sort(), ["file", "link", "sub"]);
   assert.deepEqual([statSync(folder).uid, statSync(folder).gid], [5, 6]);
   assert.equal(statSync(join(folder, "file")).uid, 1000);
+  assert.equal(getxattr(folder, "user.top")?.toString(), "kept");
   writeFileSync(join(folder, "file"), "changed");
   const second = await here.create(body, fill);
   await here.volumes.copyUp(record(second.id, second.mounts));
@@ -207,20 +225,20 @@ test("volume: one that a container holds is not removed, and an anonymous one go
     borrower.mounts.map(({ rw, isAnonymous }) => [rw, isAnonymous]),
     [
       [false, false],
-      [false, false],
+      [false, true],
     ],
   );
   await assert.rejects(here.volumes.remove("kept", { force: true }), {
     kind: "conflict",
     message: `remove kept: volume is in use - [${id}, ${borrower.id}]`,
   });
-  here.volumes.forget(borrower.id);
+  const left = () => readdirSync(join(here.dataRoot, "volumes")).filter((name) => !name.startsWith("."));
   await here.volumes.removeAnonymousOf(record(id, mounts));
   here.volumes.forget(id);
-  assert.deepEqual(
-    readdirSync(join(here.dataRoot, "volumes")).filter((name) => !name.startsWith(".")),
-    ["kept"],
-  );
+  assert.equal(left().length, 2, "the borrower has it still");
+  await here.volumes.removeAnonymousOf(record(borrower.id, borrower.mounts));
+  here.volumes.forget(borrower.id);
+  assert.deepEqual(left(), ["kept"]);
 });
 
 test("volume: prune takes anonymous ones unless told all", { skip }, async () => {
@@ -256,6 +274,49 @@ test("volume: with driver options it is mounted while a container runs", { skip 
   assert.deepEqual(here.events.slice(-2), ["mount ram", "unmount ram"]);
 });
 
+test("volume: what its options say is what mount(2) is told", () => {
+  const words: [words: string, steps: (readonly [name: string, flags: number, data: string])[]][] = [
+    ["", [["mount", 0, ""]]],
+    ["size=1m,,ro,nosuid,rw,mode=700", [["mount", MS_NOSUID, "size=1m,mode=700"]]],
+    [
+      "bind,ro",
+      [
+        ["mount", MS_BIND | MS_RDONLY, ""],
+        ["remount-ro", MS_BIND | MS_RDONLY | MS_REMOUNT, ""],
+      ],
+    ],
+    [
+      "rbind,rslave,addr=::1",
+      [
+        ["mount", MS_BIND | MS_REC, "addr=::1"],
+        ["remount", MS_SLAVE | MS_REC, ""],
+      ],
+    ],
+  ];
+  for (const [text, steps] of words) {
+    const found = mountSteps(text).map(({ name, flags, data }) => [name, flags, data]);
+    assert.deepEqual(found, steps, text);
+  }
+});
+
+test("volume: network file systems are mounted by address", async () => {
+  const cases: [options: Record<string, string>, changed: Record<string, string>][] = [
+    [{ type: "nfs", device: ":/x", o: "rw,addr=localhost,soft" }, { o: "rw,addr=127.0.0.1,soft" }],
+    [{ type: "nfs", device: ":/x", o: "addr=192.0.2.1" }, {}],
+    [{ type: "cifs", device: "//localhost/share", o: "username=u" }, { device: "//127.0.0.1/share" }],
+    [{ type: "tmpfs", device: "tmpfs", o: "addr=localhost" }, {}],
+  ];
+  for (const [options, changed] of cases) {
+    const found = await withAddress(options);
+    assert.deepEqual({ ...found, o: found.o?.replace("::1", "127.0.0.1") }, { ...options, ...changed });
+  }
+  const nowhere = { type: "nfs", device: ":/x", o: "addr=nowhere.invalid" };
+  await assert.rejects(
+    withAddress(nowhere),
+    /^Error: error resolving passed in network volume address: lookup nowhere/,
+  );
+});
+
 test("volume: a subpath cannot lead outside, and is a mount of the engine's own", { skip }, async () => {
   await using here = await place();
   const volume = await here.volumes.create(named("vol"));
@@ -277,7 +338,16 @@ test("volume: a subpath cannot lead outside, and is a mount of the engine's own"
     /path concatenation escapes the base directory/,
   );
   const missing = await here.create(mount("nosuch"));
-  await assert.rejects(here.volumes.resolve(record(missing.id, missing.mounts)), /no such file or directory/);
+  await assert.rejects(here.volumes.resolve(record(missing.id, missing.mounts)), {
+    kind: "notFound",
+    message: `cannot access path ${volume.Mountpoint}/nosuch: lstat ${volume.Mountpoint}/nosuch: no such file or directory`,
+  });
+  symlinkSync(join(volume.Mountpoint, "sub"), join(volume.Mountpoint, "back"));
+  const back = await here.create(mount("back"));
+  const [inside] = await here.volumes.resolve(record(back.id, back.mounts));
+  assert.ok(inside?.type === "bind");
+  assert.deepEqual(readdirSync(inside.source), ["file"]);
+  await here.volumes.release(back.id);
 });
 
 test("mounts: a failed create leaves no volume behind", { skip }, async () => {

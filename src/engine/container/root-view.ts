@@ -1,7 +1,7 @@
 // A container's file system for `docker cp`: a running one's own, through /proc; of a stopped one a view is built of its
 // snapshot, its volumes and its files in /etc. The view is assembled in a private folder, cloned as a detached tree, and the
 // folder is unmounted before anything else happens: no mount is left when the daemon dies while a client reads.
-import { closeSync, mkdirSync, rmdirSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import { newId, shortId } from "#base/ids";
@@ -27,6 +27,7 @@ import {
   S_IFREG,
   umount2,
 } from "#native";
+import type { MountTree } from "../volume/trees.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { containerDirectory } from "./paths.ts";
@@ -37,25 +38,37 @@ export interface RootView extends AsyncDisposable {
   readonly rootFd: number;
 }
 
-interface Bind {
-  readonly source: string;
-  readonly destination: string;
-  readonly isReadOnly: boolean;
-}
-
 /** For reading it may stay open as long as a client takes. For writing hold the container's lock: nobody may start it meanwhile. */
 export async function openRoot(
   context: ContainerContext,
   container: Container,
   options: { readonly isReadOnly: boolean },
 ): Promise<RootView> {
+  await using undo = new AsyncDisposableStack();
+  undo.use(context.volumes.announce(container.record));
+  const { rootFd } = undo.use(await openView(context, container, options));
+  const open = undo.move();
+  return { rootFd, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+async function openView(
+  context: ContainerContext,
+  container: Container,
+  { isReadOnly }: { readonly isReadOnly: boolean },
+): Promise<RootView> {
   const running = openRunningRoot(container);
   if (running !== undefined) return running;
-  const mounted = await context.storage.snapshots.mount(container.id, options);
-  const binds = bindsOf(context, container, options.isReadOnly);
-  if (binds.length === 0) return mounted;
-  await using _mounted = mounted;
-  return assemble(context, mounted.rootFd, binds);
+  const view = await openStopped(context, container, isReadOnly);
+  if (view.isWhole || !isReadOnly) return view;
+  await view[Symbol.asyncDispose]();
+  await context.locks.run(container.id, () => makeMountPoints(context, container));
+  return openRunningRoot(container) ?? openStopped(context, container, isReadOnly);
+}
+
+/** Before its first start a container may have none for its mounts. */
+async function makeMountPoints(context: ContainerContext, container: Container): Promise<void> {
+  const view = await openView(context, container, { isReadOnly: false });
+  await view[Symbol.asyncDispose]();
 }
 
 /** The path ends in the process's own root: what it has mounted since its start is there too. */
@@ -72,23 +85,41 @@ function openRunningRoot(container: Container): RootView | undefined {
 
 const owned = (rootFd: number): RootView => ({ rootFd, [Symbol.asyncDispose]: async () => closeSync(rootFd) });
 
-/** Outer mounts first, so that inner ones land on them. */
-function bindsOf(context: ContainerContext, container: Container, isReadOnly: boolean): Bind[] {
-  const directory = containerDirectory(context.defaults, container.id);
-  const files = ["hosts", "hostname", "resolv.conf"].map((name) => ({
-    source: join(directory, name),
-    destination: `/etc/${name}`,
-    isReadOnly,
-  }));
-  const mounts = container.record.mounts
-    .filter(({ type }) => type === "bind" || type === "volume")
-    .map(({ source, destination, rw }) => ({ source, destination, isReadOnly: isReadOnly || !rw }));
-  return [...files, ...mounts]
-    .filter(({ source }) => statSync(source, { throwIfNoEntry: false }) !== undefined)
-    .sort((a, b) => a.destination.split("/").length - b.destination.split("/").length);
+interface StoppedView extends RootView {
+  /** Every mount found its place. */
+  readonly isWhole: boolean;
 }
 
-function assemble(context: ContainerContext, snapshotFd: number, binds: readonly Bind[]): RootView {
+async function openStopped(context: ContainerContext, container: Container, isReadOnly: boolean): Promise<StoppedView> {
+  await using undo = new AsyncDisposableStack();
+  const { trees } = undo.use(await context.volumes.openTrees(container.record));
+  const files = openFiles(containerDirectory(context.defaults, container.id));
+  for (const file of files) undo.defer(() => closeSync(file.fd));
+  await using mounted = await context.storage.snapshots.mount(container.id, { isReadOnly });
+  // Outer mounts first, so that inner ones land on them; the container's own cover the engine's files.
+  const ordered = [...files, ...trees].sort((a, b) => depthOf(a) - depthOf(b));
+  const view = assemble(context, mounted.rootFd, { trees: ordered, isReadOnly });
+  undo.use(view);
+  const open = undo.move();
+  return { ...view, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+const depthOf = ({ destination }: MountTree): number => destination.split("/").length;
+
+/** Those that an earlier start has written. */
+function openFiles(directory: string): MountTree[] {
+  return ["hosts", "hostname", "resolv.conf"].flatMap((name) => {
+    const path = join(directory, name);
+    if (!existsSync(path)) return [];
+    return { fd: openTree(AT_FDCWD, path, OPEN_TREE_CLONE), destination: `/etc/${name}`, isReadOnly: false };
+  });
+}
+
+function assemble(
+  context: ContainerContext,
+  snapshotFd: number,
+  { trees, isReadOnly }: { readonly trees: readonly MountTree[]; readonly isReadOnly: boolean },
+): StoppedView {
   const folder = join(context.defaults.execRoot, "views", shortId(newId()));
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   using undo = new DisposableStack();
@@ -96,21 +127,22 @@ function assemble(context: ContainerContext, snapshotFd: number, binds: readonly
   moveMount(snapshotFd, AT_FDCWD, folder);
   undo.defer(() => umount2(folder, MNT_DETACH));
   const rootFd = undo.use(descriptor(openat2(AT_FDCWD, folder, { flags: O_PATH | O_DIRECTORY }))).fd;
-  for (const bind of binds) attach(rootFd, bind);
-  return owned(openTree(rootFd, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH));
+  const isWhole = trees.map((tree) => attach(rootFd, tree, isReadOnly || tree.isReadOnly)).every(Boolean);
+  return { ...owned(openTree(rootFd, "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH)), isWhole };
 }
 
-function attach(rootFd: number, bind: Bind): void {
-  using source = descriptor(openTree(AT_FDCWD, bind.source, OPEN_TREE_CLONE | AT_RECURSIVE));
-  const set = bind.isReadOnly ? MOUNT_ATTR_RDONLY : 0;
-  mountSetattr(source.fd, "", AT_RECURSIVE | AT_EMPTY_PATH, { set, propagation: MS_PRIVATE });
-  using target = openMountPoint(rootFd, bind.destination, statSync(fdPath(source.fd)).isDirectory());
-  if (target !== undefined) moveMount(source.fd, target.fd, "");
+/** Whether there is a place for it. */
+function attach(rootFd: number, { fd, destination }: MountTree, isReadOnly: boolean): boolean {
+  const set = isReadOnly ? MOUNT_ATTR_RDONLY : 0;
+  mountSetattr(fd, "", AT_RECURSIVE | AT_EMPTY_PATH, { set, propagation: MS_PRIVATE });
+  using target = openMountPoint(rootFd, destination, statSync(fdPath(fd)).isDirectory());
+  if (target !== undefined) moveMount(fd, target.fd, "");
+  return target !== undefined;
 }
 
 /**
  * Where the container would have it mounted: links followed inside the root, missing folders made as the runtime makes them.
- * In a read-only view a missing one is left out, and so is what it would have shown.
+ * undefined: that cannot be, in a read-only view or inside of a read-only mount.
  */
 function openMountPoint(rootFd: number, destination: string, isDirectory: boolean): Descriptor | undefined {
   const open = () =>

@@ -1,7 +1,7 @@
 /** A fresh volume begins with what the image has at its place: files, owners, modes, extended attributes. */
 import { closeSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { errnoOf } from "#base/errors";
+import { EngineError, errnoOf } from "#base/errors";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -9,43 +9,69 @@ import {
   fchownat,
   fdPath,
   fstat,
+  getxattr,
   isDirectory,
+  listxattr,
   O_CLOEXEC,
   O_PATH,
   openat2,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
+  setxattr,
 } from "#native";
-import type { Storage } from "#storage";
+import { applyXattr, isAllowedXattr, type Storage } from "#storage";
 import { openSubpath } from "./subpath.ts";
 
-/** Copies `path` of the container's root into `subpath` of the volume ("" for all of it), if that is empty and the root has such a directory. */
+export interface CopyUpTarget {
+  readonly volume: string;
+  /** "" for all of the volume. */
+  readonly subpath: string;
+}
+
+/** A descriptor of the directory at `path` of the container's root; undefined: there is nothing to begin with. Throws in moby's words. */
+export function openImageDirectory(rootFd: number, path: string): number | undefined {
+  const source = openIn(rootFd, path);
+  if (source === undefined || isDirectory(fstat(source))) return source;
+  closeSync(source);
+  throw new EngineError("system", `source ${path} is not directory`);
+}
+
+/** Copies the directory `source` into the target, if that is an empty one. */
 export async function copyUp(
   archive: Pick<Storage["archive"], "copy">,
-  rootFd: number,
-  path: string,
-  { volume, subpath }: { readonly volume: string; readonly subpath: string },
+  source: number,
+  { volume, subpath }: CopyUpTarget,
 ): Promise<void> {
-  const source = openIn(rootFd, path);
-  if (source === undefined) return;
   await using undo = new AsyncDisposableStack();
-  undo.defer(() => closeSync(source));
-  const found = fstat(source);
-  if (!isDirectory(found)) return;
   const target = openSubpath(volume, subpath);
   undo.defer(() => closeSync(target));
   if (!isDirectory(fstat(target)) || (await readdir(fdPath(target))).length > 0) return;
   await archive.copy(source, ".", target, ".");
+  copyAttributes(source, target);
+}
+
+/** Of the directory itself. */
+function copyAttributes(source: number, target: number): void {
+  const found = fstat(source);
+  const [from, to] = [fdPath(source), fdPath(target)];
   fchownat(target, "", { uid: found.uid, gid: found.gid }, AT_EMPTY_PATH);
   // fchmodat takes no O_PATH descriptor, but the path through /proc is as exact (proc_pid_fd(5)).
-  fchmodat(AT_FDCWD, fdPath(target), found.mode & 0o7777);
+  fchmodat(AT_FDCWD, to, found.mode & 0o7777);
+  for (const name of listxattr(from).filter((bytes) => isAllowedXattr(bytes.toString()))) {
+    const value = getxattr(from, name);
+    if (value !== undefined) applyXattr(name.toString(), () => setxattr(to, name, value));
+  }
 }
 
 function openIn(rootFd: number, path: string): number | undefined {
   try {
     return openat2(rootFd, path, { flags: O_PATH | O_CLOEXEC, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS });
   } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+    const code = errnoOf(error);
+    if (code === "ENOENT") return undefined;
+    const refused = (message: string): EngineError => new EngineError("system", message, { cause: error });
+    if (code === "ENOTDIR") throw refused(`lstat ${path}: not a directory`);
+    if (code === "ELOOP") throw refused(`evalSymlinksInScope: too many links in ${path}`);
     throw error;
   }
 }

@@ -4,7 +4,8 @@
  */
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { errnoOf } from "#base/errors";
+import { errnoText } from "#base/errno-text";
+import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { newId, shortId } from "#base/ids";
 
 export class VolumeFolders {
@@ -26,12 +27,20 @@ export class VolumeFolders {
   }
 
   async make(name: string): Promise<void> {
+    const path = join(this.#root, name);
     const aside = join(this.#root, `.new-${shortId(newId())}`);
-    await mkdir(aside, { mode: 0o701 });
-    await mkdir(join(aside, "_data"), { mode: 0o755 });
-    // What lies there without a row is the rest of a volume that was removed.
-    await this.remove(name);
-    await rename(aside, join(this.#root, name));
+    try {
+      await mkdir(aside, { mode: 0o701 });
+      await mkdir(join(aside, "_data"), { mode: 0o755 });
+      // What lies there without a row is the rest of a volume that was removed.
+      await this.remove(name);
+      await rename(aside, path);
+    } catch (error) {
+      this.#discard(aside);
+      const reason = errnoText(errnoOf(error) ?? messageOf(error));
+      const message = `error while creating volume root path '${path}': mkdir ${path}: ${reason}`;
+      throw new EngineError("system", message, { cause: error });
+    }
   }
 
   /** Out of the way at once; the files go in the background. */

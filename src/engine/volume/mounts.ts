@@ -1,12 +1,11 @@
 /** Mounts of volumes that have driver options: one mount for all running containers that use the volume. */
-
-import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
-import { isIP } from "node:net";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { MNT_DETACH, mount, umount2 } from "#native";
-import { type DriverOptions, mountCallOf, withoutPassword } from "./options.ts";
+import { mountSteps } from "./mount-options.ts";
+import { withAddress } from "./network-address.ts";
+import type { DriverOptions } from "./options.ts";
 
 export interface MountableVolume {
   readonly name: string;
@@ -69,30 +68,35 @@ async function isMountPoint(path: string): Promise<boolean> {
 }
 
 async function mountVolume(volume: MountableVolume): Promise<void> {
+  const { mountpoint } = volume;
   try {
-    mount(mountCallOf(await withAddress(volume.options), volume.mountpoint));
+    mountAt(mountpoint, await withAddress(volume.options));
   } catch (error) {
-    const reason = withoutPassword(reasonOf(error, volume));
-    const message = `error while mounting volume '${volume.mountpoint}': failed to mount local volume: ${reason}`;
+    const message = `error while mounting volume '${mountpoint}': ${withoutPassword(messageOf(error))}`;
     throw new EngineError("system", message, { cause: error });
   }
 }
 
-/** moby's words: what was mounted where, how, and the kernel's reason. */
-function reasonOf(error: unknown, { options, mountpoint }: MountableVolume): string {
-  const code = errnoOf(error);
-  if (code === undefined) return messageOf(error);
-  const { source, flags = 0, options: text = "" } = mountCallOf(options, mountpoint);
-  const target = source === undefined ? mountpoint : `${source}:${mountpoint}`;
-  const how = [flags === 0 ? "" : `, flags: 0x${flags.toString(16)}`, text === "" ? "" : `, data: ${text}`].join("");
-  return `mount ${target}${how}: ${errnoText(code)}`;
+function mountAt(target: string, { type = "", device = "", o = "" }: DriverOptions): void {
+  // dockerd finds this out here, too.
+  if (device === "") throw new Error("missing device in volume options");
+  using undo = new DisposableStack();
+  for (const { name, flags, data } of mountSteps(o)) {
+    const source = name === "mount" ? device : "";
+    try {
+      mount({ source, target, type: name === "mount" ? type : "", flags, options: data });
+    } catch (error) {
+      const what = source === "" ? target : `${source}:${target}`;
+      const how = [flags === 0 ? "" : `, flags: 0x${flags.toString(16)}`, data === "" ? "" : `, data: ${data}`].join(
+        "",
+      );
+      const reason = `${name} ${what}${how}: ${errnoText(errnoOf(error) ?? messageOf(error))}`;
+      throw new Error(`failed to mount local volume: ${reason}`, { cause: error });
+    }
+    if (name === "mount") undo.defer(() => unmountVolume(target));
+  }
+  undo.move();
 }
 
-/** The kernel's NFS and CIFS take addresses, not names. */
-async function withAddress(options: DriverOptions): Promise<DriverOptions> {
-  if (options.type !== "nfs" && options.type !== "cifs") return options;
-  const name = /(?:^|,)addr=([^,]+)/.exec(options.o ?? "")?.[1];
-  if (name === undefined || isIP(name) !== 0) return options;
-  const { address } = await lookup(name);
-  return { ...options, o: (options.o ?? "").replace(`addr=${name}`, `addr=${address}`) };
-}
+/** Error texts must not carry what `o=password=…` said. */
+const withoutPassword = (text: string): string => text.replace(/password=[^,]*/g, "password=********");

@@ -34,7 +34,7 @@ export function toResolvedMount(mount: MountRecord, source: string): ResolvedMou
     propagation: mount.propagation,
     isPropagationImplied: !isPropagationAsked(mount),
     isNonRecursive: NonRecursive,
-    isReadOnlyNonRecursive: ReadOnlyNonRecursive,
+    isReadOnlyNonRecursive: ReadOnlyNonRecursive || mount.isReadOnlyNonRecursive === true,
     isReadOnlyForceRecursive: ReadOnlyForceRecursive,
   };
 }

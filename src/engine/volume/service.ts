@@ -1,15 +1,16 @@
 /** Volumes of the local driver: named folders that outlive containers (moby volume/service, volume/local). */
+import { closeSync } from "node:fs";
 import { join } from "node:path";
 import type { Volume, VolumeCreateRequest, VolumeList, VolumePruneReport } from "#api-schema/volume";
 import { type Clock, formatTime } from "#base/clock";
-import { EngineError, messageOf } from "#base/errors";
+import { EngineError, isKind, messageOf } from "#base/errors";
 import { type Id, newId } from "#base/ids";
 import { Locks } from "#base/locks";
 import type { ContainerRecord, DocumentTable, MountRecord, Storage, VolumeRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
-import { copyUp } from "./copy-up.ts";
+import { copyUp, openImageDirectory } from "./copy-up.ts";
 import { directorySize } from "./disk-usage.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
 import { VolumeFolders } from "./folders.ts";
@@ -19,6 +20,8 @@ import { checkDriverOptions, isMounted } from "./options.ts";
 import { References } from "./references.ts";
 import { resolveMount } from "./resolve.ts";
 import { mountSubpath, unmountSubpaths } from "./subpath.ts";
+import { type MountTree, openTrees, subpathOf } from "./trees.ts";
+import { checkDriver, checkName, localDriver } from "./validate.ts";
 
 export interface VolumeServiceOptions {
   readonly dataRoot: string;
@@ -45,9 +48,6 @@ export interface VolumeOptions {
 export interface LocatedVolume extends VolumeRecord {
   readonly mountpoint: string;
 }
-
-const localDriver = "local";
-const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** Operations on one volume run one after another; containers hold volumes by reference, and a held one is not removed. */
 export class VolumeService {
@@ -147,14 +147,7 @@ export class VolumeService {
     const fresh = record.mounts.filter((mount) => mount.type === "volume" && mount.copyUp);
     if (fresh.length === 0) return;
     await using root = await this.#options.storage.snapshots.mount(record.id, { isReadOnly: true });
-    for (const mount of fresh) {
-      const volume = this.#get(mount.name);
-      await this.#locks.run(volume.name, async () => {
-        using _held = await this.#hold(volume, record.id);
-        const target = { volume: volume.mountpoint, subpath: mount.spec?.VolumeOptions?.Subpath ?? "" };
-        await copyUp(this.#options.storage.archive, root.rootFd, mount.destination, target);
-      });
-    }
+    for (const mount of fresh) await this.#copyUp(record.id, mount, root.rootFd);
   }
 
   /** Before a start: volumes with driver options are mounted. Undone by `release`. */
@@ -175,12 +168,12 @@ export class VolumeService {
     this.#running.delete(containerId);
     await unmountSubpaths(this.#subpaths(containerId));
     unmountImages(mounts);
-    for (const { name } of volumeMounts(mounts)) {
-      const volume = this.#find(name);
+    for (const mount of volumeMounts(mounts)) {
+      const volume = this.#find(mount.name);
       if (volume === undefined) continue;
       const { options } = volume;
       if (isMounted(options)) this.#mounts.release({ ...volume, options }, containerId);
-      this.#options.events.emit("volume", "unmount", name, { driver: volume.driver, container: containerId });
+      this.#emitUnmount(containerId, mount);
     }
   }
 
@@ -188,12 +181,37 @@ export class VolumeService {
   async resolve(record: ContainerRecord): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     for (const mount of record.mounts) {
+      // `--tmpfs` wins, and is not one of these.
+      if (Object.hasOwn(record.hostConfig.Tmpfs ?? {}, mount.destination)) continue;
       const subpath = subpathOf(mount);
       const source =
         subpath !== "" ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id)) : mount.source;
       resolved.push(await resolveMount(mount, source));
     }
     return resolved;
+  }
+
+  /** Says that a container's volumes are in use, until disposed: so `docker cp` shows in the events. */
+  announce({ id, mounts }: ContainerRecord): Disposable {
+    using undo = new DisposableStack();
+    for (const mount of volumeMounts(mounts)) {
+      this.#emitMount(id, mount);
+      undo.defer(() => this.#emitUnmount(id, mount));
+    }
+    return undo.move();
+  }
+
+  /** The mounts of a container that does not run, for a view of its root. */
+  async openTrees(record: ContainerRecord): Promise<AsyncDisposable & { readonly trees: readonly MountTree[] }> {
+    await using undo = new AsyncDisposableStack();
+    const holder = newId();
+    for (const { name } of volumeMounts(record.mounts)) {
+      const volume = this.#get(name);
+      undo.use(await this.#locks.run(name, () => this.#hold(volume, holder)));
+    }
+    const { trees } = undo.use(await openTrees(this.#options.storage.snapshots, record));
+    const open = undo.move();
+    return { trees, [Symbol.asyncDispose]: () => open.disposeAsync() };
   }
 
   /** All removals that go on in the background have ended. */
@@ -278,26 +296,47 @@ export class VolumeService {
 
   async #acquire(containerId: Id, mount: MountRecord): Promise<void> {
     const volume = this.#get(mount.name);
-    const { options, driver } = volume;
+    const { options } = volume;
     if (isMounted(options)) {
       await this.#locks.run(volume.name, () => this.#mounts.acquire({ ...volume, options }, containerId));
     }
-    this.#options.events.emit("volume", "mount", volume.name, {
-      driver,
-      container: containerId,
-      destination: mount.destination,
-      "read/write": String(mount.rw),
-      propagation: mount.propagation,
+    this.#emitMount(containerId, mount);
+  }
+
+  #emitMount(container: Id, { name, driver, destination, rw, propagation }: MountRecord): void {
+    const attributes = { driver, container, destination, "read/write": String(rw), propagation };
+    this.#options.events.emit("volume", "mount", name, attributes);
+  }
+
+  #emitUnmount(container: Id, { name, driver }: MountRecord): void {
+    this.#options.events.emit("volume", "unmount", name, { driver, container });
+  }
+
+  async #copyUp(containerId: Id, mount: MountRecord, rootFd: number): Promise<void> {
+    const source = openImageDirectory(rootFd, mount.destination);
+    if (source === undefined) return;
+    using undo = new DisposableStack();
+    undo.defer(() => closeSync(source));
+    const volume = this.#get(mount.name);
+    await this.#locks.run(volume.name, async () => {
+      using _held = await this.#hold(volume, containerId).catch((error: unknown) => {
+        throw new EngineError("system", `failed to populate volume: ${messageOf(error)}`, { cause: error });
+      });
+      const target = { volume: volume.mountpoint, subpath: subpathOf(mount) };
+      await copyUp(this.#options.storage.archive, source, target).catch((error: unknown) => {
+        // A subpath that is not there is the start's to refuse.
+        if (!isKind(error, "notFound")) throw error;
+      });
     });
   }
 
-  /** Mounted while the copy goes on. */
-  async #hold(volume: LocatedVolume, containerId: Id): Promise<Disposable> {
+  /** Keeps it mounted. */
+  async #hold(volume: LocatedVolume, holder: Id): Promise<Disposable> {
     const { options } = volume;
     if (!isMounted(options)) return { [Symbol.dispose]: () => undefined };
     const mountable = { ...volume, options };
-    await this.#mounts.acquire(mountable, containerId);
-    return { [Symbol.dispose]: () => this.#mounts.release(mountable, containerId) };
+    await this.#mounts.acquire(mountable, holder);
+    return { [Symbol.dispose]: () => this.#mounts.release(mountable, holder) };
   }
 
   #adopt(record: ContainerRecord): void {
@@ -316,7 +355,7 @@ export class VolumeService {
 
   #get(name: string): LocatedVolume {
     const volume = this.#find(name);
-    if (volume === undefined) throw new EngineError("notFound", `get ${name}: no such volume`);
+    if (volume === undefined) throw new EngineError("notFound", `${`get ${name}`.trimEnd()}: no such volume`);
     return volume;
   }
 
@@ -329,31 +368,8 @@ export class VolumeService {
   }
 }
 
-function subpathOf({ type, spec }: MountRecord): string {
-  if (type === "image") return spec?.ImageOptions?.Subpath ?? "";
-  return type === "volume" ? (spec?.VolumeOptions?.Subpath ?? "") : "";
-}
-
 const volumeMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
   mounts.filter((mount) => mount.type === "volume");
-
-/** There are no plugins: any other driver is one that cannot be found. */
-function checkDriver(name: string, driver: string): void {
-  if (driver === "" || driver === localDriver) return;
-  const message = `create ${name}: error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`;
-  throw new EngineError("notFound", message);
-}
-
-function checkName(name: string): void {
-  if (name.length === 1) {
-    throw new Error("volume name is too short, names should be at least two alphanumeric characters");
-  }
-  if (namePattern.test(name)) return;
-  const rule = 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed';
-  throw new Error(
-    `${JSON.stringify(name)} includes invalid characters for a local volume name, ${rule}. If you intended to pass a host directory, use absolute path`,
-  );
-}
 
 const shown = (volume: LocatedVolume): Volume => ({
   ClusterVolume: null,

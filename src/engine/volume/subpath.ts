@@ -2,9 +2,9 @@
  * A folder or file inside a volume, mounted where no container can exchange it: opened below the
  * volume without leaving it, then cloned from that descriptor to a place of the engine's own.
  */
-import { closeSync } from "node:fs";
+import { closeSync, realpathSync } from "node:fs";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { EngineError, errnoOf } from "#base/errors";
 import {
   AT_EMPTY_PATH,
@@ -41,19 +41,42 @@ export async function mountSubpath(volume: string, subpath: string, directory: s
 export function openSubpath(volume: string, subpath: string): number {
   const root = openat2(AT_FDCWD, volume, { flags: O_PATH | O_DIRECTORY | O_CLOEXEC });
   if (subpath === "") return root;
-  using undo = new DisposableStack();
-  undo.defer(() => closeSync(root));
   try {
-    return openat2(root, subpath, { flags: O_PATH | O_CLOEXEC, resolve: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS });
+    return openBelow(root, volume, subpath);
+  } finally {
+    closeSync(root);
+  }
+}
+
+function openBelow(root: number, volume: string, subpath: string): number {
+  const open = (path: string): number =>
+    openat2(root, path, { flags: O_PATH | O_CLOEXEC, resolve: RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS });
+  try {
+    return open(subpath);
   } catch (error) {
-    const path = join(volume, subpath);
-    if (errnoOf(error) === "ENOENT") {
-      const message = `cannot access path ${path}: lstat ${path}: no such file or directory`;
-      throw new EngineError("system", message, { cause: error });
-    }
+    if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "EXDEV") throw error;
+  }
+  // The kernel calls an absolute link an escape even where it leads back into the volume.
+  const inside = relative(realPath(volume, ""), realPath(volume, subpath)) || ".";
+  try {
+    return open(inside);
+  } catch (error) {
     if (errnoOf(error) !== "EXDEV") throw error;
     const message = `path concatenation escapes the base directory, base: ${volume}, subpath: ${subpath}`;
     throw new EngineError("system", message, { cause: error });
+  }
+}
+
+/** Names the part that is missing. */
+function realPath(volume: string, subpath: string): string {
+  const path = join(volume, subpath);
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") throw error;
+    const missing = error instanceof Error && "path" in error ? error.path : path;
+    const message = `cannot access path ${path}: lstat ${missing}: no such file or directory`;
+    throw new EngineError("notFound", message, { cause: error });
   }
 }
 
