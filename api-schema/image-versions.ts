@@ -3,18 +3,22 @@ import type { ImageInspect, ImageSummary } from "#api-schema/image";
 import { isOlder } from "#api-schema/versions";
 
 export function imageSummaryFor(version: string, newest: ImageSummary): ImageSummary {
-  const summary = { ...newest };
-  const hasNoName = (newest.RepoTags ?? []).length === 0 && (newest.RepoDigests ?? []).length === 0;
-  if (isOlder(version, "1.43")) {
-    summary.RepoTags = hasNoName ? ["<none>:<none>"] : nullIfEmpty(newest.RepoTags);
-    summary.RepoDigests = hasNoName ? ["<none>@<none>"] : nullIfEmpty(newest.RepoDigests);
+  const summary = usedImageFor(version, newest);
+  if (!isOlder(version, "1.43")) {
+    summary.RepoTags ??= [];
+    summary.RepoDigests ??= [];
+  } else if (newest.RepoTags === null && newest.RepoDigests === null) {
+    summary.RepoTags = ["<none>:<none>"];
+    summary.RepoDigests = ["<none>@<none>"];
   }
-  if (isOlder(version, "1.44")) summary.VirtualSize = newest.Size;
   if (isOlder(version, "1.51")) summary.Containers = -1;
   return summary;
 }
 
-const nullIfEmpty = (list: string[] | null): string[] | null => (list?.length === 0 ? null : list);
+/** The same in `GET /system/df`, where names that are not there stay null. */
+export function usedImageFor(version: string, newest: ImageSummary): ImageSummary {
+  return isOlder(version, "1.44") ? { ...newest, VirtualSize: newest.Size } : { ...newest };
+}
 
 const zeroTime = "0001-01-01T00:00:00Z";
 

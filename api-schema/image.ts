@@ -146,10 +146,12 @@ export const SearchItems = go.slice(SearchItem);
 export const AuthReply = go.struct("AuthenticateOKBody", { IdentityToken: go.string(), Status: go.string() });
 export const CommitReply = go.struct("CommitResponse", { Id: go.string() });
 
-const ociPlatform = go.struct("Platform", {
+export type OciPlatform = go.Static<typeof OciPlatform>;
+export const OciPlatform = go.struct("v1.Platform", {
   architecture: go.string(),
   os: go.string(),
   "os.version": go.string({ omitempty: true }),
+  "os.features": go.slice(go.string(), { omitempty: true }),
   variant: go.string({ omitempty: true }),
 });
 
@@ -157,12 +159,12 @@ const ociPlatform = go.struct("Platform", {
 export type DistributionInspect = go.Static<typeof DistributionInspect>;
 export const DistributionInspect = go.struct("DistributionInspect", {
   Descriptor: go.struct("Descriptor", { mediaType: go.string(), digest: go.string(), size: go.int64() }),
-  Platforms: go.slice(ociPlatform),
+  Platforms: go.slice(OciPlatform),
 });
 
 /** `X-Registry-Auth` and the body of `POST /auth` (moby api/types/registry). */
 export type AuthConfig = go.Static<typeof AuthConfig>;
-export const AuthConfig = go.struct("AuthConfig", {
+export const AuthConfig = go.struct("registry.AuthConfig", {
   username: go.string({ omitempty: true }),
   password: go.string({ omitempty: true }),
   auth: go.string({ omitempty: true }),

@@ -1,8 +1,8 @@
 import type { FastifyRequest } from "fastify";
 import type { Static, TSchema } from "#api-schema/go";
 import { EngineError } from "#base/errors";
+import { type Json, JsonEmptyError, JsonSyntaxError, parseJson } from "#base/json";
 import { decode, JsonTypeError, type Root, zero } from "./decode.ts";
-import { type Json, JsonEmptyError, JsonSyntaxError, parseJson } from "./json.ts";
 import { mediaTypeOf } from "./media-type.ts";
 import { unreadBody } from "./upgrade.ts";
 import { hasBody } from "./wire.ts";

@@ -1,6 +1,6 @@
 import type { Static, TSchema } from "#api-schema/go";
 import { zeroTime } from "#base/clock";
-import { type Json, JsonNumber, JsonObject } from "./json.ts";
+import { isList, type Json, JsonNumber, JsonObject, toPlain } from "#base/json";
 import { type GoStructField, type GoType, reflect } from "./reflect.ts";
 
 /** A value of the wrong type. The text is encoding/json's, which clients see after `invalid JSON: `. */
@@ -53,7 +53,7 @@ function build(type: GoType, json: Json, path: Path): unknown {
     case "time":
       return buildTime(type, json, path);
     case "any":
-      return plainValue(json);
+      return toPlain(json);
     case "ptr":
       return build(type.item, json, path);
     case "slice":
@@ -150,14 +150,6 @@ function zeroOf(type: GoType): unknown {
 
 const zeroStruct = (fields: readonly GoStructField[]): Record<string, unknown> =>
   Object.fromEntries(fields.map((field) => [field.key, zeroOf(field.type)]));
-
-function plainValue(json: Json): unknown {
-  if (json instanceof JsonNumber) return Number(json.text);
-  if (json instanceof JsonObject) return Object.fromEntries(json.fields.map(([key, item]) => [key, plainValue(item)]));
-  return isList(json) ? json.map(plainValue) : json;
-}
-
-const isList = (json: Json): json is readonly Json[] => Array.isArray(json);
 
 function kindOf(json: Json): string {
   if (json instanceof JsonNumber) return "number";

@@ -1,11 +1,14 @@
 import { EngineError } from "#base/errors";
 
-/** The `filters` query word of the list, prune and events endpoints: field → set of values (moby api/types/filters). */
+/**
+ * The `filters` query word of the list, prune and events endpoints: field → values (moby api/types/filters). The CLI sends
+ * each value with a flag, which is always true; one that is false is there but matches nothing.
+ */
 export class Filters {
-  readonly #fields: Map<string, Set<string>>;
+  readonly #fields: Map<string, Values>;
 
   constructor(fields: Iterable<readonly [string, Iterable<string>]> = []) {
-    this.#fields = new Map(Array.from(fields, ([field, values]) => [field, new Set(values)] as const));
+    this.#fields = new Map(Array.from(fields, ([field, values]) => [field, allTrue(values)] as const));
   }
 
   /** Takes `{"label":{"a=b":true}}` (the CLI) and `{"label":["a=b"]}` (older clients). */
@@ -19,7 +22,9 @@ export class Filters {
     }
     if (parsed === null) return new Filters();
     if (typeof parsed !== "object" || Array.isArray(parsed)) throw invalidFilter();
-    return new Filters(Object.entries(parsed).map(([field, values]) => [field, valuesOf(values)] as const));
+    const filters = new Filters();
+    for (const [field, values] of Object.entries(parsed)) filters.#fields.set(field, valuesOf(values));
+    return filters;
   }
 
   get isEmpty(): boolean {
@@ -31,7 +36,7 @@ export class Filters {
   }
 
   get(field: string): string[] {
-    return [...(this.#fields.get(field) ?? [])];
+    return [...(this.#fields.get(field)?.keys() ?? [])];
   }
 
   validate(accepted: readonly string[]): void {
@@ -41,13 +46,13 @@ export class Filters {
   /** A filter that was not given lets everything through; the same holds for the matches below. */
   exact(field: string, source: string): boolean {
     const values = this.#fields.get(field);
-    return values === undefined || values.size === 0 || values.has(source);
+    return values === undefined || values.size === 0 || values.get(source) === true;
   }
 
   /** Exactly one value was given, and it is this one; or none was. */
   uniqueExact(field: string, source: string): boolean {
     const values = this.#fields.get(field);
-    return values === undefined || values.size === 0 || (values.size === 1 && values.has(source));
+    return values === undefined || values.size === 0 || (values.size === 1 && values.get(source) === true);
   }
 
   prefix(field: string, source: string): boolean {
@@ -75,15 +80,16 @@ export class Filters {
     const values = this.#fields.get(field);
     if (values === undefined) return fallback;
     if (values.size === 0) throw invalidFilter(field);
-    const isFalse = values.has("0") || values.has("false");
-    const isTrue = values.has("1") || values.has("true");
-    if (isFalse === isTrue) throw invalidFilter(field, [...values]);
+    const isFalse = values.get("0") === true || values.get("false") === true;
+    const isTrue = values.get("1") === true || values.get("true") === true;
+    if (isFalse === isTrue) throw invalidFilter(field, [...values.keys()]);
     return isTrue;
   }
 
   with(field: string, value: string): Filters {
-    const copy = new Filters(this.#fields);
-    copy.#fields.set(field, new Set([...this.get(field), value]));
+    const copy = new Filters();
+    for (const [own, values] of this.#fields) copy.#fields.set(own, values);
+    copy.#fields.set(field, new Map(copy.#fields.get(field)).set(value, true));
     return copy;
   }
 }
@@ -97,18 +103,28 @@ export function invalidFilter(field?: string, values?: readonly string[]): Engin
   );
 }
 
-function valuesOf(values: unknown): string[] {
-  if (values === null) return [];
-  if (Array.isArray(values)) {
-    return values.map((value) => {
-      if (typeof value !== "string") throw invalidFilter();
-      return value;
-    });
-  }
+type Values = ReadonlyMap<string, boolean>;
+
+const allTrue = (values: Iterable<string>): Values => new Map(Array.from(values, (value) => [value, true]));
+
+/** A list, or a map from value to flag; null is false there, as it is to Go. */
+function valuesOf(values: unknown): Values {
+  if (values === null) return new Map();
   if (typeof values !== "object") throw invalidFilter();
-  // The value of a key in the map form is a bool that moby never looks at.
-  for (const flag of Object.values(values)) if (typeof flag !== "boolean") throw invalidFilter();
-  return Object.keys(values);
+  if (Array.isArray(values)) {
+    return allTrue(
+      values.map((value) => {
+        if (typeof value !== "string") throw invalidFilter();
+        return value;
+      }),
+    );
+  }
+  return new Map(
+    Object.entries(values).map(([value, flag]) => {
+      if (typeof flag !== "boolean" && flag !== null) throw invalidFilter();
+      return [value, flag === true];
+    }),
+  );
 }
 
 function matches(pattern: string, source: string): boolean {

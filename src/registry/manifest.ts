@@ -204,7 +204,14 @@ function readPlatform(value: unknown): Platform | undefined {
   const platform = { os: text("os"), architecture: text("architecture") };
   const [variant, osVersion] = [text("variant"), text("os.version")];
   if (platform.os === "" && platform.architecture === "" && variant === "" && osVersion === "") return undefined;
-  return { ...platform, ...(variant === "" ? {} : { variant }), ...(osVersion === "" ? {} : { osVersion }) };
+  const features: unknown = fields["os.features"];
+  const osFeatures = (Array.isArray(features) ? features : []).filter((feature) => typeof feature === "string");
+  return {
+    ...platform,
+    ...(variant === "" ? {} : { variant }),
+    ...(osVersion === "" ? {} : { osVersion }),
+    ...(osFeatures.length === 0 ? {} : { osFeatures }),
+  };
 }
 
 type Document = Readonly<Record<string, unknown>>;

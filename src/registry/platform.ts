@@ -7,6 +7,8 @@ export interface Platform {
   readonly architecture: string;
   readonly variant?: string;
   readonly osVersion?: string;
+  /** Shown as they are; nothing is chosen by them. */
+  readonly osFeatures?: readonly string[];
 }
 
 const architectureOfNode: Readonly<Record<string, string>> = {

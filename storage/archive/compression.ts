@@ -1,6 +1,7 @@
 import { pipeline, type Readable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
+import { errnoOf } from "#base/errors";
 import { passing } from "../garbage.ts";
 import { unbzip2 } from "./bzip2.ts";
 import { unxz } from "./xz.ts";
@@ -64,7 +65,11 @@ async function* gunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   const codec = createGunzip({ chunkSize: chunkBytes });
   // The error of either end destroys the codec, and the loop over it throws that error: the callback has nothing to add.
   pipeline(source, codec, () => undefined);
-  yield* codec;
+  try {
+    yield* codec;
+  } catch (error) {
+    throw errnoOf(error) === "Z_BUF_ERROR" ? new Error("unexpected EOF", { cause: error }) : error;
+  }
 }
 
 async function readHead(chunks: AsyncIterator<Buffer, undefined>): Promise<Buffer> {

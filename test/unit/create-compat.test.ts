@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CreateRequest, HostConfig } from "#api-schema/container-config";
 import { decode, zero } from "../../src/api/decode.ts";
-import { parseJson } from "../../src/api/json.ts";
 import { adaptCreate, type Draft } from "../../src/api/routes/containers/create-compat.ts";
+import { parseJson } from "../../src/base/json.ts";
 
 function draft(value: object): Draft {
   const request = decode(CreateRequest, parseJson(JSON.stringify(value)).value);

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { ContainerConfig, CreateRequest, HostConfig } from "#api-schema/container-config";
 import { decode, zero } from "../../src/api/decode.ts";
-import { parseJson } from "../../src/api/json.ts";
 import { adaptCreate } from "../../src/api/routes/containers/create-compat.ts";
+import { parseJson } from "../../src/base/json.ts";
 import { knownCapabilities } from "../../src/engine/spec/capabilities.ts";
 import type { HostInfo } from "../../src/engine/spec/host-info.ts";
 import { refusals, variants } from "../fixtures/create/variants.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ContainerConfig, CreateRequest } from "#api-schema/container-config";
 import { ExecOptions } from "#api-schema/exec";
 import { decode, JsonTypeError, mentions, zero } from "../../src/api/decode.ts";
-import { parseJson } from "../../src/api/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 
 const create = (text: string) => decode(CreateRequest, parseJson(text).value);
 

@@ -5,7 +5,7 @@ import { EventMessage } from "#api-schema/events";
 import * as go from "#api-schema/go";
 import { decode, zero } from "../../src/api/decode.ts";
 import { encode } from "../../src/api/encode.ts";
-import { parseJson } from "../../src/api/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 
 const Sample = go.struct("Sample", {
   Name: go.string(),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { JsonEmptyError, JsonNumber, JsonObject, JsonSyntaxError, parseJson } from "../../src/api/json.ts";
+import { JsonEmptyError, JsonNumber, JsonObject, JsonSyntaxError, parseJson } from "../../src/base/json.ts";
 
 /** What dockerd 28.5.2 (Go 1.27) says of each, after `invalid JSON: `. */
 const refused: readonly (readonly [string, string])[] = [

@@ -5,7 +5,7 @@ import { UpdateConfig } from "#api-schema/container-verbs";
 import { SystemInfo } from "#api-schema/system";
 import { containerInspectFor, infoFor, isOlder, updateRequestFor } from "#api-schema/versions";
 import { decode, zero } from "../../src/api/decode.ts";
-import { parseJson } from "../../src/api/json.ts";
+import { parseJson } from "../../src/base/json.ts";
 
 test("versions: are compared number by number", () => {
   assert.equal(isOlder("1.9", "1.24"), true);

@@ -73,6 +73,8 @@ export class ArchiveFiles implements Disposable {
       if (this.#blobs.size + this.#links.size >= fileCountLimit)
         throw new EngineError("invalidParameter", "archive has too many files");
       const path = clean(name);
+      if (posix.normalize(name).startsWith("../"))
+        throw new EngineError("invalidParameter", `invalid entry name ${JSON.stringify(name)}`);
       if (type === "file" || type === "contiguous-file") {
         this.#links.delete(path);
         this.#blobs.set(path, await this.#keep(Readable.from(entry, { objectMode: false }), signal));
@@ -107,8 +109,7 @@ const clean = (path: string): string => posix.normalize(`/${path}`).replace(/\/$
 
 /** A cut or foreign file is Go's `unexpected EOF`. */
 function inWords(error: unknown): unknown {
-  const isCut =
-    error instanceof Error && (error.message === "Unexpected end of data" || errnoOf(error) === "Z_BUF_ERROR");
+  const isCut = error instanceof Error && error.message === "Unexpected end of data";
   if (isCut) return new EngineError("system", "unexpected EOF", { cause: error });
   const isNoTar = error instanceof Error && error.message.startsWith("Invalid tar header");
   return isNoTar ? new EngineError("system", "archive/tar: invalid tar header", { cause: error }) : error;

@@ -1,7 +1,9 @@
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
+import { parseWholeJson } from "#base/json";
 import { hostArchitecture, type Platform } from "#registry";
+import { Fields } from "./fields.ts";
 
 /** The config blob of an image (OCI image spec, config.md, with Docker's own fields), every field with Go's zero value. */
 export interface ImageConfig {
@@ -39,14 +41,14 @@ export const platformOf = (image: ImageConfig): Platform => ({
 
 /** Reads a config blob as Go reads it: keys in any case, null for nothing, unknown fields ignored. What it says is data, never an order. */
 export function parseImageConfig(json: string): ImageConfig {
-  const fields = new Fields(parseJson(json));
+  const fields = new Fields(parseJson(json), "Image", "image.Image");
   if (fields.isNull("rootfs")) throw invalid("invalid image JSON, no RootFS key");
-  const rootfs = fields.object("rootfs");
-  const diffIds = rootfs.list("diff_ids").map((value) => {
+  const rootfs = fields.object("rootfs", "image.RootFS");
+  const diffIds = rootfs.list("diff_ids", "[]layer.DiffID").map((value) => {
     if (typeof value === "string" && isDigest(value)) return value;
     throw invalid(`invalid diffID in image configuration: ${JSON.stringify(value)}`);
   });
-  const history = fields.list("history").map((entry) => parseHistory(new Fields(entry)));
+  const history = fields.objects("history", "image.History").map(parseHistory);
   if (history.filter((entry) => !entry.isEmptyLayer).length > diffIds.length) {
     throw invalid("too many non-empty layers in History section");
   }
@@ -55,14 +57,14 @@ export function parseImageConfig(json: string): ImageConfig {
     author: fields.text("author"),
     comment: fields.text("comment"),
     container: fields.text("container"),
-    containerConfig: parseContainerConfig(fields.object("container_config")),
+    containerConfig: parseContainerConfig(fields.object("container_config", "container.Config")),
     dockerVersion: fields.text("docker_version"),
     architecture: fields.text("architecture"),
     variant: fields.text("variant"),
     os: fields.text("os"),
     osVersion: fields.text("os.version"),
     osFeatures: fields.texts("os.features") ?? [],
-    config: parseContainerConfig(fields.object("config")),
+    config: parseContainerConfig(fields.object("config", "container.Config")),
     rootfs: { type: rootfs.text("type"), diffIds },
     history,
   };
@@ -84,16 +86,18 @@ function parseContainerConfig(fields: Fields): ContainerConfig {
     AttachStdin: fields.flag("AttachStdin"),
     AttachStdout: fields.flag("AttachStdout"),
     AttachStderr: fields.flag("AttachStderr"),
-    ExposedPorts: fields.set("ExposedPorts"),
+    ExposedPorts: fields.set("ExposedPorts", "nat.PortSet"),
     Tty: fields.flag("Tty"),
     OpenStdin: fields.flag("OpenStdin"),
     StdinOnce: fields.flag("StdinOnce"),
     Env: fields.texts("Env"),
     Cmd: fields.words("Cmd"),
-    Healthcheck: fields.isNull("Healthcheck") ? null : parseHealthcheck(fields.object("Healthcheck")),
+    Healthcheck: fields.isNull("Healthcheck")
+      ? null
+      : parseHealthcheck(fields.object("Healthcheck", "v1.HealthcheckConfig")),
     ArgsEscaped: fields.flag("ArgsEscaped"),
     Image: fields.text("Image"),
-    Volumes: fields.set("Volumes"),
+    Volumes: fields.set("Volumes", "map[string]struct {}"),
     WorkingDir: fields.text("WorkingDir"),
     Entrypoint: fields.words("Entrypoint"),
     NetworkDisabled: fields.flag("NetworkDisabled"),
@@ -108,115 +112,35 @@ function parseContainerConfig(fields: Fields): ContainerConfig {
 
 const parseHealthcheck = (fields: Fields): HealthConfig => ({
   Test: fields.texts("Test"),
-  Interval: fields.number("Interval"),
-  Timeout: fields.number("Timeout"),
-  StartPeriod: fields.number("StartPeriod"),
-  StartInterval: fields.number("StartInterval"),
+  Interval: fields.number("Interval", "time.Duration"),
+  Timeout: fields.number("Timeout", "time.Duration"),
+  StartPeriod: fields.number("StartPeriod", "time.Duration"),
+  StartInterval: fields.number("StartInterval", "time.Duration"),
   Retries: fields.number("Retries"),
 });
 
-export const emptyContainerConfig = (): ContainerConfig => parseContainerConfig(new Fields({}));
+export const emptyContainerConfig = (): ContainerConfig => parseContainerConfig(new Fields({}, "", ""));
 
-/** An object of unknown origin, read field by field; a wrong type is the sender's fault. */
-class Fields {
-  readonly #values: ReadonlyMap<string, unknown>;
-
-  constructor(value: unknown) {
-    if (value === null || value === undefined) this.#values = new Map();
-    else if (typeof value !== "object" || Array.isArray(value)) throw wrongType("image configuration");
-    else this.#values = new Map(Object.entries(value).map(([key, field]) => [key.toLowerCase(), field]));
-  }
-
-  #get(name: string): unknown {
-    return this.#values.get(name.toLowerCase()) ?? null;
-  }
-
-  isNull(name: string): boolean {
-    return this.#get(name) === null;
-  }
-
-  object(name: string): Fields {
-    return new Fields(this.#get(name));
-  }
-
-  text(name: string): string {
-    const value = this.#get(name) ?? "";
-    if (typeof value !== "string") throw wrongType(name);
-    return value;
-  }
-
-  flag(name: string): boolean {
-    const value = this.#get(name) ?? false;
-    if (typeof value !== "boolean") throw wrongType(name);
-    return value;
-  }
-
-  number(name: string): number {
-    const value = this.#get(name) ?? 0;
-    if (typeof value !== "number" || !Number.isInteger(value)) throw wrongType(name);
-    return value;
-  }
-
-  /** RFC 3339, kept as it is written: its nanoseconds must survive. */
-  time(name: string): string | null {
-    const value = this.#get(name);
-    if (value === null) return null;
-    if (typeof value !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value))
-      throw wrongType(name);
-    return value;
-  }
-
-  list(name: string): readonly unknown[] {
-    const value = this.#get(name) ?? [];
-    if (!Array.isArray(value)) throw wrongType(name);
-    return value;
-  }
-
-  texts(name: string): string[] | null {
-    if (this.isNull(name)) return null;
-    return this.list(name).map((item) => {
-      if (typeof item !== "string") throw wrongType(name);
-      return item;
-    });
-  }
-
-  /** moby's StrSlice: one string stands for a list of one. */
-  words(name: string): string[] | null {
-    const value = this.#get(name);
-    return typeof value === "string" ? [value] : this.texts(name);
-  }
-
-  map(name: string): Record<string, string> | null {
-    const value = this.#get(name);
-    if (value === null) return null;
-    if (typeof value !== "object" || Array.isArray(value)) throw wrongType(name);
-    const entries = Object.entries(value).map(([key, item]) => {
-      if (typeof item !== "string") throw wrongType(name);
-      return [key, item] as const;
-    });
-    return Object.fromEntries(entries);
-  }
-
-  /** Go's map[string]struct{}. */
-  set(name: string): Record<string, Record<string, never>> | null {
-    const value = this.#get(name);
-    if (value === null) return null;
-    if (typeof value !== "object" || Array.isArray(value)) throw wrongType(name);
-    return Object.fromEntries(Object.keys(value).map((key) => [key, {}]));
-  }
-}
-
+/** JSON.parse for its speed; only what it refuses is read again, for Go's words. */
 function parseJson(json: string): unknown {
   try {
     return JSON.parse(json);
-  } catch (error) {
-    throw invalid(`invalid image JSON: ${messageOf(error)}`);
+  } catch (cause) {
+    throw new EngineError("invalidParameter", syntaxFault(json), { cause });
   }
 }
 
-const invalid = (message: string) => new EngineError("invalidParameter", message);
-const wrongType = (name: string) => invalid(`json: cannot unmarshal value into Go struct field ${name}`);
+function syntaxFault(json: string): string {
+  try {
+    parseWholeJson(json);
+    return "invalid image JSON";
+  } catch (error) {
+    return messageOf(error);
+  }
+}
 
 /** Where an old image says nothing, it is of the host's kind (moby image/image.go). */
 export const architectureOf = (image: ImageConfig): string => image.architecture || hostArchitecture;
 export const systemOf = (image: ImageConfig): string => image.os || "linux";
+
+const invalid = (message: string) => new EngineError("invalidParameter", message);

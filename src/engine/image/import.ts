@@ -68,12 +68,25 @@ async function open(
   signal: AbortSignal,
 ): Promise<Readable> {
   const text = source.includes("://") ? source : `http://${source}`;
-  if (text === "http://") throw new EngineError("system", 'Get "http:": http: no Host in request URL');
-  if (!URL.canParse(text)) throw new EngineError("invalidParameter", `parse ${JSON.stringify(text)}: invalid URL`);
-  const file = undo.use(await openRemoteFile(new URL(text), `docker/${parts.engineVersion}`, signal));
+  const file = undo.use(await openRemoteFile(parseSource(text), `docker/${parts.engineVersion}`, signal));
   say(output, `Downloading from ${text}`);
   const meter = new ProgressMeter(file.sizeBytes ?? 0, 0, (current, total) =>
     advance(output, "", "Importing", current, total),
   );
   return Readable.from(counted(file, meter), { objectMode: false });
+}
+
+/** In the words of Go's parser and client. */
+function parseSource(text: string): URL {
+  const [, scheme = "", host = ""] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
+  const parsing = (why: string) => new EngineError("invalidParameter", `parse ${JSON.stringify(text)}: ${why}`);
+  const getting = (why: string) =>
+    new EngineError("system", `Get ${JSON.stringify(text.replace(/\/\/$/, ""))}: ${why}`);
+  if (scheme === "") throw parsing("missing protocol scheme");
+  if (!/^https?$/i.test(scheme)) throw getting(`unsupported protocol scheme ${JSON.stringify(scheme.toLowerCase())}`);
+  if (host === "") throw getting("http: no Host in request URL");
+  const port = /:(\d+)$/.exec(host)?.[1] ?? "";
+  if (Number(port) > 65535) throw getting(`dial tcp: address ${port}: invalid port`);
+  if (!URL.canParse(text)) throw parsing("invalid URL");
+  return new URL(text);
 }

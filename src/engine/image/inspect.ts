@@ -38,17 +38,21 @@ export function inspectImage(parts: ImageParts, name: string, platform?: Platfor
 function shownConfig({ config }: ImageConfig): ImageInspect["Config"] {
   return {
     ArgsEscaped: config.ArgsEscaped,
-    Cmd: config.Cmd,
-    Entrypoint: config.Entrypoint,
-    Env: config.Env,
+    Cmd: filled(config.Cmd),
+    Entrypoint: filled(config.Entrypoint),
+    Env: filled(config.Env),
     ExposedPorts: config.ExposedPorts,
     Healthcheck: config.Healthcheck,
-    Labels: config.Labels,
-    OnBuild: config.OnBuild,
+    Labels: filled(config.Labels),
+    OnBuild: filled(config.OnBuild),
     Shell: config.Shell,
     StopSignal: config.StopSignal,
     User: config.User,
-    Volumes: config.Volumes,
+    Volumes: filled(config.Volumes),
     WorkingDir: config.WorkingDir,
   };
 }
+
+/** The OCI type that moby goes through leaves empty lists out, and nulls take their place. */
+const filled = <T extends object>(value: T | null): T | null =>
+  value === null || Object.keys(value).length === 0 ? null : value;

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { EngineError } from "#base/errors";
 import { type Digest, isDigest, shortId } from "#base/ids";
+import { parseJson, toPlain } from "#base/json";
 import {
   configSizeLimit,
   detectMediaType,
@@ -22,8 +23,9 @@ import {
 import { type ChainId, chainIdOf, type Layer } from "#storage";
 import { ArchiveFiles } from "./archive-files.ts";
 import { type ImageConfig, parseImageConfig, platformOf, systemOf } from "./config.ts";
+import { readList } from "./fields.ts";
 import type { ImageParts } from "./parts.ts";
-import { advance, ProgressMeter, type ProgressOutput } from "./progress.ts";
+import { advance, type ProgressMessage, ProgressMeter, type ProgressOutput } from "./progress.ts";
 import { emitImageEvent, imageById } from "./resolve.ts";
 import { createImage } from "./store.ts";
 import { setName } from "./tag.ts";
@@ -71,8 +73,11 @@ export async function loadImages(
     isTagged = image.tags.length > 0;
   }
   linkParents(parts, images, loaded);
-  if (!isTagged && loaded.length > 0) output.write({ stream: loaded.map((id) => `Loaded image ID: ${id}\n`).join("") });
+  if (!isTagged) output.write(streamOf(loaded.map((id) => `Loaded image ID: ${id}\n`).join("")));
 }
+
+/** Nothing at all is an empty line to moby. */
+const streamOf = (stream: string): ProgressMessage => (stream === "" ? {} : { stream });
 
 async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | undefined> {
   const { parts, output, platform } = load;
@@ -169,31 +174,25 @@ function isValidParent(child: ImageConfig, parent: ImageConfig): boolean {
 }
 
 async function readManifest(files: ArchiveFiles): Promise<ArchivedImage[]> {
-  const list: unknown = parseJson(await files.readText("manifest.json", configSizeLimit));
+  // What follows the value is ignored: moby reads with a decoder.
+  const list = toPlain(parseJson(await files.readText("manifest.json", configSizeLimit)).value);
   if (list === null) throw new EngineError("system", "invalid manifest, manifest cannot be null (but can be [])");
-  if (!Array.isArray(list))
-    throw new EngineError("system", "json: cannot unmarshal object into Go value of type []tarexport.manifestItem");
-  return list.map((item: unknown) => {
-    const field = (name: string): unknown =>
-      typeof item === "object" && item !== null ? Reflect.get(item, name) : undefined;
-    const [config, parent] = [field("Config"), field("Parent")];
+  return readList(list, "tarexport.manifestItem").map((item) => {
+    const parent = item.text("Parent");
     return {
-      config: typeof config === "string" ? config : "",
-      layers: textsOf(field("Layers")),
-      tags: textsOf(field("RepoTags")),
-      parent: typeof parent === "string" && isDigest(parent) ? parent : undefined,
+      config: item.text("Config"),
+      layers: item.texts("Layers") ?? [],
+      tags: item.texts("RepoTags") ?? [],
+      parent: isDigest(parent) ? parent : undefined,
     };
   });
 }
-
-const textsOf = (value: unknown): string[] =>
-  Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 
 /** An OCI image layout without Docker's own index: what skopeo and buildx write. */
 async function readLayout({ files, platform }: Load): Promise<ArchivedImage[]> {
   const text = await files.readText("index.json", manifestSizeLimit);
   const index = parseManifest(Buffer.from(text), mediaTypes.ociIndex);
-  const names = annotatedNames(parseJson(text));
+  const names = annotatedNames(JSON.parse(text));
   const images: ArchivedImage[] = [];
   for (const [at, entry] of index.kind === "index" ? index.manifests.entries() : []) {
     const manifest = await readBlob(files, entry.digest, platform ?? hostPlatform);
@@ -232,12 +231,4 @@ function annotatedNames(index: unknown): (string | undefined)[] {
     if (typeof name === "string") return name;
     return typeof ref === "string" && ref.includes(":") ? ref : undefined;
   });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new EngineError("system", "invalid character in archive's JSON", { cause });
-  }
 }

@@ -26,7 +26,8 @@ function translate(pattern: string): string {
 function endOfClass(pattern: string, start: number): number {
   for (let i = start + 1; i < pattern.length; i++) {
     if (pattern[i] === "\\") i++;
-    else if (pattern[i] === "]" && i > start + 1 && pattern.slice(start + 1, i) !== "^") return i;
+    else if (pattern[i] === "]" && !["", "^"].includes(pattern.slice(start + 1, i))) return i;
+    else if (pattern[i] === "]") throw badPattern();
   }
   throw badPattern();
 }

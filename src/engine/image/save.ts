@@ -74,9 +74,9 @@ export async function saveImages(
     for (const tag of tags) repositories[familiarName(tag)] = { ...repositories[familiarName(tag)], [tag.tag]: top };
     emitImageEvent(parts, "save", image.id, image.id);
   }
-  const document = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: index };
+  const document = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: nullIfEmpty(index) };
   addFile(files, "index.json", goJson(document), epoch);
-  addFile(files, "manifest.json", `${goJson(manifest)}\n`, epoch);
+  addFile(files, "manifest.json", `${goJson(nullIfEmpty(manifest))}\n`, epoch);
   addFile(files, "oci-layout", '{"imageLayoutVersion": "1.0.0"}', epoch);
   if (Object.keys(repositories).length > 0)
     addFile(files, "repositories", `${goJson(sortKeys(repositories))}\n`, epoch);
@@ -219,9 +219,12 @@ function archiveEntry(
 function packFiles(files: ReadonlyMap<string, File>, blobsTime: Date, signal: AbortSignal): Readable {
   const pack = tar.pack();
   const write = async () => {
-    pack.entry({ name: "blobs/", type: "directory", mode: 0o755, mtime: blobsTime });
-    pack.entry({ name: "blobs/sha256/", type: "directory", mode: 0o755, mtime: epoch });
-    for (const path of [...files.keys()].sort()) {
+    const paths = [...files.keys()].sort();
+    if (paths.some((path) => path.startsWith("blobs/"))) {
+      pack.entry({ name: "blobs/", type: "directory", mode: 0o755, mtime: blobsTime });
+      pack.entry({ name: "blobs/sha256/", type: "directory", mode: 0o755, mtime: epoch });
+    }
+    for (const path of paths) {
       const file = files.get(path);
       if (file === undefined) continue;
       signal.throwIfAborted();
@@ -240,6 +243,9 @@ const blobPath = (digest: string): string => `blobs/${digest.replace(":", "/")}`
 function timeOf({ config }: Image): Date {
   return config.created === null ? epoch : new Date(Number(parseRfc3339(config.created) / 1_000_000_000n) * 1000);
 }
+
+/** Go's nil slice. */
+const nullIfEmpty = <T>(list: readonly T[]): readonly T[] | null => (list.length === 0 ? null : list);
 
 function sortKeys<T>(map: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -100,5 +100,6 @@ const toOci = (platform: Platform) => ({
   architecture: platform.architecture,
   os: platform.os,
   "os.version": platform.osVersion ?? "",
+  "os.features": [...(platform.osFeatures ?? [])],
   variant: platform.variant ?? "",
 });

@@ -38,7 +38,7 @@ import { LayerPusher } from "./push-layers.ts";
 import { findImage, getImage, type Image } from "./resolve.ts";
 import { saveImages } from "./save.ts";
 import { type ImageSearch, inspectDistribution, searchImages } from "./search.ts";
-import { tagImage } from "./tag.ts";
+import { getImageToTag, tagImage } from "./tag.ts";
 
 /** What a container is made from. */
 export interface ImageForRun {
@@ -99,7 +99,7 @@ export class ImageService {
   }
 
   tag(name: string, ref: TaggedReference): void {
-    tagImage(this.#parts, this.get(name).id, ref);
+    tagImage(this.#parts, getImageToTag(this.#parts, name).id, ref);
   }
 
   delete(name: string, options: DeleteOptions): DeleteItem[] {

@@ -1,5 +1,5 @@
 import { formatTime } from "#base/clock";
-import { EngineError } from "#base/errors";
+import { EngineError, messageOf } from "#base/errors";
 import type { Digest } from "#base/ids";
 import {
   familiarName,
@@ -10,7 +10,7 @@ import {
   type TaggedReference,
 } from "#registry";
 import type { ImageParts } from "./parts.ts";
-import { emitImageEvent } from "./resolve.ts";
+import { emitImageEvent, getImage, type Image } from "./resolve.ts";
 
 /** Gives an image a name, and takes it from the one that had it. */
 export function tagImage(parts: ImageParts, id: Digest, ref: TaggedReference): void {
@@ -22,6 +22,15 @@ export function tagImage(parts: ImageParts, id: Digest, ref: TaggedReference): v
 export function recordTag(parts: ImageParts, id: Digest, ref: TaggedReference): void {
   setName(parts, ref, id);
   parts.storage.records.images.setTagged(id, formatTime(parts.clock.now()));
+}
+
+/** moby takes what it cannot read as a name for one that is not here. */
+export function getImageToTag(parts: ImageParts, name: string): Image {
+  try {
+    return getImage(parts, name);
+  } catch (cause) {
+    throw new EngineError("notFound", messageOf(cause), { cause });
+  }
 }
 
 export function setName(parts: ImageParts, ref: Reference, id: Digest): void {

@@ -1,7 +1,10 @@
 import type { FastifyRequest } from "fastify";
+import { OciPlatform } from "#api-schema/image";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
+import { JsonSyntaxError, parseWholeJson } from "#base/json";
 import { type Access, type Platform, parseCredentials } from "#engine";
+import { decode, JsonTypeError } from "../../decode.ts";
 
 /** What the client brings along for the registry. Unreadable credentials count as none, as in moby. */
 export function accessOf({ headers }: Pick<FastifyRequest, "headers">): Access {
@@ -13,47 +16,38 @@ export function accessOf({ headers }: Pick<FastifyRequest, "headers">): Access {
   };
 }
 
-/** The `platform` query word as JSON (moby httputils.DecodePlatform); older versions did not know it. */
-export function platformOf(request: FastifyRequest, since: string): { platform?: Platform } {
-  const values = request.form.getAll("platform");
-  if (isOlder(request.apiVersion, since) || (values[0] ?? "") === "") return {};
-  if (values.length > 1) throw invalid("multiple platform parameters not supported");
-  return { platform: decodePlatform(values[0] ?? "") };
+/** The `platform` query word as JSON; older versions did not know it. */
+export function platformOf({ form, apiVersion }: FastifyRequest, since: string): { platform?: Platform } {
+  const text = form.get("platform");
+  return text === "" || isOlder(apiVersion, since) ? {} : { platform: decodePlatform(text) };
 }
 
+/** The same where two platforms are refused, as moby does for archives. */
+export function onlyPlatformOf(request: FastifyRequest, since: string): { platform?: Platform } {
+  if (!isOlder(request.apiVersion, since) && request.form.getAll("platform").length > 1)
+    throw invalid("multiple platform parameters not supported");
+  return platformOf(request, since);
+}
+
+/** moby httputils.DecodePlatform. */
 export function decodePlatform(text: string): Platform {
-  let fields: unknown;
-  try {
-    fields = JSON.parse(text);
-  } catch (cause) {
-    const first = text.trimStart()[0];
-    const why =
-      first === undefined
-        ? "unexpected end of JSON input"
-        : `invalid character '${first}' looking for beginning of value`;
-    throw new EngineError("invalidParameter", `failed to parse platform: ${why}`, { cause });
-  }
-  const entries = typeof fields === "object" && fields !== null ? Object.entries(fields) : [];
-  const textOf = (name: string) => {
-    const value: unknown = entries.find(([key]) => key.toLowerCase() === name)?.[1] ?? "";
-    if (typeof value !== "string")
-      throw invalid(
-        `failed to parse platform: json: cannot unmarshal into Go struct field Platform.${name} of type string`,
-      );
-    return value;
-  };
-  const platform = {
-    os: textOf("os"),
-    architecture: textOf("architecture"),
-    variant: textOf("variant"),
-    osVersion: textOf("os.version"),
-  };
-  if (platform.os !== "" && platform.architecture !== "") return platform;
-  const hasOptional = platform.variant !== "" || platform.osVersion !== "";
-  if (platform.os === "" && platform.architecture === "" && hasOptional) {
+  const { os, architecture, variant, ...rest } = parsePlatformJson(text);
+  const platform = { os, architecture, variant, osVersion: rest["os.version"] };
+  if (os !== "" && architecture !== "") return platform;
+  const hasOptional = variant !== "" || platform.osVersion !== "" || (rest["os.features"] ?? []).length > 0;
+  if (os === "" && architecture === "" && hasOptional) {
     throw invalid("optional platform fields provided, but OS and Architecture are missing");
   }
   throw invalid("both OS and Architecture must be provided");
 }
 
-const invalid = (message: string) => new EngineError("invalidParameter", message);
+function parsePlatformJson(text: string): OciPlatform {
+  try {
+    return decode(OciPlatform, parseWholeJson(text), "named");
+  } catch (error) {
+    const isJson = error instanceof JsonSyntaxError || error instanceof JsonTypeError;
+    throw isJson ? invalid(`failed to parse platform: ${error.message}`, error) : error;
+  }
+}
+
+const invalid = (message: string, cause?: unknown) => new EngineError("invalidParameter", message, { cause });

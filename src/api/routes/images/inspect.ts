@@ -8,6 +8,9 @@ import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 import { platformOf } from "./access.ts";
 
+/** moby merges this answer out of two with Go's own encoder, which escapes what HTML would read. */
+const merged = { escapeHtml: true };
+
 export function inspectRoute(app: FastifyInstance, { images }: Engine): void {
   app.get<Named>("/images/:name/json", async (request, reply) => {
     const { params, apiVersion, form } = request;
@@ -19,8 +22,9 @@ export function inspectRoute(app: FastifyInstance, { images }: Engine): void {
       );
     }
     const image = imageInspectFor(apiVersion, images.inspect(params.name, platform));
-    if (!isOlder(apiVersion, "1.50")) return sendJson(reply, ImageInspect, image);
-    return sendJson(reply, LegacyImageInspect, { ...image, Config: { ...image.Config, ...legacyConfigFields } });
+    if (!isOlder(apiVersion, "1.50")) return sendJson(reply, ImageInspect, image, merged);
+    const legacy = { ...image, Config: { ...image.Config, ...legacyConfigFields } };
+    return sendJson(reply, LegacyImageInspect, legacy, merged);
   });
 }
 

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { AuthConfig, AuthReply, DistributionInspect } from "#api-schema/image";
 import { EngineError } from "#base/errors";
+import { JsonEmptyError, JsonSyntaxError, parseJson } from "#base/json";
 import type { Engine } from "#engine";
 import { credentialsOf } from "#engine";
 import { decode, JsonTypeError } from "../../decode.ts";
-import { JsonEmptyError, JsonSyntaxError, parseJson } from "../../json.ts";
 import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 import { accessOf } from "./access.ts";

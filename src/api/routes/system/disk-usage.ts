@@ -1,4 +1,5 @@
 import type { FastifyInstance } from "fastify";
+import { usedImageFor } from "#api-schema/image-versions";
 import { DiskUsage } from "#api-schema/system";
 import { isOlder } from "#api-schema/versions";
 import type { Engine } from "#engine";
@@ -6,7 +7,10 @@ import { sendJson } from "../../reply.ts";
 
 export function diskUsageRoute(app: FastifyInstance, { system }: Engine): void {
   app.get("/system/df", async (request, reply) => {
-    const types = isOlder(request.apiVersion, "1.42") ? [] : request.form.getAll("type");
-    return sendJson(reply, DiskUsage, await system.diskUsage(types, request.clientGone));
+    const { apiVersion, form, clientGone } = request;
+    const types = isOlder(apiVersion, "1.42") ? [] : form.getAll("type");
+    const usage = await system.diskUsage(types, clientGone);
+    const images = usage.Images?.map((image) => image && usedImageFor(apiVersion, image)) ?? null;
+    return sendJson(reply, DiskUsage, { ...usage, Images: images });
   });
 }

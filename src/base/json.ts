@@ -20,6 +20,15 @@ export class JsonObject {
   }
 }
 
+export const isList = (json: Json): json is readonly Json[] => Array.isArray(json);
+
+/** As JSON.parse would give it. */
+export function toPlain(json: Json): unknown {
+  if (json instanceof JsonNumber) return Number(json.text);
+  if (json instanceof JsonObject) return Object.fromEntries(json.fields.map(([key, item]) => [key, toPlain(item)]));
+  return isList(json) ? json.map(toPlain) : json;
+}
+
 export class JsonSyntaxError extends Error {}
 
 /** Nothing but white space was there. */
@@ -42,6 +51,14 @@ export function parseJson(text: string): Parsed {
   return { value, hasMore: next !== "" && next !== "]" && next !== "}" };
 }
 
+/** json.Unmarshal: all of the text is the value. */
+export function parseWholeJson(text: string): Json {
+  const scanner = new Scanner(text, "unexpected end of JSON input");
+  const value = scanner.value();
+  if (scanner.peek() !== "") scanner.fail("after top-level value");
+  return value;
+}
+
 const plain = /[^"\\\x00-\x1f]*/y;
 const digits = /[0-9]+/y;
 
@@ -55,10 +72,13 @@ interface Container {
 
 class Scanner {
   readonly #text: string;
+  /** Go's decoder and its Unmarshal call a text that is cut off by different names. */
+  readonly #cutOff: string;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, cutOff = "unexpected EOF") {
     this.#text = text;
+    this.#cutOff = cutOff;
   }
 
   /** The next character that is not white space, "" at the end. */
@@ -107,7 +127,7 @@ class Scanner {
         return this.#literal("null", null);
       default:
         if (first === "-" || (first >= "0" && first <= "9")) return this.#number();
-        return this.#fail("looking for beginning of value");
+        return this.fail("looking for beginning of value");
     }
   }
 
@@ -126,16 +146,16 @@ class Scanner {
         keys === undefined ? values : new JsonObject(keys.map((key, index) => [key, values[index] ?? null]));
       return this.#close(ended);
     }
-    if (next !== ",") return this.#fail(keys === undefined ? "after array element" : "after object key:value pair");
+    if (next !== ",") return this.fail(keys === undefined ? "after array element" : "after object key:value pair");
     this.#at++;
     keys?.push(this.#key());
     return undefined;
   }
 
   #key(): string {
-    if (this.peek() !== '"') this.#fail("looking for beginning of object key string");
+    if (this.peek() !== '"') this.fail("looking for beginning of object key string");
     const key = this.#string();
-    if (this.peek() !== ":") this.#fail("after object key");
+    if (this.peek() !== ":") this.fail("after object key");
     this.#at++;
     return key;
   }
@@ -148,7 +168,7 @@ class Scanner {
   #literal<T>(word: string, value: T): T {
     for (let index = 1; index < word.length; index++) {
       if (this.#text.charAt(++this.#at) !== word.charAt(index))
-        this.#fail(`in literal ${word} (expecting '${word.charAt(index)}')`);
+        this.fail(`in literal ${word} (expecting '${word.charAt(index)}')`);
     }
     return this.#close(value);
   }
@@ -175,7 +195,7 @@ class Scanner {
   }
 
   #digits(): void {
-    if (this.#match(digits) === "") this.#fail("in numeric literal");
+    if (this.#match(digits) === "") this.fail("in numeric literal");
   }
 
   #string(): string {
@@ -186,7 +206,7 @@ class Scanner {
       const stop = this.#text.charAt(this.#at);
       if (stop === "\\") text += this.#escape();
       else if (stop === '"') return this.#close(text.toWellFormed());
-      else this.#fail("in string");
+      else this.fail("in string");
     }
   }
 
@@ -196,7 +216,7 @@ class Scanner {
     const sequence = this.#text.slice(this.#at, this.#at + length);
     const character = letter === "u" ? unicode(sequence) : escapes[letter];
     if (character === undefined) {
-      if (this.#at + length > this.#text.length) throw new JsonSyntaxError("unexpected EOF");
+      if (this.#at + length > this.#text.length) throw new JsonSyntaxError(this.#cutOff);
       throw new JsonSyntaxError(`invalid escape sequence \`${sequence}\` in string`);
     }
     this.#at += length;
@@ -210,9 +230,9 @@ class Scanner {
     return found;
   }
 
-  #fail(where: string): never {
+  fail(where: string): never {
     const code = this.#text.codePointAt(this.#at);
-    if (code === undefined) throw new JsonSyntaxError("unexpected EOF");
+    if (code === undefined) throw new JsonSyntaxError(this.#cutOff);
     throw new JsonSyntaxError(`invalid character ${quoteRune(code)} ${where}`);
   }
 }
