@@ -79,10 +79,11 @@ static int hold(struct relay *r, const struct json *wish)
     if (!p)
         return -1;
     bool is_sctp = strcmp(protocol, "sctp") == 0;
+    bool is_served = !is_sctp && json_bool(wish, "isServed", true);
     *p = (struct port){.source = {.fd = -1, .ready = port_ready}, .relay = r, .id = strdup(id)};
     p->type = strcmp(protocol, "udp") == 0 ? SOCK_DGRAM : SOCK_STREAM;
     bool is_held = p->id && read_target(p, wish) == 0 && bind_port(p, wish, is_sctp ? IPPROTO_SCTP : 0) == 0 &&
-                   (is_sctp || loop_watch(&r->loop, &p->source, EPOLLIN) == 0) &&
+                   (!is_served || loop_watch(&r->loop, &p->source, EPOLLIN) == 0) &&
                    table_insert(&r->ports, &p->by_id, p->id) == 0;
     if (is_held)
         return 0;

@@ -33,6 +33,8 @@ export interface BridgeConfig {
   readonly isIpv6Enabled: boolean;
   readonly isMasqueraded: boolean;
   readonly isForwardingEnabled: boolean;
+  /** Neighbours of the host may reach each other through it. */
+  readonly isForwardingOpen: boolean;
   readonly isFirewallEnabled: boolean;
   readonly isFirewall6Enabled: boolean;
   readonly isUserlandProxyEnabled: boolean;

@@ -212,6 +212,7 @@ function bridgeConfig(s: Reader): BridgeConfig {
     isIpv6Enabled: s.flag("ipv6"),
     isMasqueraded: s.flag("ip-masq"),
     isForwardingEnabled: s.flag("ip-forward"),
+    isForwardingOpen: s.flag("ip-forward-no-drop"),
     isFirewallEnabled: s.flag("iptables"),
     isFirewall6Enabled: s.flag("ip6tables"),
     isUserlandProxyEnabled: s.flag("userland-proxy"),

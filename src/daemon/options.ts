@@ -87,7 +87,7 @@ export const options: readonly Option[] = [
   option("ipv6", kinds.flag, "Enable IPv6 networking for the default bridge network"),
   option("ip-masq", kinds.flag, "Enable IP masquerading for the default bridge network", { fallback: true }),
   option("ip-forward", kinds.flag, "Enable IP forwarding in system configuration", { fallback: true }),
-  option("ip-forward-no-drop", kinds.flag, "Do not set the filter-FORWARD policy to DROP", { isIgnored: true }),
+  option("ip-forward-no-drop", kinds.flag, "Do not set the filter-FORWARD policy to DROP"),
   option("iptables", kinds.flag, "Enable addition of firewall rules", { fallback: true }),
   option("ip6tables", kinds.flag, "Enable addition of IPv6 firewall rules", { fallback: true }),
   option("userland-proxy", kinds.flag, "Use userland proxy for loopback traffic", { fallback: true }),

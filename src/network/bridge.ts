@@ -54,7 +54,7 @@ export class Bridges implements Disposable {
     const { index } = this.#route.getLink(setup.name);
     if (isNew) tryWriteSysctl(`net/ipv6/conf/${setup.name}/accept_ra`, "0");
     if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");
-    if (setup.isReachedFromLoopback) writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, "1");
+    writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, setup.isReachedFromLoopback ? "1" : "0");
     const batch = new RouteBatch();
     for (const stale of this.#staleAddresses(index, setup)) batch.deleteAddress(stale);
     for (const { address, prefix } of setup.addresses) batch.addAddress(index, address, prefix);

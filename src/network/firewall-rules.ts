@@ -1,8 +1,17 @@
-import { addressBytes } from "./address.ts";
+import { addressBytes, type Family } from "./address.ts";
 import * as nft from "./netlink/nft-expressions.ts";
 import { type Chain, concatenate, type SetDefinition } from "./netlink/nftables.ts";
 
 /** What our table holds before any network: sets and maps, chains, and rules that never change. `nft list table` prints them. */
+export interface FirewallPolicy {
+  /** The others' packets are none of our business (`--iptables=false`, `--ip6tables=false`). */
+  readonly families: readonly Family[];
+  /** Containers of other networks reach published ports by the host's address (dockerd: because its proxy lets them). */
+  readonly arePortsForOtherNetworks: boolean;
+  /** Published ports are open at the containers' own addresses, too. */
+  readonly isDirectRoutingAllowed: boolean;
+}
+
 const interfaceKey = concatenate("interface");
 const pairKey = concatenate("interface", "interface");
 const target4 = concatenate("ipv4Address", "port");
@@ -17,6 +26,11 @@ export const sets: readonly SetDefinition[] = [
   { name: "masquerade6", key: interfaceKey },
   { name: "unprotected4", key: interfaceKey },
   { name: "unprotected6", key: interfaceKey },
+  // Where a network's packets leave the host under a chosen address.
+  { name: "source4", key: interfaceKey, value: concatenate("ipv4Address") },
+  { name: "source6", key: interfaceKey, value: concatenate("ipv6Address") },
+  // From which interface of the host a bridge's published ports are reached by the containers' own addresses.
+  { name: "trusted", key: pairKey },
   // Networks without NAT: who knows the way reaches the open ports below, and may ping.
   { name: "routed4", key: interfaceKey },
   { name: "routed6", key: interfaceKey },
@@ -59,6 +73,7 @@ const isIpv6 = [nft.loadMeta("nfproto", R1), nft.equals(R1, Uint8Array.of(nft.NF
 const comesFrom = (set: string) => [nft.loadMeta("iifname", R1), nft.lookup({ set, register: R1 })];
 const leavesTo = (set: string) => [nft.loadMeta("oifname", R1), nft.lookup({ set, register: R1 })];
 const leavesElsewhere = [nft.loadMeta("oifname", R1), nft.lookup({ set: "bridges", register: R1, isInverted: true })];
+const findsSource = (set: string) => [nft.loadMeta("iifname", R1), nft.lookup({ set, register: R1, into: R1 })];
 const staysIn = (set: string) => [
   nft.loadMeta("iifname", R1),
   nft.loadMeta("oifname", word(4)),
@@ -105,6 +120,7 @@ const isOpen6 = [
   nft.loadDestinationPort(word(5)),
   nft.lookup({ set: "open6", register: R1 }),
 ];
+const isOpen = (family: Family) => (family === 4 ? [...isIpv4, ...isOpen4] : [...isIpv6, ...isOpen6]);
 const isPing = (protocol: number) => [nft.loadMeta("l4proto", R1), nft.equals(R1, Uint8Array.of(protocol))];
 const [ICMP, ICMP6] = [1, 58];
 const isLoopbackPort = [
@@ -119,7 +135,35 @@ const toContainer6 = nft.dnat(nft.NFPROTO_IPV6, word(0), word(4));
 /** Whose traffic another engine or a VPN beside us answers for. */
 export const virtualKinds: readonly string[] = ["bridge", "tun", "wireguard"];
 
-export const rules: readonly (readonly [chain: string, expressions: readonly nft.Expression[]])[] = [
+type Rule = readonly [chain: string, expressions: readonly nft.Expression[]];
+
+export function makeRules({
+  families,
+  arePortsForOtherNetworks,
+  isDirectRoutingAllowed,
+}: FirewallPolicy): readonly Rule[] {
+  const foreign = ([4, 6] as const).filter((family) => !families.includes(family));
+  const bases = chains.filter(({ base }) => base !== undefined);
+  const publishedPorts: Rule = ["filter-forward", [...leavesTo("bridges"), ...isPublished, nft.accept]];
+  const direct = isDirectRoutingAllowed ? leavesTo("bridges") : staysIn("trusted");
+  return [
+    ...foreign.flatMap((family) =>
+      bases.map(({ name }): Rule => [name, [...(family === 4 ? isIpv4 : isIpv6), nft.accept]]),
+    ),
+    ...beforeForwarding,
+    ...known,
+    ...(arePortsForOtherNetworks ? [publishedPorts] : []),
+    ...routed,
+    // Networks do not meet, whatever their modes.
+    ["filter-forward", [...comesFrom("bridges"), ...leavesTo("bridges"), nft.drop]],
+    ...(arePortsForOtherNetworks ? [] : [publishedPorts]),
+    ["filter-forward", [...direct, ...isOpen(4), nft.accept]],
+    ["filter-forward", [...direct, ...isOpen(6), nft.accept]],
+    ...rest,
+  ];
+}
+
+const beforeForwarding: readonly Rule[] = [
   // route_localnet is on for our bridges: what it would let in from a container or a neighbour is stopped here.
   ["raw-prerouting", [...comesFrom("bridges"), ...goesToLoopback4, nft.drop]],
   [
@@ -141,17 +185,23 @@ export const rules: readonly (readonly [chain: string, expressions: readonly nft
   ["publish", [...lookUpPort6, toContainer6]],
   ["publish", [...isIpv4, ...lookUpAnyPort("any4"), toContainer4]],
   ["publish", [...isIpv6, ...lookUpAnyPort("any6"), toContainer6]],
+];
+
+const known: readonly Rule[] = [
   ["filter-forward", [...staysIn("connected"), nft.accept]],
   ["filter-forward", [...comesFrom("internal"), nft.drop]],
   ["filter-forward", [...leavesTo("internal"), nft.drop]],
   ["filter-forward", [...belongsToKnown, nft.accept]],
-  ["filter-forward", [...leavesTo("bridges"), ...isPublished, nft.accept]],
+];
+
+const routed: readonly Rule[] = [
   ["filter-forward", [...isIpv4, ...leavesTo("routed4"), ...isPing(ICMP), nft.accept]],
   ["filter-forward", [...isIpv6, ...leavesTo("routed6"), ...isPing(ICMP6), nft.accept]],
-  ["filter-forward", [...isIpv4, ...leavesTo("routed4"), ...isOpen4, nft.accept]],
-  ["filter-forward", [...isIpv6, ...leavesTo("routed6"), ...isOpen6, nft.accept]],
-  // Networks do not meet, whatever their modes.
-  ["filter-forward", [...comesFrom("bridges"), ...leavesTo("bridges"), nft.drop]],
+  ["filter-forward", [...leavesTo("routed4"), ...isOpen(4), nft.accept]],
+  ["filter-forward", [...leavesTo("routed6"), ...isOpen(6), nft.accept]],
+];
+
+const rest: readonly Rule[] = [
   ["filter-forward", [...isIpv4, ...leavesTo("unprotected4"), nft.accept]],
   ["filter-forward", [...isIpv6, ...leavesTo("unprotected6"), nft.accept]],
   ["filter-forward", [...leavesTo("bridges"), nft.drop]],
@@ -167,6 +217,8 @@ export const rules: readonly (readonly [chain: string, expressions: readonly nft
   // address, since with br_netfilter a packet that stays on its bridge has no incoming interface any more.
   ["nat-postrouting", [...isPublished, ...isIpv4, ...hairpins("hairpin4", nft.loadSourceAddress4), nft.masquerade]],
   ["nat-postrouting", [...isPublished, ...isIpv6, ...hairpins("hairpin6", nft.loadSourceAddress6), nft.masquerade]],
+  ["nat-postrouting", [...isIpv4, ...leavesElsewhere, ...findsSource("source4"), nft.snat(nft.NFPROTO_IPV4, R1)]],
+  ["nat-postrouting", [...isIpv6, ...leavesElsewhere, ...findsSource("source6"), nft.snat(nft.NFPROTO_IPV6, R1)]],
   ["nat-postrouting", [...isIpv4, ...comesFrom("masquerade4"), ...leavesElsewhere, nft.masquerade]],
   ["nat-postrouting", [...isIpv6, ...comesFrom("masquerade6"), ...leavesElsewhere, nft.masquerade]],
 ];

@@ -1,7 +1,7 @@
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
 import { type Address, addressBytes, type Family, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
-import { chains, interfaceName, rules, sets } from "./firewall-rules.ts";
+import { chains, type FirewallPolicy, interfaceName, makeRules, sets } from "./firewall-rules.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "./netlink/nft-expressions.ts";
 import { type Element, NftBatch, NftSocket } from "./netlink/nftables.ts";
 
@@ -22,6 +22,10 @@ export interface FirewallNetwork {
   readonly access4: Access;
   readonly access6: Access;
   readonly subnets: readonly Prefix[];
+  /** Instead of the address of the interface by which its packets leave. */
+  readonly sourceAddresses: readonly Address[];
+  /** Interfaces of the host from which published ports are reached by the containers' own addresses. */
+  readonly trustedInterfaces: readonly string[];
 }
 
 /** moby's gateway modes, as far as a packet from elsewhere sees them. */
@@ -46,6 +50,8 @@ type Change = ReadonlyMap<string, readonly Element[]>;
 
 export class Firewall implements Disposable {
   readonly #table: string;
+  /** Undefined: there is no table at all, nobody wants one. */
+  readonly #rules: ReturnType<typeof makeRules> | undefined;
   readonly #socket = new NftSocket();
   readonly #log: Log;
   readonly #networks = new Map<string, FirewallNetwork>();
@@ -56,19 +62,24 @@ export class Firewall implements Disposable {
   #generation = 0;
   #isInstalled = false;
 
-  constructor(table: string, log: Log) {
+  constructor(table: string, policy: FirewallPolicy, log: Log) {
     this.#table = table;
+    this.#rules = policy.families.length === 0 ? undefined : makeRules(policy);
     this.#log = log;
   }
 
   /** Puts the table there as it should be, whatever is there now, in one transaction. */
   install(): void {
+    if (this.#rules === undefined) {
+      this.uninstall();
+      return;
+    }
     const batch = new NftBatch(this.#table).resetTable();
     sets.forEach((set, i) => {
       batch.addSet(set, i + 1);
     });
     for (const chain of chains) batch.addChain(chain);
-    for (const [chain, expressions] of rules) batch.addRule(chain, expressions);
+    for (const [chain, expressions] of this.#rules) batch.addRule(chain, expressions);
     for (const network of this.#networks.values()) addAll(batch, networkElements(network));
     addAll(batch, forwardElements([...this.#forwards.values()]));
     addAll(batch, targetElements([...this.#open.values()]));
@@ -146,7 +157,7 @@ export class Firewall implements Disposable {
   #isWhole(): boolean {
     try {
       return (
-        this.#socket.countRules(this.#table) === rules.length &&
+        this.#socket.countRules(this.#table) === this.#rules?.length &&
         this.#socket.countElements(this.#table, "bridges") === this.#networks.size
       );
     } catch (error) {
@@ -198,6 +209,14 @@ function networkElements(network: FirewallNetwork): Change {
     const access = family === 4 ? network.access4 : network.access6;
     if (access !== "published") change.set(`${access}${family}`, [name]);
   }
+  for (const address of network.sourceAddresses) {
+    change.set(`source${address.family}`, [{ ...name, value: addressBytes(address) }]);
+  }
+  const trusted = network.trustedInterfaces.map((trustedName) => Buffer.concat([interfaceName(trustedName), name.key]));
+  change.set(
+    "trusted",
+    trusted.map((key) => ({ key })),
+  );
   return change;
 }
 

@@ -17,22 +17,29 @@ const sysctls: Readonly<Record<Family, readonly string[]>> = {
 export class Forwarding {
   readonly #file: string;
   readonly #firewall: Firewall;
+  readonly #isOpen: boolean;
   readonly #opened: Set<Family>;
 
-  constructor(file: string, firewall: Firewall) {
+  /** `isOpen`: neighbours may pass nevertheless. */
+  constructor(file: string, firewall: Firewall, { isOpen }: { readonly isOpen: boolean }) {
     this.#file = file;
     this.#firewall = firewall;
+    this.#isOpen = isOpen;
     this.#opened = new Set(readFamilies(file));
-    for (const family of this.#opened) firewall.closeToStrangers(family);
+    for (const family of this.#opened) this.#close(family);
   }
 
   ensure(family: Family): void {
     const missing = sysctls[family].filter((name) => !isOn(name));
     if (missing.length === 0) return;
-    this.#firewall.closeToStrangers(family);
+    this.#close(family);
     this.#opened.add(family);
     writeFileSync(this.#file, [...this.#opened].join("\n"), { mode: 0o600 });
     for (const name of missing) writeSysctl(name, "1");
+  }
+
+  #close(family: Family): void {
+    if (!this.#isOpen) this.#firewall.closeToStrangers(family);
   }
 
   /** At the end of the last network. With `isNeeded` others rely on it by now, and it stays. */

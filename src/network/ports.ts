@@ -21,6 +21,8 @@ export interface PublishedPort extends PortForward {
    * is 0. A held one may be in others' hands after a restart: the kernel's part of it works nevertheless.
    */
   readonly kind: "held" | "routed";
+  /** Open at the container's own address, too. */
+  readonly isDirect: boolean;
 }
 
 export interface PortOwner {
@@ -31,31 +33,43 @@ export interface PortOwner {
   /** Families in which the container is reached by its own address. */
   readonly isRouted4: boolean;
   readonly isRouted6: boolean;
+  /** Published ports are reached by the container's own address, too, as far as its network's firewall lets. */
+  readonly isDirect: boolean;
 }
 
 const attempts = 10;
 const any4: Address = { family: 4, value: 0n };
 const any6: Address = { family: 6, value: 0n };
 
+export interface PortsOptions {
+  readonly allocator: PortAllocator;
+  readonly firewall: Firewall;
+  readonly relay: Relay;
+  /** The relay serves whom the kernel's NAT does not: then [::] and ::1 lead to containers that have IPv4 only. */
+  readonly isProxied: boolean;
+}
+
 /** Publishes ports of containers on this host: chooses, has them held, and tells the firewall. */
 export class Ports {
   readonly #allocator: PortAllocator;
   readonly #firewall: Firewall;
   readonly #relay: Relay;
+  readonly #isProxied: boolean;
 
-  constructor(allocator: PortAllocator, firewall: Firewall, relay: Relay) {
+  constructor({ allocator, firewall, relay, isProxied }: PortsOptions) {
     this.#allocator = allocator;
     this.#firewall = firewall;
     this.#relay = relay;
+    this.#isProxied = isProxied;
   }
 
   /** All of them or none. The order of the answer is that of moby: fixed ports first, then by container port. */
   async publish(requests: readonly PortRequest[], owner: PortOwner): Promise<PublishedPort[]> {
-    const groups = this.#allocateAll(bindingGroups(requests, owner));
+    const groups = this.#allocateAll(this.#bindingGroups(requests, owner));
     try {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          await this.#relay.holdPorts(groups.flatMap(heldPorts));
+          await this.#hold(groups.flatMap(heldPorts));
           break;
         } catch (error) {
           this.#chooseAgain(groups, error, attempt === attempts);
@@ -75,10 +89,10 @@ export class Ports {
    * keeps its socket; what is for the container goes to the container as it did.
    */
   async republish(requests: readonly PortRequest[], owner: PortOwner, onTaken: (error: unknown) => void) {
-    const groups = this.#allocateAll(bindingGroups(requests, owner));
+    const groups = this.#allocateAll(this.#bindingGroups(requests, owner));
     const published = groups.flatMap(publishedPorts);
     this.#openAll(published);
-    for (const port of groups.flatMap(heldPorts)) await this.#relay.holdPorts([port]).catch(onTaken);
+    for (const port of groups.flatMap(heldPorts)) await this.#hold([port]).catch(onTaken);
     return published;
   }
 
@@ -86,15 +100,25 @@ export class Ports {
   async unpublish(published: readonly PublishedPort[]): Promise<void> {
     if (published.length === 0) return;
     this.#firewall.removeForwards(published.filter(isTranslated));
-    this.#firewall.closeTargets(published.filter(isRouted));
+    this.#firewall.closeTargets(published.filter(({ isDirect }) => isDirect));
     const held = published.filter((port) => !isRouted(port));
     for (const { host, protocol, hostPort } of held) this.#allocator.release(host, protocol, hostPort);
     await this.#relay.dropPorts(held.map(idOf));
   }
 
+  #bindingGroups(requests: readonly PortRequest[], owner: PortOwner): Binding[][] {
+    return groupByPort([...requests].sort(compareRequests))
+      .map((group) => group.flatMap((request) => bindingsOf(request, owner, this.#isProxied)))
+      .filter((bindings) => bindings.length > 0);
+  }
+
+  #hold(ports: readonly PublishedPort[]): Promise<void> {
+    return this.#relay.holdPorts(ports.map((port) => heldPort(port, this.#isProxied)));
+  }
+
   #openAll(published: readonly PublishedPort[]): void {
     this.#firewall.addForwards(published.filter(isTranslated));
-    this.#firewall.openTargets(published.filter(isRouted));
+    this.#firewall.openTargets(published.filter(({ isDirect }) => isDirect));
   }
 
   #allocateAll(groups: readonly (readonly Binding[])[]): Group[] {
@@ -156,6 +180,7 @@ interface Binding {
   readonly host: Address;
   readonly container: Address;
   readonly isRouted: boolean;
+  readonly isDirect: boolean;
 }
 
 /** Bindings that get one port. */
@@ -164,45 +189,51 @@ interface Group {
   readonly hostPort: number;
 }
 
-const bindingGroups = (requests: readonly PortRequest[], owner: PortOwner): Binding[][] =>
-  groupByPort([...requests].sort(compareRequests))
-    .map((group) => group.flatMap((request) => bindingsOf(request, owner)))
-    .filter((bindings) => bindings.length > 0);
-
 /** One request is one binding a family; a family in which the container has no address falls away. */
-function bindingsOf(request: PortRequest, owner: PortOwner): Binding[] {
+function bindingsOf(request: PortRequest, owner: PortOwner, isProxied: boolean): Binding[] {
   const { protocol, containerPort, hostPorts } = request;
   const host = request.hostAddress ?? owner.defaultHostAddress;
   const isEverywhere = request.hostAddress === undefined && host.family === 4 && host.value === 0n;
   const hosts = isEverywhere ? [any4, any6] : [host];
   return hosts.flatMap((address) => {
-    const container = address.family === 4 ? owner.address4 : (owner.address6 ?? owner.address4);
+    const proxied = isProxied ? owner.address4 : undefined;
+    const container = address.family === 4 ? owner.address4 : (owner.address6 ?? proxied);
     if (container === undefined) return [];
     const isOwn = container.family === address.family && (address.family === 4 ? owner.isRouted4 : owner.isRouted6);
     // There is no port of the host, so there is no address of the host either.
     const shown = isOwn ? (address.family === 4 ? any4 : any6) : address;
-    return [{ protocol, containerPort, hostPorts, host: shown, container, isRouted: isOwn }];
+    return [
+      {
+        protocol,
+        containerPort,
+        hostPorts,
+        host: shown,
+        container,
+        isRouted: isOwn,
+        isDirect: isOwn || owner.isDirect,
+      },
+    ];
   });
 }
 
 const publishedPorts = ({ bindings, hostPort }: Group): PublishedPort[] =>
-  bindings.map(({ protocol, containerPort, host, container, isRouted: isOwn }) => ({
-    ...{ protocol, containerPort, host, container },
+  bindings.map(({ protocol, containerPort, host, container, isRouted: isOwn, isDirect }) => ({
+    ...{ protocol, containerPort, host, container, isDirect },
     hostPort: isOwn ? 0 : hostPort,
     kind: isOwn ? "routed" : "held",
   }));
 
-const heldPorts = (group: Group): HeldPort[] =>
-  publishedPorts(group)
-    .filter((port) => !isRouted(port))
-    .map((port) => ({
-      id: idOf(port),
-      protocol: port.protocol,
-      host: port.host,
-      hostPort: port.hostPort,
-      target: port.container,
-      targetPort: port.containerPort,
-    }));
+const heldPorts = (group: Group): PublishedPort[] => publishedPorts(group).filter((port) => !isRouted(port));
+
+const heldPort = (port: PublishedPort, isServed: boolean): HeldPort => ({
+  id: idOf(port),
+  protocol: port.protocol,
+  host: port.host,
+  hostPort: port.hostPort,
+  target: port.container,
+  targetPort: port.containerPort,
+  isServed,
+});
 
 const idOf = ({ protocol, host, hostPort }: PortForward): string => `${bracketed(host)}:${hostPort}/${protocol}`;
 

@@ -46,6 +46,8 @@ export interface HeldPort {
   readonly hostPort: number;
   readonly target: Address;
   readonly targetPort: number;
+  /** False: it is held and nothing more. */
+  readonly isServed: boolean;
 }
 
 export interface RelayOptions {

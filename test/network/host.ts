@@ -239,6 +239,11 @@ const defaultBridge: BridgeConfig = {
   isIpv6Enabled: false,
   isMasqueraded: true,
   isForwardingEnabled: true,
+  isForwardingOpen: false,
+  isFirewallEnabled: true,
+  isFirewall6Enabled: true,
+  isUserlandProxyEnabled: true,
+  isDirectRoutingAllowed: false,
 };
 
 const endpoint = (settings: Partial<EndpointSettings>): EndpointSettings => ({

@@ -13,7 +13,8 @@ export function setUpBridge({ bridges, firewall, forwarding, config }: Parts, ne
     mtu: bridge.mtu > 0 ? bridge.mtu : undefined,
     addresses: hostAddresses(network),
     isIpv6Enabled: record.isIpv6Enabled && bridge.gatewayMode6 !== "isolated",
-    isReachedFromLoopback: !record.isInternal,
+    // Nobody but our table keeps its containers from the host's own loopback then.
+    isReachedFromLoopback: !record.isInternal && config.bridge.isFirewallEnabled,
   });
   if (config.bridge.isForwardingEnabled) {
     if (record.isIpv4Enabled) forwarding.ensure(4);
@@ -41,6 +42,7 @@ function hostAddresses(network: Network): BridgeSetup["addresses"] {
 
 function firewallNetwork(network: Network): FirewallNetwork {
   const { record, bridge, bridgeName } = network;
+  const { sourceAddress4, sourceAddress6, trustedInterfaces } = bridge;
   const isNat = (mode: string) => bridge.isMasqueraded && !record.isInternal && mode !== "routed";
   return {
     bridge: bridgeName,
@@ -50,6 +52,11 @@ function firewallNetwork(network: Network): FirewallNetwork {
     isMasqueraded6: isNat(bridge.gatewayMode6),
     access4: accessOf(bridge.gatewayMode4),
     access6: accessOf(bridge.gatewayMode6),
+    sourceAddresses: [
+      isNat(bridge.gatewayMode4) ? sourceAddress4 : undefined,
+      isNat(bridge.gatewayMode6) ? sourceAddress6 : undefined,
+    ].filter((address) => address !== undefined),
+    trustedInterfaces,
     subnets: [...network.pools(4), ...network.pools(6)].map(({ subnet }) => subnet),
   };
 }

@@ -15,6 +15,11 @@ export interface BridgeOptions {
   readonly interfacePrefix: string;
   readonly gatewayMode4: GatewayMode;
   readonly gatewayMode6: GatewayMode;
+  /** What its containers' packets come from when they leave the host; otherwise the interface decides. */
+  readonly sourceAddress4: Address | undefined;
+  readonly sourceAddress6: Address | undefined;
+  /** Interfaces of the host from which published ports are reached by the containers' own addresses. */
+  readonly trustedInterfaces: readonly string[];
 }
 
 export type GatewayMode = "" | "nat" | "nat-unprotected" | "routed" | "isolated";
@@ -29,6 +34,9 @@ export const optionNames = {
   hostAddress: `${bridge}host_binding_ipv4`,
   gatewayMode4: `${bridge}gateway_mode_ipv4`,
   gatewayMode6: `${bridge}gateway_mode_ipv6`,
+  trusted: `${bridge}trusted_host_interfaces`,
+  sourceAddress4: "com.docker.network.host_ipv4",
+  sourceAddress6: "com.docker.network.host_ipv6",
   mtu: "com.docker.network.driver.mtu",
   prefix: "com.docker.network.container_iface_prefix",
   enableIpv4: "com.docker.network.enable_ipv4",
@@ -49,6 +57,9 @@ export function parseBridgeOptions(options: Options): BridgeOptions {
     interfacePrefix: options[optionNames.prefix] ?? "",
     gatewayMode4: readGatewayMode(options, optionNames.gatewayMode4),
     gatewayMode6: readGatewayMode(options, optionNames.gatewayMode6),
+    sourceAddress4: readAddress(options, optionNames.sourceAddress4),
+    sourceAddress6: readAddress(options, optionNames.sourceAddress6),
+    trustedInterfaces: (options[optionNames.trusted] ?? "").split(":").filter((name) => name !== ""),
   };
 }
 

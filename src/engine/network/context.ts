@@ -23,6 +23,13 @@ export interface DefaultBridgeConfig {
   readonly isIpv6Enabled: boolean;
   readonly isMasqueraded: boolean;
   readonly isForwardingEnabled: boolean;
+  /** A host that forwards because of us may be a router between its neighbours. */
+  readonly isForwardingOpen: boolean;
+  readonly isFirewallEnabled: boolean;
+  readonly isFirewall6Enabled: boolean;
+  /** The relay passes on what the kernel's NAT does not take. */
+  readonly isUserlandProxyEnabled: boolean;
+  readonly isDirectRoutingAllowed: boolean;
 }
 
 export interface NetworkConfig {

@@ -72,7 +72,7 @@ function bridgeRecord(context: NetworkContext, existing: Network | undefined): N
 const bridgeOptions = (bridge: DefaultBridgeConfig, name: string): Record<string, string> => ({
   [optionNames.isDefault]: "true",
   [optionNames.connected]: String(bridge.isIccEnabled),
-  [optionNames.masquerade]: String(bridge.isMasqueraded),
+  [optionNames.masquerade]: String(bridge.isMasqueraded && bridge.isFirewallEnabled),
   [optionNames.hostAddress]: bridge.defaultBindingAddress === "" ? "0.0.0.0" : bridge.defaultBindingAddress,
   [optionNames.name]: name,
   [optionNames.mtu]: String(bridge.mtu === 0 ? 1500 : bridge.mtu),

@@ -8,7 +8,7 @@ import { type Id, newId } from "#base/ids";
 import type { PortOwner, PublishedPort } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
-import type { NetworkContext } from "./context.ts";
+import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
 import { askedInterfaceName, endpointError, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { prefixed } from "./errors.ts";
@@ -150,7 +150,7 @@ export class ContainerSandboxes {
     const warn = (err: unknown) =>
       this.#context.log.warn({ id: container.id, err }, "ports or names of a running container cannot be served");
     try {
-      const owner = portOwner(sandbox.gateways);
+      const owner = portOwner(sandbox.gateways, this.#context.config.bridge);
       if (owner !== undefined) {
         sandbox.published = await this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
       }
@@ -224,7 +224,7 @@ export class ContainerSandboxes {
   }
 
   async #publish({ gateways, container }: ContainerSandbox): Promise<readonly PublishedPort[]> {
-    const owner = portOwner(gateways);
+    const owner = portOwner(gateways, this.#context.config.bridge);
     const requests = portRequests(container.config, container.hostConfig);
     if (owner === undefined || requests.length === 0) return [];
     try {
@@ -364,9 +364,18 @@ const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
   config.Hostname === "" && hostConfig.NetworkMode === "host" ? hostname() : config.Hostname;
 
 /** Ports lead to the endpoints that carry what is for elsewhere. */
-function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly endpoint: Endpoint }) | undefined {
+function portEndpoint({ endpoint4, endpoint6 }: Gateways): Endpoint | undefined {
   const endpoint = endpoint4 ?? endpoint6;
-  if (endpoint === undefined || !endpoint.network.isBridge) return undefined;
+  return endpoint?.network.isBridge === true ? endpoint : undefined;
+}
+
+function portOwner(
+  gateways: Gateways,
+  { isDirectRoutingAllowed }: DefaultBridgeConfig,
+): (PortOwner & { readonly endpoint: Endpoint }) | undefined {
+  const { endpoint4, endpoint6 } = gateways;
+  const endpoint = portEndpoint(gateways);
+  if (endpoint === undefined) return undefined;
   return {
     endpoint,
     address4: endpoint4?.address4,
@@ -374,9 +383,10 @@ function portOwner({ endpoint4, endpoint6 }: Gateways): (PortOwner & { readonly 
     defaultHostAddress: endpoint.network.bridge.defaultHostAddress ?? { family: 4, value: 0n },
     isRouted4: endpoint4?.network.bridge.gatewayMode4 === "routed",
     isRouted6: endpoint6?.network.bridge.gatewayMode6 === "routed",
+    isDirect: isDirectRoutingAllowed || endpoint.network.bridge.trustedInterfaces.length > 0,
   };
 }
 
 function portMapOf({ container, published, gateways }: ContainerSandbox): ReturnType<typeof portMap> {
-  return portOwner(gateways) !== undefined ? portMap(container.config, published) : {};
+  return portEndpoint(gateways) !== undefined ? portMap(container.config, published) : {};
 }

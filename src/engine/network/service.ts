@@ -34,6 +34,7 @@ import { planNetwork, uniqueLocalPool } from "./create.ts";
 import { asked, dnsNames, emptySettings, validateSettings } from "./endpoint-settings.ts";
 import { forbidden, invalid, joinMessages, noSuchNetwork, prefixed } from "./errors.ts";
 import { filesIn } from "./files.ts";
+import { checkFlags, firewallPolicy } from "./flags.ts";
 import { filterNetworks, inspectNetwork } from "./inspect.ts";
 import type { LegacyLink } from "./legacy-links.ts";
 import { dropLink } from "./link-hosts.ts";
@@ -289,7 +290,9 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
   // Several daemons may share a host: each knows its own interfaces and its own table by its data root.
   const instance = createHash("sha256").update(dataRoot).digest("hex").slice(0, 8);
   const tag = `minidock-${instance}`;
-  const firewall = new Firewall(tag, log);
+  const { bridge } = options.config;
+  checkFlags(bridge);
+  const firewall = new Firewall(tag, firewallPolicy(bridge), log);
   const sandboxes = new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log });
   const { namespaces } = sandboxes;
   const relay = new Relay({ socket: join(execRoot, "relay.sock"), launch: options.launchRelay, namespaces, log });
@@ -299,8 +302,11 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
     bridges: new Bridges(tag),
     parents: new ParentLinks(tag),
     firewall,
-    forwarding: new Forwarding(join(execRoot, "forwarding"), firewall),
-    ports: new Ports(new PortAllocator(ephemeralPorts()), firewall, relay),
+    forwarding: new Forwarding(join(execRoot, "forwarding"), firewall, { isOpen: bridge.isForwardingOpen }),
+    ports: new Ports({
+      ...{ allocator: new PortAllocator(ephemeralPorts()), firewall, relay },
+      isProxied: bridge.isUserlandProxyEnabled,
+    }),
     relay,
     containers,
     events,

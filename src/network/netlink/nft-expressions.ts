@@ -143,5 +143,11 @@ export function dnat(family: number, addressRegister: number, portRegister: numb
   );
 }
 
+/** The source becomes the address in this register. */
+export function snat(family: number, addressRegister: number): Expression {
+  const NFT_NAT_SNAT = 0;
+  return expression("nat", (writer) => writer.u32be(1, NFT_NAT_SNAT).u32be(2, family).u32be(3, addressRegister));
+}
+
 /** The source becomes the address of the interface that the packet leaves by. */
 export const masquerade: Expression = expression("masq", () => undefined);
