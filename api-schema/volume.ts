@@ -26,7 +26,7 @@ export const VolumeList = go.struct("ListResponse", {
 
 /** The body of POST /volumes/create. */
 export type VolumeCreateRequest = go.Static<typeof VolumeCreateRequest>;
-export const VolumeCreateRequest = go.struct("CreateOptions", {
+export const VolumeCreateRequest = go.struct("volume.CreateOptions", {
   ClusterVolumeSpec: go.ptr(go.empty, { omitempty: true }),
   Driver: go.string({ omitempty: true }),
   DriverOpts: go.map(go.string(), { omitempty: true }),

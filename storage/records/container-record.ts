@@ -39,6 +39,8 @@ export interface MountRecord {
   /** As the user wrote it ("ro", "z", ""). */
   mode: string;
   rw: boolean;
+  /** Of a read-only bind: what is mounted below its source stays as it is. */
+  isReadOnlyNonRecursive?: boolean;
   propagation: string;
   /** An anonymous volume goes with its container when `rm -v` or `--rm` says so. */
   isAnonymous: boolean;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { must } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 
 /** Volumes and mounts, through the stock CLI. */
@@ -39,6 +40,35 @@ test("volume: with driver options it is a mount, gone when the container is", as
   await daemon.ok("volume", "rm", "ram");
 });
 
+test("volume: a bind by driver options is read-only when they say so", async () => {
+  const source = join(daemon.folder, "bound");
+  mkdirSync(source);
+  await daemon.ok("volume", "create", "-o", "type=none", "-o", `device=${source}`, "-o", "o=bind,ro,nosuid", "bound");
+  const options = await sh("grep ' /d ' /proc/mounts | cut -d' ' -f4", "-v", "bound:/d");
+  assert.match(options, /^ro,nosuid/);
+  await daemon.ok("volume", "rm", "bound");
+});
+
+test("volume: one that cannot be mounted fails the start in dockerd's words, and is left unmounted", async () => {
+  const path = (name: string) => join(daemon.dataRoot, "volumes", name, "_data");
+  const cases: [name: string, options: string[], reason: string][] = [
+    ["no-type", ["type=nosuch", "device=x"], `mount x:${path("no-type")}: no such device`],
+    ["no-device", ["type=ext4", "device=/nosuch"], `mount /nosuch:${path("no-device")}: no such file or directory`],
+    [
+      "no-option",
+      ["type=tmpfs", "device=tmpfs", "o=noexec,nosuch=1"],
+      `mount tmpfs:${path("no-option")}, flags: 0x8, data: nosuch=1: invalid argument`,
+    ],
+  ];
+  for (const [name, options, reason] of cases) {
+    await daemon.ok("volume", "create", ...options.flatMap((option) => ["-o", option]), name);
+    const outcome = await daemon.docker(["run", "--rm", "-v", `${name}:/d`, "busybox", "true"]);
+    const message = `error while mounting volume '${path(name)}': failed to mount local volume: ${reason}`;
+    assert.ok(outcome.stderr.includes(message), outcome.stderr);
+    await daemon.ok("volume", "rm", name);
+  }
+});
+
 test("volume: one in use is refused, and named", async () => {
   const id = await daemon.ok("create", "-v", "used:/v", "busybox");
   const outcome = await daemon.docker(["volume", "rm", "used"]);
@@ -64,6 +94,38 @@ test("bind: the source is made for -v, and missing for --mount", async () => {
   assert.match(outcome.stderr, /invalid mount config for type "bind": bind source path does not exist: /);
 });
 
+test("bind: a source that went after the create is missed by the start, which changes nothing", async () => {
+  const source = join(daemon.folder, "gone");
+  mkdirSync(source);
+  await daemon.ok("create", "--name", "bereft", "--mount", `type=bind,src=${source},dst=/b`, "busybox");
+  rmdirSync(source);
+  const { status, json } = await daemon.http.post("/containers/bereft/start");
+  const message = `invalid mount config for type "bind": bind source path does not exist: ${source}`;
+  assert.deepEqual([status, json()], [400, { message }]);
+  assert.equal(await daemon.ok("inspect", "-f", "{{.State.ExitCode}} {{.State.Error}}", "bereft"), "0 ");
+  await daemon.ok("rm", "bereft");
+});
+
+test("bind: what is mounted below a read-only source stays writable for clients before 1.44", async () => {
+  const source = join(daemon.folder, "outer");
+  mkdirSync(join(source, "inner"), { recursive: true });
+  await must(["mount", "-t", "tmpfs", "tmpfs", join(source, "inner")]);
+  try {
+    for (const [version, expected] of [
+      ["1.43", "ro\nrw\n"],
+      ["1.44", "ro\nro\n"],
+    ]) {
+      const Cmd = ["sh", "-c", "grep ' /b' /proc/mounts | cut -d' ' -f4 | cut -d, -f1"];
+      const body = { Image: "busybox", Cmd, HostConfig: { Binds: [`${source}:/b:ro`] } };
+      await daemon.http.post(`/v${version}/containers/create?name=clients`, body);
+      assert.equal((await daemon.docker(["start", "-a", "clients"])).stdout, expected, version);
+      await daemon.ok("rm", "clients");
+    }
+  } finally {
+    await must(["umount", join(source, "inner")]);
+  }
+});
+
 test("bind: a file is mounted over a file", async () => {
   mkdirSync(join(daemon.folder, "files"), { recursive: true });
   const file = join(daemon.folder, "files/passwd");
@@ -78,6 +140,12 @@ test("mounts: tmpfs, subpath, and a read-only root", async () => {
   const script = "touch /x 2>/dev/null || echo no; touch /t/x && echo yes; stat -f -c %T /t";
   assert.equal(await sh(script, "--read-only", "--tmpfs", "/t:size=1m"), "no\nyes\ntmpfs");
   await daemon.ok("volume", "rm", "tree");
+});
+
+test("mounts: --tmpfs comes instead of a mount of the same place", async () => {
+  const flags = ["--tmpfs", "/m:size=1m", "--mount", "type=volume,src=hidden,dst=/m"];
+  assert.equal(await sh("grep ' /m ' /proc/mounts | cut -d' ' -f3", ...flags), "tmpfs");
+  await daemon.ok("volume", "rm", "hidden");
 });
 
 test("mounts: --volumes-from borrows them all", async () => {

@@ -41,8 +41,13 @@ export async function createContainer(context: ContainerContext, options: Create
   const name = holdName(context, options.name, id);
   try {
     const hostConfig = { ...prepared.hostConfig, Links };
-    const asked = options.request.HostConfig;
-    const container = await build(context, { id, name, prepared: { ...prepared, hostConfig }, asked });
+    const container = await build(context, {
+      id,
+      name,
+      prepared: { ...prepared, hostConfig },
+      isReadOnlyNonRecursive: options.isReadOnlyNonRecursive ?? false,
+      asked: options.request.HostConfig,
+    });
     emitContainerEvent(context, container, "create");
   } finally {
     context.index.release(name);
@@ -61,13 +66,14 @@ interface Plan {
   readonly id: Id;
   readonly name: string;
   readonly prepared: PreparedCreate<ImageForRun>;
+  readonly isReadOnlyNonRecursive: boolean;
   readonly asked: HostConfig | null;
 }
 
 async function build(context: ContainerContext, plan: Plan): Promise<Container> {
   await using undo = new AsyncDisposableStack();
-  const { id, prepared } = plan;
-  const { image } = prepared;
+  const { id, prepared, isReadOnlyNonRecursive } = plan;
+  const { image, config, hostConfig } = prepared;
   using _ = image === undefined ? undefined : context.index.draft(id, image.id);
   const directory = containerDirectory(context.defaults, id);
 
@@ -76,20 +82,21 @@ async function build(context: ContainerContext, plan: Plan): Promise<Container> 
   await mkdir(directory, { recursive: true, mode: 0o710 });
   undo.defer(() => rm(directory, { recursive: true, force: true }));
 
-  const mounts = await resolveMounts(context, { id, config: prepared.config, hostConfig: prepared.hostConfig });
-  undo.defer(() => context.volumes.discard(id, mounts));
-  const record = recordOf(context, plan, mounts);
+  const container = new Container(recordOf(context, plan));
+  const { record } = container;
+  undo.defer(() => emitContainerEvent(context, container, "destroy"));
+  record.mounts = await resolveMounts(context, { id, config, hostConfig, isReadOnlyNonRecursive });
+  undo.defer(() => context.volumes.discard(id, record.mounts));
   // A log option that does not parse is refused now, not at the first start.
   shimLogConfig(record, logPath(context.defaults, id));
   await context.volumes.copyUp(record);
 
-  const container = new Container(record);
   context.index.insert(container);
   undo.move();
   return container;
 }
 
-function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord["mounts"]): ContainerRecord {
+function recordOf(context: ContainerContext, plan: Plan): ContainerRecord {
   const { id, name, prepared, asked } = plan;
   const { config } = prepared;
   const hostConfig = { ...prepared.hostConfig, Runtime: asked?.Runtime || context.defaults.shownRuntime };
@@ -106,7 +113,7 @@ function recordOf(context: ContainerContext, plan: Plan, mounts: ContainerRecord
         : config,
     runtime: asked?.Runtime || context.defaults.defaultRuntime,
     hostConfig,
-    mounts,
+    mounts: [],
     networks: context.networks.initialNetworks(hostConfig.NetworkMode, prepared.networkingConfig),
     ports: {},
     sandboxId: "",

@@ -45,7 +45,10 @@ export interface InspectFacts {
 export function inspectOf(record: ContainerRecord, facts: InspectFacts): ContainerInspect {
   const { state, hostConfig } = record;
   // Before its first start a container has neither files in /etc nor a log.
-  const file = (name: string): string => (state.hasRun ? `${facts.directory}/${name}` : "");
+  const file = (name: string): string => {
+    const own = record.mounts.find(({ destination }) => destination === `/etc/${name}`);
+    return state.hasRun ? (own?.source ?? `${facts.directory}/${name}`) : "";
+  };
   const hasLog = state.hasRun && ["json-file", "local"].includes(hostConfig.LogConfig.Type);
   return {
     Id: record.id,

@@ -3,7 +3,7 @@ import type { Mount, TmpfsOptions } from "#api-schema/mount";
 import { EngineError, messageOf } from "#base/errors";
 import { cleanPath } from "./validate-config.ts";
 
-/** Whether a path on the host exists; binds of `--mount` do not make their source. */
+/** Whether a path on the host exists; binds of `--mount` do not make their source. Throws when that cannot be told. */
 export type PathExists = (path: string) => boolean;
 
 const propagations = new Set(["private", "rprivate", "slave", "rslave", "shared", "rshared"]);
@@ -54,7 +54,8 @@ function checkNotRoot(path: string): void {
 }
 
 function checkAbsolute(path: string): void {
-  if (!slashes(path).startsWith("/")) refuse(`invalid mount path: '${path}' mount path must be absolute`);
+  const shown = slashes(path);
+  if (!shown.startsWith("/")) refuse(`invalid mount path: '${shown}' mount path must be absolute`);
 }
 
 function checkBind(mount: Mount, exists: PathExists): void {
@@ -64,7 +65,7 @@ function checkBind(mount: Mount, exists: PathExists): void {
   if (mount.VolumeOptions !== null) refuseExtra("VolumeOptions");
   if (mount.ImageOptions !== null) refuseExtra("ImageOptions");
   checkAbsolute(mount.Source);
-  if (!mount.BindOptions?.CreateMountpoint && !exists(mount.Source)) {
+  if (!exists(mount.Source) && !mount.BindOptions?.CreateMountpoint) {
     refuse(`bind source path does not exist: ${mount.Source}`);
   }
 }

@@ -27,6 +27,7 @@ export interface NewContainer {
   readonly id: Id;
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
+  readonly isReadOnlyNonRecursive?: boolean;
 }
 
 /** Makes the volumes and the working directory, too. What it made is undone when it throws; afterwards by `volumes.discard`. */
@@ -40,7 +41,7 @@ export async function resolveMounts(context: MountsContext, container: NewContai
     mounts.set(borrowed.destination, borrowed.type === "image" ? makeView(context, id, borrowed) : borrowed);
   }
   for (const planned of planMounts(hostConfig, context.defaults.dataRoot)) {
-    mounts.set(planned.destination, await realize(context, id, planned));
+    mounts.set(planned.destination, await realize(context, container, planned));
   }
   const root = await openNewRoot(context.storage.snapshots, id, config);
   await using _root = root;
@@ -54,12 +55,18 @@ export async function resolveMounts(context: MountsContext, container: NewContai
   return [...mounts.values()];
 }
 
-async function realize(context: MountsContext, id: Id, planned: MountRecord): Promise<MountRecord> {
+async function realize(
+  context: MountsContext,
+  { id, isReadOnlyNonRecursive = false }: NewContainer,
+  planned: MountRecord,
+): Promise<MountRecord> {
   switch (planned.type) {
     case "volume":
       return makeVolume(context, id, planned);
     case "image":
       return makeView(context, id, planned);
+    case "bind":
+      return !planned.rw && isReadOnlyNonRecursive ? { ...planned, isReadOnlyNonRecursive } : planned;
     default:
       return planned;
   }
@@ -83,7 +90,6 @@ function borrowedMounts(context: MountsContext, volumesFrom: readonly string[] |
       ...mount,
       mode: "",
       rw: mount.rw && !isReadOnly,
-      isAnonymous: false,
       copyUp: false,
     }));
   });

@@ -8,6 +8,8 @@ export interface CreateOptions {
   readonly name: string;
   /** "os/arch[/variant]", "" for whatever the image is. */
   readonly platform: string;
+  /** What clients before 1.44 mean by read-only binds: without what is mounted below their sources. */
+  readonly isReadOnlyNonRecursive?: boolean;
   readonly request: CreateRequest;
 }
 

@@ -14,6 +14,7 @@ import { watchHealth } from "./health.ts";
 import { containerDirectory } from "./paths.ts";
 import { removeContainer } from "./remove.ts";
 import { type StartFailure, startFailureOf } from "./start-failure.ts";
+import { checkMounts } from "./validate.ts";
 
 export interface StartOptions {
   /** A client's start, not one by restart policy: counters and the manual-stop mark begin anew. */
@@ -45,6 +46,7 @@ async function startLocked(
   if (container.isRemovalInProgress || container.isRemoved || container.status === "dead") {
     throw new EngineError("conflict", "container is marked for removal and cannot be started");
   }
+  if (options.isManual) await checkMounts(container.record.hostConfig.Mounts ?? []);
   await container.shimClosed;
   if (options.isManual) beginAnew(container);
   const { checkpoint = "" } = options;

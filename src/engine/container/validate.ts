@@ -4,11 +4,13 @@
  */
 import { access } from "node:fs/promises";
 import type { ContainerConfig, CreateRequest, HostConfig } from "#api-schema/container-config";
+import type { Mount } from "#api-schema/mount";
 import type { NetworkingConfig } from "#api-schema/network-settings";
+import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf } from "#base/errors";
 import type { HostInfo } from "../spec/host-info.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
-import type { PathExists } from "./mounts-spec.ts";
+import { checkMount, type PathExists } from "./mounts-spec.ts";
 import { checkConfig } from "./validate-config.ts";
 import { checkHostConfig, checkModes, checkPlatform } from "./validate-host.ts";
 import { checkNetworkMode } from "./validate-network.ts";
@@ -40,21 +42,29 @@ interface Surroundings {
 
 /** Throws EngineErrors in dockerd's words. Nothing has been made yet. */
 export async function validateCreate(request: CreateRequest, surroundings: Surroundings): Promise<CheckedRequest> {
-  const sources = (request.HostConfig?.Mounts ?? []).flatMap(({ Type, Source }) => (Type === "bind" ? Source : []));
-  const missing = await missingPaths(sources);
-  return checkRequest(request, { ...surroundings, exists: (path) => !missing.has(path) });
+  return checkRequest(request, { ...surroundings, exists: await probeSources(request.HostConfig?.Mounts ?? []) });
 }
 
-async function missingPaths(paths: readonly string[]): Promise<ReadonlySet<string>> {
-  const missing = new Set<string>();
-  for (const path of paths) {
+/** Again before a start: what a bind shows may have gone since. */
+export async function checkMounts(mounts: readonly Mount[]): Promise<void> {
+  const exists = await probeSources(mounts);
+  for (const mount of mounts) checkMount(mount, exists);
+}
+
+async function probeSources(mounts: readonly Mount[]): Promise<PathExists> {
+  const faults = new Map<string, string>();
+  for (const { Source } of mounts.filter(({ Type }) => Type === "bind")) {
     try {
-      await access(path);
+      await access(Source);
     } catch (error) {
-      if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) missing.add(path);
+      faults.set(Source, errnoOf(error) ?? "");
     }
   }
-  return missing;
+  return (path) => {
+    const fault = faults.get(path);
+    if (fault !== undefined && fault !== "ENOENT") throw new Error(`stat ${path}: ${errnoText(fault)}`);
+    return fault === undefined;
+  };
 }
 
 export function checkRequest(

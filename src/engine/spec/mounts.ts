@@ -116,7 +116,7 @@ function bindMount(mount: ResolvedMount & { type: "bind" }, host: MountChoices["
 function readOnlyOption(mount: ResolvedMount & { type: "bind" }, host: MountChoices["host"]): "ro" | "rro" {
   if (mount.isReadOnlyNonRecursive) {
     if (mount.isReadOnlyForceRecursive) {
-      throw new Error("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
+      throw new Error("mount options conflict: ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive");
     }
     return "ro";
   }

@@ -21,6 +21,7 @@ export function createRoute(app: FastifyInstance, { containers }: Engine): void 
     const created = await containers.create({
       name: form.get("name"),
       platform: isOlder(apiVersion, "1.41") ? "" : form.get("platform"),
+      isReadOnlyNonRecursive: isOlder(apiVersion, "1.44"),
       request: asked,
     });
     return sendJson(reply.code(201), CreateResponse, { Id: created.Id, Warnings: [...created.Warnings, ...warnings] });

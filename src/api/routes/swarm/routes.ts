@@ -8,7 +8,7 @@ const notManager =
 export function swarmRoutes(app: FastifyInstance): void {
   const refused = { GET: managerReads, POST: managerWrites, DELETE: managerRemovals };
   for (const [method, urls] of Object.entries(refused))
-    for (const url of urls) app.route({ method, url, handler: refuse });
+    for (const url of urls) app.route({ method, url, handler: refuseToManage });
   app.post("/swarm/leave", () => {
     throw new EngineError("unavailable", "This node is not part of a swarm");
   });
@@ -26,14 +26,14 @@ const managerReads = ["/swarm", "/swarm/unlockkey"].concat(
 const managerWrites = ["/swarm/unlock", "/services/create", "/secrets/create", "/configs/create"];
 const managerRemovals = ["services", "nodes", "secrets", "configs"].map((kind) => `/${kind}/:id`);
 
-function refuse(): never {
+export function refuseToManage(): never {
   throw new EngineError("unavailable", notManager);
 }
 
 function refuseLogs({ form }: FastifyRequest): never {
   if (!form.bool("stdout") && !form.bool("stderr"))
     throw new EngineError("system", "Bad parameters: you must choose at least one stream");
-  return refuse();
+  return refuseToManage();
 }
 
 const versioned = {
@@ -48,7 +48,7 @@ const versioned = {
 function addUpdate(app: FastifyInstance, kind: string, url: string): void {
   app.post(`${url}/update`, ({ form }) => {
     const version = form.get("version");
-    if (/^[0-9]+$/.test(version)) return refuse();
+    if (/^[0-9]+$/.test(version)) return refuseToManage();
     const isBrief = kind === "secret" || kind === "config";
     const reason = `'${version}': strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`;
     throw new EngineError("invalidParameter", `invalid ${kind} version${isBrief ? "" : ` ${reason}`}`);
