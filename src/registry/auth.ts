@@ -1,7 +1,8 @@
 import type { Clock } from "#base/clock";
-import { EngineError } from "#base/errors";
+import { EngineError, messageOf } from "#base/errors";
+import { decodeJson } from "#base/json";
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import { goError, type Headers, type HttpClient } from "./client.ts";
+import { goError, type Headers, type HttpClient, invalidUrl } from "./client.ts";
 import { RegistryError } from "./errors.ts";
 
 /** What a client sends in `X-Registry-Auth`. */
@@ -149,6 +150,7 @@ export class Authorizer {
       grant_type: "refresh_token",
       refresh_token: this.#refreshToken,
     });
+    form.sort();
     const headers = { "content-type": "application/x-www-form-urlencoded" };
     return this.#ask("POST", url, { headers, body: Buffer.from(form.toString()), signal });
   }
@@ -186,7 +188,7 @@ function parseRealm(realm: string): URL {
   try {
     return new URL(realm);
   } catch (cause) {
-    const text = `invalid token auth challenge realm: parse ${JSON.stringify(realm)}: invalid URL`;
+    const text = `invalid token auth challenge realm: ${invalidUrl(realm)}`;
     throw new RegistryError("unexpectedResponse", text, { cause });
   }
 }
@@ -199,19 +201,12 @@ interface TokenReply {
 }
 
 function parseTokenReply(body: Buffer): TokenReply {
-  let reply: unknown;
-  try {
-    reply = JSON.parse(body.toString("utf8"));
-  } catch (cause) {
-    throw new RegistryError("unexpectedResponse", "unable to decode token response: invalid JSON", { cause });
-  }
-  const field = (name: string): unknown =>
-    typeof reply === "object" && reply !== null ? Reflect.get(reply, name) : undefined;
+  const fields = fieldsOf(decodeReply(body));
   const text = (name: string) => {
-    const value = field(name);
+    const value = fields.get(name);
     return typeof value === "string" ? value : "";
   };
-  const expires = field("expires_in");
+  const expires = fields.get("expires_in");
   const issued = Date.parse(text("issued_at"));
   return {
     token: text("access_token") || text("token"),
@@ -221,11 +216,27 @@ function parseTokenReply(body: Buffer): TokenReply {
   };
 }
 
-/** Base64url JSON of an `X-Registry-Auth` header. An unreadable one counts as none: moby's routes ignore the error. */
-export function parseCredentials(header: string | undefined): Credentials {
-  if (header === undefined || header === "") return {};
+function decodeReply(body: Buffer): unknown {
   try {
-    return credentialsOf(JSON.parse(Buffer.from(header, "base64url").toString("utf8")));
+    return decodeJson(body.toString("utf8"));
+  } catch (cause) {
+    const text = `unable to decode token response: ${messageOf(cause)}`;
+    throw new RegistryError("unexpectedResponse", text, { cause });
+  }
+}
+
+/** Go matches JSON keys without regard to case. */
+const fieldsOf = (value: unknown): ReadonlyMap<string, unknown> =>
+  new Map(Object.entries(value ?? {}).map(([key, field]) => [key.toLowerCase(), field]));
+
+/** Base64url, padded. */
+const headerPattern = /^(?:[\w-]{4})*(?:[\w-]{2}==|[\w-]{3}=)?$/;
+
+/** JSON of an `X-Registry-Auth` header. An unreadable one counts as none: moby's routes ignore the error. */
+export function parseCredentials(header: string | undefined): Credentials {
+  if (header === undefined || !headerPattern.test(header)) return {};
+  try {
+    return credentialsOf(decodeJson(Buffer.from(header, "base64url").toString("utf8")));
   } catch {
     return {};
   }
@@ -235,9 +246,9 @@ export function parseCredentials(header: string | undefined): Credentials {
 export function credentialsOf(value: unknown): Credentials {
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value)) throw new EngineError("system", "invalid auth config");
-  const fields = new Map(Object.entries(value).map(([key, field]) => [key.toLowerCase(), field] as const));
+  const fields = fieldsOf(value);
   const text = (name: string) => {
-    const field: unknown = fields.get(name);
+    const field = fields.get(name);
     return typeof field === "string" && field !== "" ? field : undefined;
   };
   const [username, password] = [text("username"), text("password")];

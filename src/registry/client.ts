@@ -1,10 +1,11 @@
 import { STATUS_CODES } from "node:http";
-import type { Readable } from "node:stream";
+import { pipeline, type Readable } from "node:stream";
 import { type ConnectionOptions, rootCertificates } from "node:tls";
+import { createGunzip } from "node:zlib";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { findChallenge } from "./challenge.ts";
 import { errorOfAnswer, RegistryError } from "./errors.ts";
-import { describeNetworkFault } from "./network-fault.ts";
+import { describeNetworkFault, isUnreadable } from "./network-fault.ts";
 import { proxyOf } from "./proxy.ts";
 import { describeQuota, parseRetryAfter } from "./quota.ts";
 
@@ -30,8 +31,10 @@ export class Answer {
   readonly method: string;
   readonly status: number;
   readonly statusText: string;
+  /** What was compressed for the way only is plain here; a part of a blob stays as it is. */
+  readonly body: Readable;
   readonly #headers: Dispatcher.ResponseData["headers"];
-  readonly #body: Dispatcher.ResponseData["body"];
+  readonly #raw: Dispatcher.ResponseData["body"];
 
   constructor(url: URL, method: string, data: Dispatcher.ResponseData) {
     this.url = url;
@@ -39,15 +42,17 @@ export class Answer {
     this.status = data.statusCode;
     this.statusText = data.statusText || (STATUS_CODES[data.statusCode] ?? "");
     this.#headers = data.headers;
-    this.#body = data.body;
+    this.#raw = data.body;
+    this.body = this.#isEncoded ? pipeline(data.body, createGunzip(), () => undefined) : data.body;
   }
 
   get isSuccess(): boolean {
-    return this.status >= 200 && this.status < 400;
+    return this.status >= 200 && this.status < 300;
   }
 
-  get body(): Readable {
-    return this.#body;
+  get #isEncoded(): boolean {
+    const isWhole = this.status !== 206 && this.method !== "HEAD";
+    return isWhole && this.header("content-encoding").toLowerCase() === "gzip";
   }
 
   header(name: string): string {
@@ -62,6 +67,7 @@ export class Answer {
 
   /** The declared length of the body, if it has one. */
   get length(): number | undefined {
+    if (this.#isEncoded) return undefined;
     const text = this.header("content-length");
     return /^\d+$/.test(text) ? Number(text) : undefined;
   }
@@ -71,7 +77,7 @@ export class Answer {
     const chunks: Buffer[] = [];
     let size = 0;
     try {
-      for await (const chunk of this.#body) {
+      for await (const chunk of this.body) {
         size += chunk.length;
         if (size > limit) throw new RegistryError("unexpectedResponse", `response body is larger than ${limit} bytes`);
         chunks.push(chunk);
@@ -84,7 +90,7 @@ export class Answer {
   }
 
   async discard(): Promise<void> {
-    await this.#body.dump().catch(() => undefined);
+    await this.#raw.dump().catch(() => undefined);
   }
 
   /** What the registry says went wrong. Consumes the body. */
@@ -104,8 +110,9 @@ export class Answer {
   }
 }
 
-/** A connection that ends in the middle of a body is Go's `unexpected EOF`. */
+/** A connection that ends in the middle of a body is Go's `unexpected EOF`; what cannot be read there is a chunk. */
 export async function bodyFault(error: unknown, url: URL): Promise<string> {
+  if (isUnreadable(error)) return "invalid byte in chunk length";
   const text = await describeNetworkFault(error, url);
   return text === "EOF" || text === "terminated" || text === "other side closed" ? "unexpected EOF" : text;
 }
@@ -114,6 +121,7 @@ const errorBodyLimit = 1 << 20;
 const redirectLimit = 10;
 const connectTimeoutMs = 30_000;
 const idleTimeoutMs = 300_000;
+const headerLimit = 1 << 20;
 
 /** HTTP to one registry: connections are kept while it lives, and redirects are followed by hand. */
 export class HttpClient implements AsyncDisposable {
@@ -124,7 +132,8 @@ export class HttpClient implements AsyncDisposable {
 
   constructor(tls: TlsOptions, headers: Headers) {
     const connect = { ...connectOptions(tls), timeout: connectTimeoutMs };
-    this.#options = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs, connect };
+    const timeouts = { headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs };
+    this.#options = { ...timeouts, maxHeaderSize: headerLimit, connect };
     this.#headers = headers;
   }
 
@@ -134,17 +143,15 @@ export class HttpClient implements AsyncDisposable {
 
   /** Fails only when there is no answer. Each error begins with Go's `Get "https://…"`. */
   async request(method: string, url: URL, options: RequestOptions): Promise<Answer> {
-    let verb = method;
-    let target = url;
-    for (let hop = 0; ; hop++) {
-      const answer = await this.#once(verb, target, hop === 0 ? options : withoutBody(options));
-      const location = redirectOf(answer);
-      if (location === undefined) return answer;
+    let hop = { method, url, options };
+    for (let count = 1; ; count++) {
+      const answer = await this.#once(hop.method, hop.url, hop.options);
+      const next = redirectOf(answer, hop.options);
+      if (next === undefined) return answer;
       await answer.discard();
-      if (hop === redirectLimit - 1)
-        throw goError(verb, target, new RegistryError("unexpectedResponse", "stopped after 10 redirects"));
-      target = new URL(location, target);
-      if (answer.status <= 303 && verb !== "HEAD") verb = "GET";
+      if (count === redirectLimit)
+        throw goError(next.method, next.url, new RegistryError("unexpectedResponse", "stopped after 10 redirects"));
+      hop = next;
     }
   }
 
@@ -161,6 +168,10 @@ export class HttpClient implements AsyncDisposable {
 
   async #once(method: string, url: URL, options: RequestOptions): Promise<Answer> {
     options.signal.throwIfAborted();
+    if (url.protocol !== "http:" && url.protocol !== "https:") {
+      const text = `unsupported protocol scheme ${JSON.stringify(url.protocol.slice(0, -1))}`;
+      throw goError(method, url, new RegistryError("transport", text));
+    }
     try {
       const authorization = (await options.authorize?.(url, options.signal)) ?? {};
       const data = await this.#dispatcherFor(url).request({
@@ -190,14 +201,25 @@ export function goError(method: string, url: URL, error: RegistryError): Registr
   return error.prefixed(`${verb} ${JSON.stringify(url.href)}`);
 }
 
-/** Bodies here are streams or belong to the first host; a registry that redirects an upload does so by Location. */
-const withoutBody = ({ body: _, ...rest }: RequestOptions): RequestOptions => rest;
-
-function redirectOf(answer: Answer): string | undefined {
-  if (![301, 302, 303, 307, 308].includes(answer.status) || !["GET", "HEAD"].includes(answer.method)) return undefined;
+/** As Go's client redirects. A body that can be sent again goes to the same server only: it may hold a refresh token. */
+function redirectOf(answer: Answer, options: RequestOptions) {
   const location = answer.header("location");
-  return location === "" ? undefined : location;
+  if (!redirects.has(answer.status) || location === "") return undefined;
+  if (!URL.canParse(location, answer.url.href)) {
+    const text = `failed to parse Location header ${JSON.stringify(location)}: ${invalidUrl(location)}`;
+    throw goError(answer.method, answer.url, new RegistryError("transport", text));
+  }
+  const url = new URL(location, answer.url);
+  const { body, ...bare } = options;
+  if (answer.status <= 303) return { method: answer.method === "HEAD" ? "HEAD" : "GET", url, options: bare };
+  const canRepeat = body === undefined || (Buffer.isBuffer(body) && url.origin === answer.url.origin);
+  return canRepeat ? { method: answer.method, url, options } : undefined;
 }
+
+const redirects = new Set([301, 302, 303, 307, 308]);
+
+/** net/url.Error of Parse. */
+export const invalidUrl = (text: string): string => `parse ${JSON.stringify(text)}: invalid URL`;
 
 function connectOptions(tls: TlsOptions): Pick<ConnectionOptions, "rejectUnauthorized" | "ca" | "cert" | "key"> {
   return {

@@ -5,6 +5,7 @@ import { EngineError } from "#base/errors";
 import type { Credentials } from "./auth.ts";
 import { readCertificates } from "./certificates.ts";
 import type { Headers, TlsOptions } from "./client.ts";
+import { RegistryError } from "./errors.ts";
 import { type Capability, type RegistryHost, readHostsFile } from "./hosts-file.ts";
 import { isRegistryDomain } from "./reference.ts";
 
@@ -66,6 +67,7 @@ export class RegistryConfig {
       const mirrors = needs.includes("push") ? [] : await Promise.all(this.mirrors.map((url) => this.#mirror(url)));
       return [...mirrors, { api: hubApi, isMirror: false, tls: { isVerified: true, ca: [], certificates: [] } }];
     }
+    if (!URL.canParse(`https://${name}`)) throw unreachable(name);
     const tls = await this.tlsOf(name);
     const secure: Endpoint = { api: `https://${name}/v2`, isMirror: false, tls };
     return tls.isVerified ? [secure] : [secure, { ...secure, api: `http://${name}/v2` }];
@@ -154,6 +156,13 @@ function checkMirror(mirror: string): string {
     throw invalid(`invalid mirror: username/password not allowed in URI ${JSON.stringify(url.href)}`);
   }
   return `${mirror.replace(/\/$/, "")}/`;
+}
+
+/** What the grammar of references lets pass, and no URL can hold. */
+function unreachable(name: string): RegistryError {
+  const [, host = name, port = ""] = /^(.*?)(?::(\d+))?$/.exec(name) ?? [];
+  const why = Number(port) > 65535 ? `address ${port}: invalid port` : `lookup ${host}: no such host`;
+  return new RegistryError("transport", `Get "https://${name}/v2/": dial tcp: ${why}`);
 }
 
 const invalid = (message: string) => new EngineError("invalidParameter", message);

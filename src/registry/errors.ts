@@ -1,4 +1,5 @@
-import { EngineError, type ErrorKind } from "#base/errors";
+import { EngineError, type ErrorKind, messageOf } from "#base/errors";
+import { unmarshalJson } from "#base/json";
 
 /** What the registry's answer, or its absence, means for the next step; never its text. */
 export type RegistryFault =
@@ -46,6 +47,11 @@ export class RegistryError extends EngineError {
     this.hasDetail = options.hasDetail ?? false;
     this.hasAnswered = options.hasAnswered ?? fault !== "transport";
     this.retryAfterMs = options.retryAfterMs;
+  }
+
+  /** The failure alone, without the request that met it. */
+  get bare(): RegistryError {
+    return this.cause instanceof RegistryError ? this.cause.bare : this;
   }
 
   /** The same failure seen from one layer up: `Get "http://…": no basic auth credentials`. */
@@ -132,9 +138,9 @@ function errorOfBody(answer: FailedAnswer): RegistryError {
   if (mediaType !== "application/json" && mediaType !== "application/vnd.api+json") return plain(answer.body);
   let document: unknown;
   try {
-    document = JSON.parse(answer.body);
+    document = unmarshalJson(answer.body);
   } catch (cause) {
-    return unexpectedBody(answer, jsonFault(answer.body), cause);
+    return unexpectedBody(answer, messageOf(cause), cause);
   }
   const details = fieldOf(document, "details");
   if (typeof details === "string" && details !== "") return plain(details);
@@ -159,14 +165,6 @@ function codeError(code: string, message: string, hasDetail: boolean): RegistryE
   const name = code.toLowerCase().replaceAll("_", " ");
   const kind = codes[code]?.kind ?? "system";
   return new RegistryError("api", hasDetail ? `${name}: ${message}` : name, { kind, code, hasDetail });
-}
-
-/** The start of encoding/json's complaint; clients only ever see it for broken proxies. */
-function jsonFault(body: string): string {
-  const first = body.trimStart()[0];
-  return first === undefined
-    ? "unexpected end of JSON input"
-    : `invalid character ${first === "'" ? "'\\''" : `'${first}'`} looking for beginning of value`;
 }
 
 /** Go matches JSON keys without regard to case. */

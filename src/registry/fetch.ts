@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
+import { messageOf } from "#base/errors";
 import type { Digest } from "#base/ids";
-import { type Answer, bodyFault } from "./client.ts";
+import { unmarshalJson } from "#base/json";
+import { type Answer, bodyFault, invalidUrl } from "./client.ts";
 import { RegistryError } from "./errors.ts";
 import {
   acceptedManifests,
@@ -13,6 +15,7 @@ import {
 import { checkDigest } from "./reference.ts";
 import type { Repository } from "./repository.ts";
 
+/** Of all pages together. */
 const tagListLimit = 64 << 20;
 
 /** What a tag points at; `sizeBytes` is the length of the manifest. */
@@ -28,24 +31,31 @@ export async function resolveTag(repository: Repository, tag: string, signal: Ab
   const headers = { accept: acceptedManifests };
   const head = await repository.request("HEAD", url, { headers, signal });
   await head.discard();
-  const found = head.isSuccess ? resolvedOf(head) : undefined;
-  if (found !== undefined) return found;
+  if (head.isSuccess && head.header("docker-content-digest") !== "") return resolvedOf(head);
   const answer = await repository.request("GET", url, { headers, signal });
   if (!answer.isSuccess) throw await answer.fault();
-  const named = resolvedOf(answer);
-  const manifest = parseManifest(await answer.bytes(manifestSizeLimit), answer.header("content-type"));
-  return named ?? { digest: manifest.digest, mediaType: manifest.mediaType, sizeBytes: manifest.bytes.length };
+  if (answer.header("docker-content-digest") === "") {
+    const mediaType = mediaTypeOf(answer);
+    const manifest = parseManifest(await answer.bytes(manifestSizeLimit), mediaType);
+    return { digest: manifest.digest, mediaType, sizeBytes: manifest.bytes.length };
+  }
+  await answer.discard();
+  return resolvedOf(answer);
 }
 
-function resolvedOf(answer: Answer): Resolved | undefined {
+function resolvedOf(answer: Answer): Resolved {
+  const mediaType = mediaTypeOf(answer);
   const digest = answer.header("docker-content-digest");
-  if (digest === "") return undefined;
-  const mediaType = answer.header("content-type");
-  if (mediaType === "") throw unexpected("missing or empty Content-Type header");
   const fault = checkDigest(digest);
   if (fault !== undefined) throw unexpected(fault);
   if (answer.length === undefined) throw unexpected("missing or empty Content-Length header");
   return { digest, mediaType, sizeBytes: answer.length };
+}
+
+function mediaTypeOf(answer: Answer): string {
+  const mediaType = answer.header("content-type");
+  if (mediaType === "") throw unexpected("missing or empty Content-Type header");
+  return mediaType;
 }
 
 /** The manifest with this digest, checked against it. */
@@ -70,31 +80,49 @@ export async function hasManifest(repository: Repository, digest: string, signal
 /** All tags, page after page (distribution spec, "Listing Tags"). */
 export async function listTags(repository: Repository, signal: AbortSignal): Promise<string[]> {
   const tags: string[] = [];
+  const seen = new Set<string>();
+  let left = tagListLimit;
   let next: URL | undefined = repository.url("tags/list");
   while (next !== undefined) {
     const answer: Answer = await repository.request("GET", next, { signal });
     if (!answer.isSuccess) throw await answer.fault();
-    tags.push(...tagsOf(await answer.bytes(tagListLimit)));
-    const link =
-      answer
-        .header("link")
-        .split(";")[0]
-        ?.replace(/^\s*<|>\s*$/g, "") ?? "";
-    next = link === "" ? undefined : new URL(link, next);
+    const body = await answer.bytes(left);
+    left -= body.length;
+    for (const tag of tagsOf(body)) tags.push(tag);
+    seen.add(next.href);
+    next = nextPage(answer, next);
+    if (next !== undefined && seen.has(next.href)) throw unexpected("the pages of the tag list lead in a circle");
   }
   return tags;
 }
 
-function tagsOf(body: Buffer): string[] {
-  let reply: unknown;
-  try {
-    reply = JSON.parse(body.toString("utf8"));
-  } catch (cause) {
-    throw new RegistryError("unexpectedResponse", "invalid tag list", { cause });
-  }
-  const list: unknown = typeof reply === "object" && reply !== null && "tags" in reply ? reply.tags : null;
-  return Array.isArray(list) ? list.filter((tag) => typeof tag === "string") : [];
+function nextPage(answer: Answer, page: URL): URL | undefined {
+  const [link = ""] = answer.header("link").split(";");
+  const target = link.replace(/^\s*<|>\s*$/g, "");
+  if (target === "") return undefined;
+  if (!URL.canParse(target, page.href)) throw unexpected(invalidUrl(target));
+  return new URL(target, page);
 }
+
+function tagsOf(body: Buffer): readonly string[] {
+  const tags = fieldOf(parseList(body), "tags") ?? [];
+  if (!Array.isArray(tags)) throw unexpected("json: cannot unmarshal into Go struct field .tags of type []string");
+  return tags.map((tag) => {
+    if (typeof tag !== "string") throw unexpected("json: cannot unmarshal into .tags of type string");
+    return tag;
+  });
+}
+
+function parseList(body: Buffer): unknown {
+  try {
+    return unmarshalJson(body.toString("utf8"));
+  } catch (cause) {
+    throw new RegistryError("unexpectedResponse", messageOf(cause), { cause });
+  }
+}
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 
 export interface OpenBlob {
   /** Fails with Go's words when the connection breaks. */

@@ -26,6 +26,7 @@ export {
   manifestSizeLimit,
   mediaTypes,
   parseManifest,
+  readPlatform,
   schema1Refusal,
   selectManifests,
 } from "./manifest.ts";
@@ -45,6 +46,7 @@ export {
   mountBlob,
   pushBlob,
   pushManifest,
+  sendBlob,
   sendUpload,
   startUpload,
   type Upload,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest, sha256Digest } from "#base/ids";
+import { unmarshalJson } from "#base/json";
 import { RegistryError } from "./errors.ts";
 import { type Platform, platformRank } from "./platform.ts";
 import { checkDigest } from "./reference.ts";
@@ -82,6 +83,8 @@ export function parseManifest(bytes: Buffer, contentType: string): Manifest {
     case mediaTypes.ociIndex:
       return { kind: "index", mediaType, digest, bytes, manifests: readIndex(document, mediaType) };
     default:
+      // Whatever it is called, moby takes it for the oldest format, which bears a signature.
+      if (!present(document.signatures)) throw malformed("missing signature key");
       return { kind: "schema1", mediaType, digest, bytes };
   }
 }
@@ -166,8 +169,11 @@ function readManifest(document: Document, mediaType: string): Pick<ImageManifest
 }
 
 function readIndex(document: Document, mediaType: string): readonly Descriptor[] {
+  const isOci = mediaType === mediaTypes.ociIndex;
+  // moby words an OCI index that is an image after its fields, a manifest list after its type.
+  if (!isOci) checkOwnType(document, mediaType, "manifest list");
   if (present(document.config) || present(document.layers)) throw malformed("index: expected index but found manifest");
-  checkOwnType(document, mediaType, mediaType === mediaTypes.ociIndex ? "image index" : "manifest list");
+  if (isOci) checkOwnType(document, mediaType, "image index");
   return listOf(document.manifests, "manifests").map((one) => readDescriptor(one, "manifest"));
 }
 
@@ -194,7 +200,8 @@ function readDescriptor(value: unknown, what: string): Descriptor {
   return { mediaType, digest, sizeBytes: size, ...(platform === undefined ? {} : { platform }) };
 }
 
-function readPlatform(value: unknown): Platform | undefined {
+/** `os`, `architecture` and their details, of an index entry or an image's config. */
+export function readPlatform(value: unknown): Platform | undefined {
   if (!present(value)) return undefined;
   const fields = objectOf(value, "platform");
   const text = (name: string) => {
@@ -203,9 +210,10 @@ function readPlatform(value: unknown): Platform | undefined {
   };
   const platform = { os: text("os"), architecture: text("architecture") };
   const [variant, osVersion] = [text("variant"), text("os.version")];
-  if (platform.os === "" && platform.architecture === "" && variant === "" && osVersion === "") return undefined;
   const features: unknown = fields["os.features"];
   const osFeatures = (Array.isArray(features) ? features : []).filter((feature) => typeof feature === "string");
+  const isEmpty = [platform.os, platform.architecture, variant, osVersion].every((part) => part === "");
+  if (isEmpty && osFeatures.length === 0) return undefined;
   return {
     ...platform,
     ...(variant === "" ? {} : { variant }),
@@ -218,10 +226,10 @@ type Document = Readonly<Record<string, unknown>>;
 
 function parseObject(bytes: Buffer): Document {
   try {
-    return objectOf(JSON.parse(bytes.toString("utf8")), "manifest");
+    return objectOf(unmarshalJson(bytes.toString("utf8")), "manifest");
   } catch (error) {
     if (error instanceof EngineError) throw error;
-    throw malformed(`invalid manifest: ${messageOf(error)}`, error);
+    throw malformed(messageOf(error), error);
   }
 }
 
@@ -246,5 +254,5 @@ function refused(message: string): RegistryError {
 
 /** What it should be, it is not: the registry's fault. */
 function malformed(message: string, cause?: unknown): RegistryError {
-  return new RegistryError("unsupported", message, { cause });
+  return new RegistryError("unexpectedResponse", message, { cause });
 }

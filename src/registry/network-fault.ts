@@ -14,8 +14,8 @@ export async function describeNetworkFault(error: unknown, url: URL): Promise<st
   }
   const code = errnoOf(root) ?? "";
   if (lookupCodes.has(code)) return `dial tcp: ${await describeLookup(url.hostname, code)}`;
-  const tls = describeTls(root, code, url);
-  if (tls !== undefined) return tls;
+  const known = describeTls(root, code, url) ?? describeHttp(root, code);
+  if (known !== undefined) return known;
   const words = systemWords[code];
   if (words !== undefined && isConnect(root)) return `dial tcp ${remoteOf(root, url)}: connect: ${words}`;
   if (code === "ECONNRESET" && localOf(root) !== "") {
@@ -73,6 +73,16 @@ function fieldOf(value: unknown, name: string): string | number | undefined {
   const field: unknown = Reflect.get(value, name);
   return typeof field === "string" || typeof field === "number" ? field : undefined;
 }
+
+/** Answers that are not HTTP. */
+function describeHttp(error: unknown, code: string): string | undefined {
+  if (code === "UND_ERR_HEADERS_OVERFLOW") return "net/http: server response headers too large";
+  if (!isUnreadable(error)) return undefined;
+  const [line = ""] = String(fieldOf(error, "data") ?? "").split(/\r?\n/, 1);
+  return `net/http: HTTP/1.x transport connection broken: malformed HTTP response ${JSON.stringify(line)}`;
+}
+
+export const isUnreadable = (error: unknown): boolean => error instanceof Error && error.name === "HTTPParserError";
 
 function describeTls(error: unknown, code: string, url: URL): string | undefined {
   const failed = (why: string) => `tls: failed to verify certificate: x509: ${why}`;

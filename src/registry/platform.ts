@@ -7,7 +7,7 @@ export interface Platform {
   readonly architecture: string;
   readonly variant?: string;
   readonly osVersion?: string;
-  /** Shown as they are; nothing is chosen by them. */
+  /** What it needs of the system beside the version. */
   readonly osFeatures?: readonly string[];
 }
 
@@ -106,6 +106,7 @@ export function normalizePlatform(platform: Platform): Platform {
 
 /** Ranks what can run on `wanted`, best first (0); undefined when it cannot. */
 export function platformRank(wanted: Platform, offered: Platform): number | undefined {
+  if (offered.osFeatures?.some((feature) => wanted.osFeatures?.includes(feature) !== true)) return undefined;
   const other = normalizePlatform(offered);
   const rank = compatible(normalizePlatform(wanted)).findIndex((one) => isSame(normalizePlatform(one), other));
   return rank < 0 ? undefined : rank;

@@ -1,6 +1,6 @@
 import type { Readable } from "node:stream";
 import type { Digest } from "#base/ids";
-import type { Answer } from "./client.ts";
+import { type Answer, invalidUrl, type RequestOptions } from "./client.ts";
 import { RegistryError } from "./errors.ts";
 import { statBlob } from "./fetch.ts";
 import { type Descriptor, digestOf } from "./manifest.ts";
@@ -42,36 +42,50 @@ async function uploadOf(answer: Answer, url: URL): Promise<Upload> {
   return { location: locationOf(answer, url) };
 }
 
-/** Sends the bytes in one PATCH, as chunks of unknown number: a layer is compressed on its way. */
+/** Sends bytes of an unknown number in one PATCH: a layer that is compressed on its way. */
 export async function sendUpload(
   repository: Repository,
   upload: Upload,
-  body: Readable | Buffer,
+  body: Readable,
   signal: AbortSignal,
 ): Promise<Upload> {
-  const headers = { "content-type": "application/octet-stream" };
-  const answer = await repository.request("PATCH", upload.location, { headers, body, signal });
+  const answer = await repository.request("PATCH", upload.location, { headers: octets, body, signal });
   if (!answer.isSuccess) throw await uploadFault(answer);
   await answer.discard();
   return { location: locationOf(answer, upload.location) };
 }
 
-/** Ends an upload; the registry checks the digest. */
+/** Ends an upload whose bytes were sent; the registry checks the digest. */
 export async function commitUpload(
   repository: Repository,
   upload: Upload,
   digest: Digest,
   signal: AbortSignal,
-): Promise<Descriptor> {
+): Promise<void> {
+  await putUpload(repository, upload, digest, { signal });
+}
+
+/** Sends a blob that is known beforehand, and ends the upload with it (distribution spec, "POST then PUT"). */
+export async function sendBlob(
+  repository: Repository,
+  upload: Upload,
+  blob: Pick<Descriptor, "digest" | "sizeBytes">,
+  body: Readable | Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  const headers = { ...octets, "content-length": String(blob.sizeBytes) };
+  await putUpload(repository, upload, blob.digest, { headers, body, signal });
+}
+
+async function putUpload(repository: Repository, upload: Upload, digest: Digest, options: RequestOptions) {
   const url = new URL(upload.location);
   url.searchParams.set("digest", digest);
-  const answer = await repository.request("PUT", url, { signal });
+  const answer = await repository.request("PUT", url, options);
   if (!answer.isSuccess) throw await uploadFault(answer);
   await answer.discard();
-  const blob = await statBlob(repository, digest, signal);
-  if (blob === undefined) throw new RegistryError("blobUnknown", "unknown blob");
-  return blob;
 }
+
+const octets = { "content-type": "application/octet-stream" };
 
 /** Lets the registry forget an upload that will not be finished. Best effort: it forgets by itself in a while. */
 export async function cancelUpload(repository: Repository, upload: Upload, signal: AbortSignal): Promise<void> {
@@ -81,8 +95,9 @@ export async function cancelUpload(repository: Repository, upload: Upload, signa
 
 /** A whole small blob: an image's config. */
 export async function pushBlob(repository: Repository, bytes: Buffer, signal: AbortSignal): Promise<Descriptor> {
-  const upload = await sendUpload(repository, await startUpload(repository, signal), bytes, signal);
-  return commitUpload(repository, upload, digestOf(bytes), signal);
+  const blob = { mediaType: octets["content-type"], digest: digestOf(bytes), sizeBytes: bytes.length };
+  await sendBlob(repository, await startUpload(repository, signal), blob, bytes, signal);
+  return blob;
 }
 
 export async function pushManifest(
@@ -101,10 +116,11 @@ export async function pushManifest(
 async function uploadFault(answer: Answer): Promise<RegistryError> {
   if (answer.status !== 404) return answer.fault();
   await answer.discard();
-  return new RegistryError("uploadUnknown", "unknown blob upload", { kind: "notFound" });
+  return new RegistryError("uploadUnknown", "blob upload unknown", { kind: "notFound" });
 }
 
 function locationOf(answer: Answer, base: URL): URL {
   const location = answer.header("location");
-  return location === "" ? base : new URL(location, base);
+  if (!URL.canParse(location, base.href)) throw new RegistryError("unexpectedResponse", invalidUrl(location));
+  return new URL(location, base);
 }

@@ -123,7 +123,8 @@ export class Registry {
     throw last;
   }
 
-  async #login(endpoint: Endpoint, credentials: Credentials, signal: AbortSignal): Promise<string> {
+  /** A registry token is no login: it would only prove itself. */
+  async #login(endpoint: Endpoint, { registryToken: _, ...credentials }: Credentials, signal: AbortSignal) {
     await using client = new HttpClient(endpoint.tls, { "user-agent": this.#parts.userAgent });
     const challenges = await pingRegistry(client, endpoint.api, signal);
     const { clock } = this.#parts;
@@ -160,8 +161,7 @@ const isReserved = (ref: Reference): boolean => familiarName(ref) === "scratch";
 /** moby distribution/errors.go, continueOnError: what the registry said is final, except from a mirror. */
 function goesOnAfterPull(error: unknown, isMirror: boolean): boolean {
   if (!(error instanceof RegistryError)) return !(error instanceof EngineError) || isMirror;
-  if (error.fault === "unsupported") return false;
-  return error.fault === "api" || error.fault === "config" ? isMirror : true;
+  return ["api", "config", "unsupported"].includes(error.fault) ? isMirror : true;
 }
 
 /** The words for an image that the registry does not have, or does not show. */

@@ -1,5 +1,6 @@
 import type { Clock } from "#base/clock";
-import { EngineError } from "#base/errors";
+import { EngineError, messageOf } from "#base/errors";
+import { decodeJson } from "#base/json";
 import { Authorizer, type Credentials, pingRegistry } from "./auth.ts";
 import { type Answer, type Headers, HttpClient } from "./client.ts";
 import { hubDomain, indexHost, type RegistryConfig } from "./config.ts";
@@ -117,9 +118,10 @@ async function readResults(answer: Answer): Promise<SearchResult[]> {
   const body = await answer.bytes(bodyLimit);
   let reply: unknown;
   try {
-    reply = JSON.parse(body.toString("utf8"));
+    reply = decodeJson(body.toString("utf8"));
   } catch (cause) {
-    throw new RegistryError("unexpectedResponse", "error decoding registry search results: invalid JSON", { cause });
+    const text = `error decoding registry search results: ${messageOf(cause)}`;
+    throw new RegistryError("unexpectedResponse", text, { cause });
   }
   const list: unknown = typeof reply === "object" && reply !== null && "results" in reply ? reply.results : null;
   return Array.isArray(list) ? list.map(resultOf) : [];

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { JsonEmptyError, JsonNumber, JsonObject, JsonSyntaxError, parseJson } from "../../src/base/json.ts";
+import {
+  decodeJson,
+  JsonEmptyError,
+  JsonNumber,
+  JsonObject,
+  JsonSyntaxError,
+  parseJson,
+  unmarshalJson,
+} from "../../src/base/json.ts";
 
 /** What dockerd 28.5.2 (Go 1.27) says of each, after `invalid JSON: `. */
 const refused: readonly (readonly [string, string])[] = [
@@ -62,4 +70,16 @@ test("json: ten thousand levels are read, one more is refused", () => {
   const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
   assert.doesNotThrow(() => parseJson(nested(10_000)));
   assert.throws(() => parseJson(nested(10_001)), { message: "exceeded max depth" });
+});
+
+test("json: a decoder reads one value, Unmarshal all of the text", () => {
+  assert.deepEqual(decodeJson('{"a":[1]} x'), { a: [1] });
+  assert.equal(unmarshalJson(" null "), null);
+  const refused: readonly (readonly [string, string])[] = [
+    ["", "unexpected end of JSON input"],
+    ['{"a":', "unexpected end of JSON input"],
+    ["{} x", "invalid character 'x' after top-level value"],
+    ["<html>", "invalid character '<' looking for beginning of value"],
+  ];
+  for (const [text, message] of refused) assert.throws(() => unmarshalJson(text), new JsonSyntaxError(message));
 });

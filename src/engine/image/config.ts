@@ -1,7 +1,7 @@
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
-import { parseWholeJson } from "#base/json";
+import { unmarshalJson } from "#base/json";
 import { hostArchitecture, type Platform } from "#registry";
 import { Fields } from "./fields.ts";
 
@@ -40,9 +40,9 @@ export const platformOf = (image: ImageConfig): Platform => ({
 });
 
 /** Reads a config blob as Go reads it: keys in any case, null for nothing, unknown fields ignored. What it says is data, never an order. */
-export function parseImageConfig(json: string): ImageConfig {
+export function parseImageConfig(json: string, noRootfs = "invalid image JSON, no RootFS key"): ImageConfig {
   const fields = new Fields(parseJson(json), "Image", "image.Image");
-  if (fields.isNull("rootfs")) throw invalid("invalid image JSON, no RootFS key");
+  if (fields.isNull("rootfs")) throw invalid(noRootfs);
   const rootfs = fields.object("rootfs", "image.RootFS");
   const diffIds = rootfs.list("diff_ids", "[]layer.DiffID").map((value) => {
     if (typeof value === "string" && isDigest(value)) return value;
@@ -121,21 +121,11 @@ const parseHealthcheck = (fields: Fields): HealthConfig => ({
 
 export const emptyContainerConfig = (): ContainerConfig => parseContainerConfig(new Fields({}, "", ""));
 
-/** JSON.parse for its speed; only what it refuses is read again, for Go's words. */
 function parseJson(json: string): unknown {
   try {
-    return JSON.parse(json);
+    return unmarshalJson(json);
   } catch (cause) {
-    throw new EngineError("invalidParameter", syntaxFault(json), { cause });
-  }
-}
-
-function syntaxFault(json: string): string {
-  try {
-    parseWholeJson(json);
-    return "invalid image JSON";
-  } catch (error) {
-    return messageOf(error);
+    throw new EngineError("invalidParameter", messageOf(cause), { cause });
   }
 }
 

@@ -30,7 +30,7 @@ export async function downloadBlob(
     if ("done" in outcome) return outcome.done;
     transfer.signal.throwIfAborted();
     const { error, offset } = outcome;
-    if (attempt >= parts.limits.downloadAttempts || isFinal(error, offset)) throw inWords(error, blob.digest);
+    if (attempt >= parts.limits.downloadAttempts || isFinal(error, offset)) throw inWords(bareOf(error), blob.digest);
     parts.log.info({ err: error, digest: blob.digest, attempt }, "download failed, trying again");
     const askedMs = retryAfterOf(error);
     await pause(parts, askedMs === undefined ? attempt * 5 : Math.ceil(askedMs / 1000), id, transfer);
@@ -135,6 +135,9 @@ export function isFinal(error: unknown, offset = 0): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
+/** moby tells what failed in a transfer without the request. */
+export const bareOf = (error: unknown): unknown => (error instanceof RegistryError ? error.bare : error);
+
 const retryAfterOf = (error: unknown): number | undefined =>
   error instanceof RegistryError ? error.retryAfterMs : undefined;
 
@@ -170,5 +173,5 @@ export async function retry<T>(parts: ImageParts, signal: AbortSignal, work: () 
 
 function attemptsError(error: unknown, attempts: number): unknown {
   const prefix = `download failed after attempts=${attempts}`;
-  return error instanceof RegistryError ? error.prefixed(prefix) : error;
+  return error instanceof RegistryError ? error.bare.prefixed(prefix) : error;
 }

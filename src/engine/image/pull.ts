@@ -32,7 +32,7 @@ import {
   storedReference,
   withTag,
 } from "#registry";
-import { parseImageConfig } from "./config.ts";
+import { parseImageConfig, systemOf } from "./config.ts";
 import { retry } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { type ProgressOutput, say } from "./progress.ts";
@@ -71,26 +71,32 @@ export async function pullImage(
   output: ProgressOutput,
   signal: AbortSignal,
 ): Promise<void> {
-  const { ref, access, platform } = request;
+  const { ref, access } = request;
   await parts.registry.pull(ref, access, signal, (repository) =>
     pullFrom({ ...request, parts, puller, repository, output, signal }),
   );
   emitImageEvent(parts, "pull", familiarReference(ref), familiarName(ref));
-  if (platform !== undefined && !isNameOnly(ref)) warnOfPlatform(parts, ref, platform, output);
 }
 
 async function pullFrom(pull: Pull): Promise<void> {
-  const { ref, repository, output, signal } = pull;
+  const { parts, ref, repository, platform, output, signal } = pull;
   const tags = isNameOnly(ref) ? await listTags(repository, signal) : undefined;
-  const refs = tags === undefined ? [ref] : tags.map((tag) => withTag(ref, tag));
-  let isNew = false;
-  for (const one of refs) isNew = (await pullOne({ ...pull, ref: one })) || isNew;
+  const one = tags === undefined ? await pullOne(pull) : undefined;
+  let isNew = one?.isNew ?? false;
+  for (const tag of tags ?? []) isNew = (await pullOne({ ...pull, ref: withTag(ref, tag) })).isNew || isNew;
   const news = isNew ? "Downloaded newer image for" : "Image is up to date for";
   say(output, `Status: ${news} ${familiarReference(ref)}`);
+  if (platform !== undefined && one?.isChosen === false) warnOfPlatform(parts, ref, platform, output);
 }
 
-/** True when the name has a new image. */
-async function pullOne(pull: Pull): Promise<boolean> {
+interface Pulled {
+  /** The name has a new image. */
+  readonly isNew: boolean;
+  /** From an index, for its platform: that its config says another does not count. */
+  readonly isChosen: boolean;
+}
+
+async function pullOne(pull: Pull): Promise<Pulled> {
   const { ref, repository, output, signal } = pull;
   const target = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
   const manifest = await getManifest(pull, target);
@@ -99,7 +105,7 @@ async function pullOne(pull: Pull): Promise<boolean> {
   const digest = ref.digest ?? manifest.digest;
   const isNew = await pullManifest({ ...pull, digest }, manifest, 0);
   say(output, `Digest: ${digest}`);
-  return isNew;
+  return { isNew, isChosen: manifest.kind === "index" };
 }
 
 /** True when the name had another image before, or none. */
@@ -132,6 +138,7 @@ async function pullManifest(pull: NamedPull, manifest: Manifest, depth: number):
     case "index":
       return pullIndex(pull, manifest, depth);
     case "manifest":
+      if (depth === 0) checkSystem(pull.platform);
       return pullImageManifest(pull, manifest);
     default:
       return manifest satisfies never;
@@ -146,8 +153,17 @@ async function pullIndex(pull: NamedPull, index: ImageIndex, depth: number): Pro
     throw new RegistryError("unsupported", `no matching manifest for ${platform} in the manifest list entries`);
   }
   const { tag: _, ...name } = pull.ref;
-  return pullManifest(pull, await getManifest({ ...pull, ref: name }, entry.digest), depth + 1);
+  const manifest = await getManifest({ ...pull, ref: name }, entry.digest);
+  checkSystem(entry.platform);
+  return pullManifest(pull, manifest, depth + 1);
 }
+
+function checkSystem(platform: Platform | undefined): void {
+  if ((platform?.os ?? "linux").toLowerCase() !== "linux") throw unsupportedSystem();
+}
+
+const unsupportedSystem = (prefix = "") =>
+  new EngineError("invalidParameter", `${prefix}operating system is not supported`);
 
 async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Promise<boolean> {
   const { parts, puller, repository, ref, output, signal } = pull;
@@ -168,7 +184,9 @@ async function fetchConfig({ parts, repository, signal }: Pull, { config }: Imag
   try {
     const fetch = () => fetchBlob(repository, config.digest, configSizeLimit, signal);
     const json = (await retry(parts, signal, fetch)).toString("utf8");
-    return { json, config: parseImageConfig(json) };
+    const image = parseImageConfig(json, "invalid rootfs in image configuration");
+    if (systemOf(image).toLowerCase() === "linux") return { json, config: image };
+    throw unsupportedSystem(`image operating system ${JSON.stringify(image.os)} cannot be used on this platform: `);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     const message = `error pulling image configuration: ${error.message}`;

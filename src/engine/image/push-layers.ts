@@ -14,6 +14,7 @@ import {
   RegistryError,
   type Repository,
   repositoryName,
+  sendBlob,
   sendUpload,
   startUpload,
   statBlob,
@@ -21,7 +22,7 @@ import {
 } from "#registry";
 import type { Layer } from "#storage";
 import { ensureBlobs } from "./blob-cache.ts";
-import { isFinal } from "./download.ts";
+import { bareOf, isFinal } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
@@ -70,7 +71,7 @@ export class LayerPusher {
         return await this.#pushOnce(target, transfer);
       } catch (error) {
         transfer.signal.throwIfAborted();
-        if (attempt >= attemptLimit || isFinal(error)) throw unwrap(error);
+        if (attempt >= attemptLimit || isFinal(error)) throw bareOf(error);
         this.#parts.log.info({ err: error, digest: target.layer.diffId, attempt }, "upload failed, trying again");
         for (let left = attempt * 5; left > 0; left--) {
           update(transfer.output, id, `Retrying in ${left} second${left === 1 ? "" : "s"}`);
@@ -114,11 +115,24 @@ export class LayerPusher {
     const others = isSmall ? [] : known.map((blob) => blob.digest);
     const digests = target.blob === undefined ? new Set([...inRepository, ...others]) : new Set([target.blob.digest]);
     for (const digest of [...digests].slice(0, 3)) {
-      const blob = await statBlob(target.repository, digest, signal);
+      const blob = await this.#tryStat(target, digest, signal);
       if (blob !== undefined) return { ...blob, mediaType: target.blob?.mediaType ?? mediaTypes.dockerLayer };
-      distribution.remove(target.layer.diffId, digest, name);
     }
     return undefined;
+  }
+
+  /** A registry that will not say is sent the layer. */
+  async #tryStat({ repository, layer, ref }: LayerTarget, digest: Digest, signal: AbortSignal) {
+    try {
+      const blob = await statBlob(repository, digest, signal);
+      const { distribution } = this.#parts.storage.records;
+      if (blob === undefined) distribution.remove(layer.diffId, digest, repositoryName(ref));
+      return blob;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof RegistryError)) throw error;
+      this.#parts.log.debug({ err: error, digest }, "layer not looked up");
+      return undefined;
+    }
   }
 
   async #mountOrStart(
@@ -162,24 +176,25 @@ export class LayerPusher {
     return candidates.slice(0, limit);
   }
 
+  /** What is compressed anew is known when it has been sent; a kept blob before. */
   async #send(target: LayerTarget, upload: Upload, { output, signal }: Transfer): Promise<Descriptor> {
     const { layer, repository, blob } = target;
     const { content, layers } = this.#parts.storage;
     const total = blob?.sizeBytes ?? layer.sizeBytes;
-    const meter = new ProgressMeter(total, 0, (current) =>
-      advance(output, shortId(layer.diffId), "Pushing", current, total),
-    );
-    const source = metered(blob === undefined ? layers.tar(layer.chainId) : content.read(blob.digest), meter);
+    const report = (current: number) => advance(output, shortId(layer.diffId), "Pushing", current, total);
+    const meter = new ProgressMeter(total, 0, report);
+    if (blob !== undefined) {
+      await sendBlob(repository, upload, blob, metered(content.read(blob.digest), meter), signal);
+      return blob;
+    }
     const digester = new Digester();
-    const flow =
-      blob === undefined
-        ? pipeline(source, createGzip(), digester, { signal })
-        : pipeline(source, digester, { signal });
+    const flow = pipeline(metered(layers.tar(layer.chainId), meter), createGzip(), digester, { signal });
     flow.catch(() => undefined);
     const sent = await sendUpload(repository, upload, digester, signal);
     await flow;
-    const done = await commitUpload(repository, sent, digester.digest, signal);
-    return { ...done, sizeBytes: digester.sizeBytes, mediaType: blob?.mediaType ?? mediaTypes.dockerLayer };
+    const { digest, sizeBytes } = digester;
+    await commitUpload(repository, sent, digest, signal);
+    return { digest, sizeBytes, mediaType: mediaTypes.dockerLayer };
   }
 }
 
@@ -212,10 +227,4 @@ function metered(source: Readable, meter: ProgressMeter): Readable {
     }
   };
   return Readable.from(count(), { objectMode: false });
-}
-
-/** moby reports a refused login bare: `no basic auth credentials`, without the request that met it. */
-function unwrap(error: unknown): unknown {
-  const isLogin = error instanceof RegistryError && ["noCredentials", "noToken"].includes(error.fault);
-  return isLogin && error.cause instanceof RegistryError ? unwrap(error.cause) : error;
 }

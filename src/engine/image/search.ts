@@ -1,5 +1,6 @@
 import type { DistributionInspect, SearchItem } from "#api-schema/image";
 import { EngineError } from "#base/errors";
+import { JsonSyntaxError, unmarshalJson } from "#base/json";
 import {
   type Access,
   configSizeLimit,
@@ -11,6 +12,7 @@ import {
   type Platform,
   parseAnyReference,
   type Repository,
+  readPlatform,
   resolveTag,
   schema1Refusal,
   withDefaultTag,
@@ -76,24 +78,19 @@ export async function inspectDistribution(
   });
 }
 
-/** moby looks into the config of Docker's manifests alone. */
+/** moby looks into the config of Docker's manifests alone, and goes without one that it cannot read. */
 async function platformsOf(repository: Repository, manifest: Manifest, signal: AbortSignal): Promise<Platform[]> {
   if (manifest.kind === "index") return manifest.manifests.map((one) => one.platform ?? { os: "", architecture: "" });
   if (manifest.kind !== "manifest" || manifest.mediaType !== mediaTypes.dockerManifest) return [];
-  const config: unknown = JSON.parse(
-    (await fetchBlob(repository, manifest.config.digest, configSizeLimit, signal)).toString(),
-  );
-  const text = (name: string) => {
-    const field: unknown = typeof config === "object" && config !== null ? Reflect.get(config, name) : undefined;
-    return typeof field === "string" ? field : "";
-  };
-  const platform = {
-    os: text("os"),
-    architecture: text("architecture"),
-    variant: text("variant"),
-    osVersion: text("os.version"),
-  };
-  return platform.os === "" && platform.architecture === "" ? [] : [platform];
+  try {
+    const config = await fetchBlob(repository, manifest.config.digest, configSizeLimit, signal);
+    const platform = readPlatform(unmarshalJson(config.toString("utf8")));
+    return platform === undefined || (platform.os === "" && platform.architecture === "") ? [] : [platform];
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof EngineError || error instanceof JsonSyntaxError) return [];
+    throw error;
+  }
 }
 
 const toOci = (platform: Platform) => ({
