@@ -6,17 +6,19 @@ const everyBytes = 4 << 20;
 setFlagsFromString("--expose-gc");
 const collect: (options: { readonly type: "minor" }) => void = runInNewContext("gc");
 
+/** All streams of a thread share its heap, and so its count. */
+const heap = { passedBytes: 0 };
+
 /**
  * The chunks of a long stream, for whoever does not keep them. Those that have passed lie outside of V8's heap: it does not look
  * for dead ones before a few megabytes have gone by, and then it marks the whole heap, every few megabytes, for as long as the
  * stream lasts. A minor collection takes a fraction of a millisecond.
  */
 export async function* passing(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
-  let bytes = 0;
   for await (const chunk of source) {
-    bytes += chunk.length;
-    if (bytes > everyBytes) {
-      bytes = 0;
+    heap.passedBytes += chunk.length;
+    if (heap.passedBytes > everyBytes) {
+      heap.passedBytes = 0;
       collect({ type: "minor" });
     }
     yield chunk;

@@ -4,6 +4,7 @@ import type { Log } from "#base/log";
 import { TreeArchive } from "./archive/archive.ts";
 import { FileContentStore } from "./content/store.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { DiskSync } from "./disk-sync.ts";
 import { collect, sweep } from "./gc.ts";
 import { OverlayLayerStore } from "./layers/store.ts";
 import { LayerTable } from "./layers/table.ts";
@@ -59,6 +60,7 @@ export interface StorageParts extends AsyncDisposable {
   readonly layout: Layout;
   readonly pool: WorkerPool;
   readonly trash: Trash;
+  readonly disk: DiskSync;
   readonly numbers: SnapshotNumbers;
   readonly table: LayerTable;
   readonly content: FileContentStore;
@@ -97,16 +99,17 @@ export async function openParts({ dataRoot, execRoot, log }: StorageOptions): Pr
   const streams = undo.use(new WorkerPool(maxStreams));
   const trash = new Trash({ directory: layout.tmp, pool, wal, log });
   undo.defer(() => trash.settled());
+  const disk = new DiskSync(dataRoot, undo.use(new WorkerPool(1)));
   const content = await FileContentStore.open(layout.content, database, wal);
   const numbers = new SnapshotNumbers(database, layout);
   const table = new LayerTable(database);
-  const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, log });
+  const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, disk, log });
   const archive = new TreeArchive(streams);
   const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot };
   const snapshots = await OverlaySnapshotStore.open(parts);
   await sweep({ database, wal, content, layers, snapshots, layout, trash });
   const owned = undo.move();
-  return { ...parts, wal, table, content, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...parts, wal, table, content, disk, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function openRecords(database: Database): Records {

@@ -4,6 +4,9 @@ import koffi from "koffi";
 /** A path or a name as the kernel sees it: bytes. A string is taken as UTF-8. */
 export type PathBytes = string | Uint8Array;
 
+/** The call makes a new map each time, and failures are not rare: looking whether something is there is one. */
+const errorMap = getSystemErrorMap();
+
 /** A failed system call, in the shape of node's own: `code` is the errno's name and the only thing to decide by. */
 export class SystemError extends Error {
   readonly code: string;
@@ -11,7 +14,7 @@ export class SystemError extends Error {
   readonly syscall: string;
   readonly path: string | undefined;
   constructor(errno: number, syscall: string, path?: PathBytes) {
-    const [code, text] = getSystemErrorMap().get(-errno) ?? [`E${errno}`, "unknown error"];
+    const [code, text] = errorMap.get(-errno) ?? [`E${errno}`, "unknown error"];
     const shown = path === undefined ? undefined : displayPath(path);
     super(`${code}: ${text}, ${syscall}${shown === undefined ? "" : ` '${shown}'`}`);
     this.name = "SystemError";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, statSync } from "node:fs";
 import { type Digest, sha256Digest } from "#base/ids";
-import { AT_FDCWD, O_DIRECTORY, O_PATH, O_RDONLY, openat2, syncfs } from "#native";
+import { AT_FDCWD, O_DIRECTORY, O_PATH, openat2 } from "#native";
 import { Budget, limitsFor } from "../archive/budget.ts";
 import { decompress } from "../archive/compression.ts";
 import { measureTree } from "../archive/measure.ts";
@@ -18,7 +18,7 @@ export class DigestError extends Error {
   }
 }
 
-/** For the worker: unpacks a layer into an empty directory. When it returns, the bytes are on the disk. */
+/** For the worker: unpacks a layer into an empty directory. Its bytes are not on the disk yet. */
 export async function applyLayer(
   job: JobOf<"apply">,
   signal: AbortSignal,
@@ -31,7 +31,6 @@ export async function applyLayer(
     const { diffId, tarBytes } = await feed(job.blobPath, placer, signal, onProgress);
     if (job.diffId !== undefined && job.diffId !== diffId) throw new DigestError(job.diffId, diffId);
     placer.finish();
-    syncDirectory(job.directory);
     const sizeBytes = placer.hasReplaced ? measureTree(job.directory) : placer.contentBytes;
     return { diffId, sizeBytes, tarBytes };
   } finally {
@@ -58,14 +57,4 @@ async function feed(
   }
   reader.end();
   return { diffId: sha256Digest(hash.digest("hex")), tarBytes };
-}
-
-/** One call for the whole layer: thousands of fsyncs would cost seconds. */
-function syncDirectory(directory: string): void {
-  const fd = openat2(AT_FDCWD, directory, { flags: O_RDONLY | O_DIRECTORY });
-  try {
-    syncfs(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -10,6 +10,7 @@ import type { Digest } from "#base/ids";
 import type { Log } from "#base/log";
 import { decompress } from "../archive/compression.ts";
 import type { FileContentStore } from "../content/store.ts";
+import type { DiskSync } from "../disk-sync.ts";
 import type { Layout } from "../layout.ts";
 import type { SnapshotNumbers } from "../numbers.ts";
 import type { Trash } from "../trash.ts";
@@ -26,6 +27,7 @@ export interface LayerStoreParts {
   readonly numbers: SnapshotNumbers;
   readonly pool: WorkerPool;
   readonly trash: Trash;
+  readonly disk: DiskSync;
   readonly log: Log;
 }
 
@@ -194,7 +196,7 @@ export class OverlayLayerStore implements LayerStore {
 
   /** The layer comes with a hold for the work itself, until every waiter has its own. */
   async #unpack(wanted: Unpacking, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<Layer> {
-    const { numbers, layout, pool, content, trash } = this.#parts;
+    const { numbers, layout, pool, content, disk, trash } = this.#parts;
     const { parent, blob, diffId: expected } = wanted;
     const snapshotNumber = numbers.next();
     const folder = layout.snapshot(snapshotNumber);
@@ -205,6 +207,7 @@ export class OverlayLayerStore implements LayerStore {
     await mkdir(directory, { mode: 0o755 });
     const job = { kind: "apply", blobPath: content.path(blob), directory, diffId: expected } as const;
     const { diffId, sizeBytes, tarBytes } = await pool.run<"apply">(job, { signal, onProgress });
+    await disk.sync();
     await wanted.after;
     signal.throwIfAborted();
     const chainId = chainIdOf(parent, diffId);

@@ -4,6 +4,7 @@ import { fingerprintTree, hashFile } from "../archive/fingerprint.ts";
 import { measureTree } from "../archive/measure.ts";
 import { copyTree, packToFd, unpackFromFd } from "../archive/streams.ts";
 import { removeDirectory } from "../archive/tree.ts";
+import { syncFileSystem } from "../disk-sync.ts";
 import { findChanges } from "../snapshots/changes.ts";
 import type { Job, JobResults, WorkerMessage, WorkerRequest } from "../workers/jobs.ts";
 import { applyLayer } from "./apply.ts";
@@ -37,6 +38,9 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
       return hashFile(job.path);
     case "remove":
       removeDirectory(job.directory);
+      return null;
+    case "sync":
+      syncFileSystem(job.directory);
       return null;
     default:
       return job satisfies never;

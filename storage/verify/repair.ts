@@ -133,7 +133,7 @@ class Repair {
   async #unpack(layer: Layer): Promise<void> {
     const user = this.#runningUser(layer.chainId);
     if (user !== undefined) throw new Error(`container ${user} runs on it: stop it first`);
-    const { content, layout, numbers, pool, table, trash } = this.#parts;
+    const { content, disk, layout, numbers, pool, table, trash } = this.#parts;
     const { blob, diffId, chainId } = layer;
     if (blob === undefined) throw new Error("its blob is not known");
     if (!content.has(blob)) await this.#fetchLayer(blob, (bytes) => content.ingest(bytes, { digest: blob }));
@@ -145,6 +145,7 @@ class Repair {
     const directory = join(folder, "fs");
     await mkdir(directory, { mode: 0o755 });
     await pool.run<"apply">({ kind: "apply", blobPath: content.path(blob), directory, diffId });
+    await disk.sync();
     table.setSnapshot(chainId, snapshotNumber);
     undo.move();
     trash.discard(layout.snapshot(layer.snapshotNumber));

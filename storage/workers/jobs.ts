@@ -37,7 +37,9 @@ export type Job =
   | { readonly kind: "measure"; readonly directory: string }
   | { readonly kind: "fingerprint"; readonly directory: string }
   | { readonly kind: "hash"; readonly path: string }
-  | { readonly kind: "remove"; readonly directory: string };
+  | { readonly kind: "remove"; readonly directory: string }
+  /** The whole file system that holds it. */
+  | { readonly kind: "sync"; readonly directory: string };
 
 export interface JobResults {
   readonly apply: { readonly diffId: Digest; readonly sizeBytes: number; readonly tarBytes: number };
@@ -49,6 +51,7 @@ export interface JobResults {
   readonly fingerprint: Digest;
   readonly hash: Digest;
   readonly remove: null;
+  readonly sync: null;
 }
 
 export type JobOf<Kind extends Job["kind"]> = Extract<Job, { kind: Kind }>;
