@@ -164,3 +164,37 @@ for (const [source, status, message] of sources) {
     assert.deepEqual([reply.status, reply.json()], [status, { message }]);
   });
 }
+
+/** An archive of an engine before 1.10: a folder for each layer. */
+const legacyArchive = (parents: Readonly<Record<string, string>>, repositories: object): Buffer =>
+  tarOf(
+    ...Object.entries(parents).flatMap(([folder, parent]) => [
+      file(`${folder}/json`, JSON.stringify(legacyConfig(folder, parent))),
+      file(`${folder}/layer.tar`, tarOf(file(folder, folder))),
+    ]),
+    file("repositories", JSON.stringify(repositories)),
+  );
+
+const legacyConfig = (id: string, parent: string) => ({
+  ...{ id, ...(parent === "" ? {} : { parent }), created: "2013-06-13T14:03:50.5-07:00", author: "<me>" },
+  ...{ container_config: { Cmd: ["sh", id] }, docker_version: id === "b" ? "1.4.1" : "1.9.0", architecture: "amd64" },
+});
+
+test("load: archives of engines before 1.10 give the images that dockerd makes of them", async () => {
+  assert.deepEqual(await load(legacyArchive({ a: "b", b: "" }, { old: { "1": "a" } })), []);
+  const { text } = await daemon.http.get("/images/old:1/history");
+  assert.deepEqual(text.match(/sha256:[0-9a-f]{64}/g), [
+    "sha256:be9e080c42bdd6a0bbc3f8138478e29de4f1e716b68b9cc94fbb812d069b88df",
+    "sha256:793ce3f1185c15f1e386bedef82f3e65a2ba4c4256fbedb11ed5e71e347302ec",
+  ]);
+});
+
+test("load: a legacy layer that is its own ancestor is refused, and so is a name for one that is not there", async () => {
+  const [line = ""] = await load(legacyArchive({ a: "b", b: "a" }, {}));
+  assert.match(line, /its own parent/);
+  assert.deepEqual(await load(legacyArchive({ b: "" }, { old: { "1": "c" } })), [errorLine("invalid target ID: c")]);
+});
+
+test("load: an archive that says nothing of itself lacks what the oldest engines wrote", async () => {
+  assert.deepEqual(await load(tarOf()), [errorLine("open repositories: no such file or directory")]);
+});

@@ -30,7 +30,7 @@ export function goJson(value: unknown): string {
   });
 }
 
-const encodeHistory = (entry: HistoryEntry) => ({
+export const encodeHistory = (entry: HistoryEntry) => ({
   created: entry.created ?? undefined,
   created_by: text(entry.createdBy),
   author: text(entry.author),

@@ -41,7 +41,7 @@ export const platformOf = (image: ImageConfig): Platform => ({
 
 /** Reads a config blob as Go reads it: keys in any case, null for nothing, unknown fields ignored. What it says is data, never an order. */
 export function parseImageConfig(json: string, noRootfs = "invalid image JSON, no RootFS key"): ImageConfig {
-  const fields = new Fields(parseJson(json), "Image", "image.Image");
+  const fields = new Fields(parseConfigJson(json), "Image", "image.Image");
   if (fields.isNull("rootfs")) throw invalid(noRootfs);
   const rootfs = fields.object("rootfs", "image.RootFS");
   const diffIds = rootfs.list("diff_ids", "[]layer.DiffID").map((value) => {
@@ -78,7 +78,7 @@ const parseHistory = (fields: Fields): HistoryEntry => ({
   isEmptyLayer: fields.flag("empty_layer"),
 });
 
-function parseContainerConfig(fields: Fields): ContainerConfig {
+export function parseContainerConfig(fields: Fields): ContainerConfig {
   return {
     Hostname: fields.text("Hostname"),
     Domainname: fields.text("Domainname"),
@@ -121,7 +121,7 @@ const parseHealthcheck = (fields: Fields): HealthConfig => ({
 
 export const emptyContainerConfig = (): ContainerConfig => parseContainerConfig(new Fields({}, "", ""));
 
-function parseJson(json: string): unknown {
+export function parseConfigJson(json: string): unknown {
   try {
     return unmarshalJson(json);
   } catch (cause) {

@@ -1,12 +1,10 @@
-import type { Readable } from "node:stream";
 import { EngineError } from "#base/errors";
-import { type Digest, isDigest, shortId } from "#base/ids";
+import { type Digest, isDigest } from "#base/ids";
 import { parseJson, toPlain } from "#base/json";
 import {
   configSizeLimit,
   detectMediaType,
   familiarReference,
-  formatReference,
   hostPlatform,
   isSamePlatform,
   isTagged,
@@ -17,26 +15,18 @@ import {
   parseManifest,
   parseReference,
   selectManifests,
-  storedReference,
   type TaggedReference,
 } from "#registry";
-import { type ChainId, chainIdOf, type Layer } from "#storage";
 import { ArchiveFiles } from "./archive-files.ts";
 import { type ImageConfig, parseImageConfig, platformOf, systemOf } from "./config.ts";
 import { readList } from "./fields.ts";
+import { type Load, type LoadRequest, loadLayers } from "./load-layers.ts";
+import { loadLegacy } from "./load-legacy.ts";
 import type { ImageParts } from "./parts.ts";
-import { advance, type ProgressMessage, ProgressMeter, type ProgressOutput } from "./progress.ts";
+import type { ProgressMessage, ProgressOutput } from "./progress.ts";
 import { emitImageEvent, imageById } from "./resolve.ts";
 import { createImage } from "./store.ts";
-import { setName } from "./tag.ts";
-
-export interface LoadRequest {
-  readonly archive: Readable;
-  /** No bars. */
-  readonly isQuiet: boolean;
-  /** Images of other platforms are passed over. */
-  readonly platform?: Platform;
-}
+import { setLoadedName } from "./tag.ts";
 
 /** One image of an archive: paths in it, and names. */
 interface ArchivedImage {
@@ -44,13 +34,6 @@ interface ArchivedImage {
   readonly layers: readonly string[];
   readonly tags: readonly string[];
   readonly parent: Digest | undefined;
-}
-
-interface Load extends LoadRequest {
-  readonly parts: ImageParts;
-  readonly files: ArchiveFiles;
-  readonly output: ProgressOutput;
-  readonly signal: AbortSignal;
 }
 
 /** `docker load`: archives of `docker save`, old and new, and OCI image layouts (moby image/tarexport/load.go). */
@@ -62,6 +45,7 @@ export async function loadImages(
 ): Promise<void> {
   using files = await ArchiveFiles.read(parts.storage.content, request.archive, signal);
   const load: Load = { ...request, parts, files, output, signal };
+  if (!files.has("manifest.json") && !files.has("index.json")) return loadLegacy(load);
   const images = files.has("manifest.json") ? await readManifest(files) : await readLayout(load);
   const loaded: Digest[] = [];
   let isTagged = false;
@@ -86,65 +70,18 @@ async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | und
   if (systemOf(config) !== "linux") throw new EngineError("system", `cannot load ${systemOf(config)} image on linux`);
   if (platform !== undefined && !isSamePlatform(platform, platformOf(config))) return undefined;
   using held = new DisposableStack();
-  await loadLayers(load, image, config, held);
+  await loadLayers(load, image.layers, config.rootfs.diffIds, held);
   const id = parts.storage.transaction(() => {
     const created = createImage(parts, { configJson });
-    for (const tag of image.tags) setLoadedTag(parts, parseTag(tag), created, output);
+    for (const tag of image.tags) {
+      const ref = parseTag(tag);
+      setLoadedName(parts, ref, created, output);
+      output.write({ stream: `Loaded image: ${familiarReference(ref)}\n` });
+    }
     return created;
   });
   emitImageEvent(parts, "load", id, id);
   return id;
-}
-
-async function loadLayers(load: Load, image: ArchivedImage, config: ImageConfig, held: DisposableStack): Promise<void> {
-  const { diffIds } = config.rootfs;
-  if (image.layers.length !== diffIds.length) {
-    const counts = `expected ${image.layers.length}, got ${diffIds.length}`;
-    throw new EngineError("system", `invalid manifest, layers length mismatch: ${counts}`);
-  }
-  const { layers } = load.parts.storage;
-  let parent: ChainId | undefined;
-  for (const [index, diffId] of diffIds.entries()) {
-    const chainId = chainIdOf(parent, diffId);
-    if (layers.find(chainId) === undefined) {
-      const layer = await loadLayer(load, image.layers[index] ?? "", parent, diffId);
-      held.defer(() => void layers.release(layer.chainId));
-      if (layer.diffId !== diffId) {
-        const pair = `expected ${JSON.stringify(diffId)}, got ${JSON.stringify(layer.diffId)}`;
-        throw new EngineError("system", `invalid diffID for layer ${index}: ${pair}`);
-      }
-    } else {
-      layers.retain(chainId);
-      held.defer(() => void layers.release(chainId));
-    }
-    parent = chainId;
-  }
-}
-
-async function loadLayer(load: Load, path: string, parent: ChainId | undefined, diffId: Digest): Promise<Layer> {
-  const { parts, files, output, signal, isQuiet } = load;
-  const { digest, sizeBytes } = files.get(path);
-  const report = (current: number) => advance(output, shortId(diffId), "Loading layer", current, sizeBytes);
-  const meter = new ProgressMeter(sizeBytes, 0, isQuiet ? () => undefined : report);
-  const layer = await parts.storage.layers.apply({
-    parent,
-    blob: digest,
-    onProgress: (bytes) => meter.set(bytes),
-    signal,
-  });
-  meter.finish();
-  return layer;
-}
-
-function setLoadedTag(parts: ImageParts, ref: TaggedReference, id: Digest, output: ProgressOutput): void {
-  const before = parts.storage.records.references.find(formatReference(storedReference(ref)));
-  const name = familiarReference(ref);
-  if (before !== undefined && before !== id) {
-    const text = `The image ${name} already exists, renaming the old one with ID ${before} to empty string\n`;
-    output.write({ stream: text });
-  }
-  setName(parts, ref, id);
-  output.write({ stream: `Loaded image: ${name}\n` });
 }
 
 function parseTag(text: string): TaggedReference {

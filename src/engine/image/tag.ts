@@ -10,6 +10,7 @@ import {
   type TaggedReference,
 } from "#registry";
 import type { ImageParts } from "./parts.ts";
+import type { ProgressOutput } from "./progress.ts";
 import { emitImageEvent, getImage, type Image } from "./resolve.ts";
 
 /** Gives an image a name, and takes it from the one that had it. */
@@ -36,6 +37,16 @@ export function getImageToTag(parts: ImageParts, name: string): Image {
 export function setName(parts: ImageParts, ref: Reference, id: Digest): void {
   checkNotAmbiguous(ref);
   parts.storage.records.references.set(formatReference(storedReference(ref)), id);
+}
+
+/** The name of an image that was loaded; whoever lost it is named. */
+export function setLoadedName(parts: ImageParts, ref: TaggedReference, id: Digest, output: ProgressOutput): void {
+  const before = parts.storage.records.references.find(formatReference(storedReference(ref)));
+  if (before !== undefined && before !== id) {
+    const renaming = `renaming the old one with ID ${before} to empty string`;
+    output.write({ stream: `The image ${familiarReference(ref)} already exists, ${renaming}\n` });
+  }
+  setName(parts, ref, id);
 }
 
 /** The digest that a registry knows the image by. One that is known already for another image stays there: moby refuses too. */
