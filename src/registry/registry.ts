@@ -9,6 +9,7 @@ import type { Capability } from "./hosts-file.ts";
 import { familiarName, familiarReference, isDigested, type Reference } from "./reference.ts";
 import { Repository } from "./repository.ts";
 import { type SearchRequest, type SearchResult, search } from "./search.ts";
+import { userAgentFor } from "./user-agent.ts";
 
 export interface RegistryParts {
   readonly options: RegistryOptions;
@@ -22,6 +23,8 @@ export interface Access {
   readonly credentials: Credentials;
   /** `X-Meta-…` headers that the client passes through. */
   readonly headers?: Headers;
+  /** The client's own User-Agent. */
+  readonly client?: string;
 }
 
 export interface Login {
@@ -101,19 +104,23 @@ export class Registry {
   async #attempt<T>(endpoint: Endpoint, attempt: Attempt, work: (repository: Repository) => Promise<T>): Promise<T> {
     const { ref, access, actions, signal } = attempt;
     const { userAgent, clock } = this.#parts;
-    const headers = { ...access.headers, "user-agent": userAgent };
+    const headers = { ...access.headers, "user-agent": userAgentFor(userAgent, access.client) };
     const options = { credentials: access.credentials, actions, headers, clock };
     await using repository = await Repository.open(endpoint, ref, options, signal);
     return await work(repository);
   }
 
   /** Asks the registry whether it accepts the credentials. Mirrors never see them. */
-  async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
+  async login({ credentials, client }: Access, signal: AbortSignal): Promise<Login> {
     const endpoints = await this.#config.endpoints(loginHost(credentials.serverAddress), ["push"]);
+    const userAgent = userAgentFor(this.#parts.userAgent, client);
     let last: unknown;
     for (const endpoint of endpoints.filter((one) => !one.isMirror)) {
       try {
-        return { status: "Login Succeeded", identityToken: await this.#login(endpoint, credentials, signal) };
+        return {
+          status: "Login Succeeded",
+          identityToken: await this.#login(endpoint, credentials, userAgent, signal),
+        };
       } catch (error) {
         if (signal.aborted) throw error;
         last = error;
@@ -124,8 +131,13 @@ export class Registry {
   }
 
   /** A registry token is no login: it would only prove itself. */
-  async #login(endpoint: Endpoint, { registryToken: _, ...credentials }: Credentials, signal: AbortSignal) {
-    await using client = new HttpClient(endpoint.tls, { "user-agent": this.#parts.userAgent });
+  async #login(
+    endpoint: Endpoint,
+    { registryToken: _, ...credentials }: Credentials,
+    userAgent: string,
+    signal: AbortSignal,
+  ) {
+    await using client = new HttpClient(endpoint.tls, { "user-agent": userAgent });
     const challenges = await pingRegistry(client, endpoint.api, signal);
     const { clock } = this.#parts;
     const options = { credentials, scopes: [], wantsOfflineToken: true, clock };
@@ -141,7 +153,7 @@ export class Registry {
 
   search(request: SearchRequest, signal: AbortSignal): Promise<readonly SearchResult[]> {
     const { userAgent, clock } = this.#parts;
-    return search(this.#config, { ...request, userAgent, clock }, signal);
+    return search(this.#config, { ...request, userAgent: userAgentFor(userAgent, request.client), clock }, signal);
   }
 }
 

@@ -12,6 +12,7 @@ export interface SearchRequest {
   readonly limit: number;
   readonly credentials: Credentials;
   readonly headers?: Headers;
+  readonly client?: string;
 }
 
 export interface SearchResult {

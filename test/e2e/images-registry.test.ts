@@ -8,6 +8,7 @@ import { must, run } from "#test/command";
 import { startRegistry } from "#test/registry";
 import { Filters } from "../../src/engine/filters.ts";
 import { lines, never, openImages, shown, tag } from "./images-rig.ts";
+import { RogueRegistry } from "./images-rogue.ts";
 
 /** The machine's own network: loopback ports are all that these tests need of it. */
 const here = { prefix: [], name: "", daemonFlags: [], isIsolated: false, [Symbol.asyncDispose]: async () => undefined };
@@ -90,9 +91,12 @@ test("login and pull: a registry with TLS, a private CA and a password", async (
   await using rig = await openImages();
   const serverAddress = registry.address;
   const good = { username: user.name, password: user.password, serverAddress };
-  assert.deepEqual(await rig.images.login(good, never), { status: "Login Succeeded", identityToken: "" });
+  assert.deepEqual(await rig.images.login({ credentials: good }, never), {
+    status: "Login Succeeded",
+    identityToken: "",
+  });
   // Loopback may speak clear text, so that way is tried last, and its answer is what moby tells.
-  await assert.rejects(rig.images.login({ ...good, password: "wrong" }, never), {
+  await assert.rejects(rig.images.login({ credentials: { ...good, password: "wrong" } }, never), {
     message: `login attempt to http://${registry.address}/v2/ failed with status: 400 Bad Request`,
   });
   mkdirSync(join(rig.folder, "certs.d", address), { recursive: true });
@@ -101,6 +105,21 @@ test("login and pull: a registry with TLS, a private CA and a password", async (
     await rig.pull(`${address}/x:1`, { credentials: { username: user.name, password: user.password } }),
   );
   assert.deepEqual(said, [`manifest for ${address}/x:1 not found: manifest unknown: manifest unknown`]);
+});
+
+test("registries: they are told who asks the engine, with nothing in the name that could pass for ours", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  registry.addImage("1", [Buffer.from("a")]);
+  const agents = new Set<string | undefined>();
+  registry.hook = ({ headers }) => {
+    agents.add(headers["user-agent"]);
+    return false;
+  };
+  const access = { credentials: {}, client: "Docker-Client/28.2.2 (linux)" };
+  await rig.images.inspectDistribution(`${registry.address}/x:1`, access, never);
+  await rig.images.login({ ...access, credentials: { serverAddress: registry.address } }, never);
+  assert.deepEqual([...agents], ["test UpstreamClient(Docker-Client/28.2.2 \\(linux\\))"]);
 });
 
 test("save and load: the archive is stable, other tools read it, and it comes back whole", async () => {

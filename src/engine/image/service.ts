@@ -10,7 +10,7 @@ import type {
 } from "#api-schema/image";
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
-import type { Access, Credentials, Login, Platform, TaggedReference } from "#registry";
+import type { Access, Login, Platform, TaggedReference } from "#registry";
 import type { ChainId } from "#storage";
 import type { Filters } from "../filters.ts";
 import { trimBlobs } from "./blob-cache.ts";
@@ -173,8 +173,8 @@ export class ImageService {
     return inspectDistribution(this.#parts, name, access, signal);
   }
 
-  async login(credentials: Credentials, signal: AbortSignal): Promise<Login> {
-    return this.#parts.registry.login(credentials, signal);
+  async login(access: Access, signal: AbortSignal): Promise<Login> {
+    return this.#parts.registry.login(access, signal);
   }
 
   /** After the answer; one at a time, and nobody waits for it. */

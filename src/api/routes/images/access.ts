@@ -13,6 +13,7 @@ export function accessOf({ headers }: Pick<FastifyRequest, "headers">): Access {
   return {
     credentials: parseCredentials(typeof auth === "string" ? auth : undefined),
     headers: Object.fromEntries(meta.map(([name, value]) => [name, String(value)])),
+    client: headers["user-agent"] ?? "",
   };
 }
 

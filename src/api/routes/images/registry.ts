@@ -13,7 +13,8 @@ import { accessOf } from "./access.ts";
 export function loginRoute(app: FastifyInstance, { images }: Engine): void {
   app.post("/auth", async (request, reply) => {
     const credentials = credentialsOf(await readAuthConfig(request));
-    const { status, identityToken } = await images.login(credentials, request.clientGone);
+    const access = { ...accessOf(request), credentials };
+    const { status, identityToken } = await images.login(access, request.clientGone);
     return sendJson(reply, AuthReply, { IdentityToken: identityToken, Status: status });
   });
 }
