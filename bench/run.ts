@@ -1,11 +1,11 @@
 /**
  * The same work on our engine and, in the same minutes, on a dockerd; medians and ratios.
  *   bench/run [--quick] [case …]          prints a table; --json prints figures for a machine
+ * The last column is the most memory that our daemon had resident meanwhile.
  * The dockerd is the one at $DOCKER_HOST_PEER, or one that $PEER_ENV (a script: `dockerd NAME` prints its host, `stop NAME`)
  * starts; with neither, only ours is measured. Both get the same image and
  * are measured within minutes of each other, case by case, so that a busy machine is busy for both.
  */
-import { readFileSync } from "node:fs";
 import { busyboxTar } from "#test/busybox";
 import { must } from "#test/command";
 import { startDaemon } from "#test/daemon";
@@ -13,7 +13,8 @@ import type { Case, Cases } from "./case.ts";
 import { containerCases } from "./containers.ts";
 import { Engine } from "./engine.ts";
 import { imageCases } from "./images.ts";
-import { type Figures, measure, round } from "./measure.ts";
+import { type Figures, measure } from "./measure.ts";
+import { forgetPeak, residentMb } from "./memory.ts";
 
 const words = process.argv.slice(2);
 const isQuick = words.includes("--quick");
@@ -27,10 +28,12 @@ interface Row {
   readonly name: string;
   readonly ours: Figures;
   readonly peer: Figures | undefined;
+  readonly peakMb: number;
 }
 
 /** One after the other within the case: what else the machine does meets both. */
 async function runCase(name: string, { runs, prepare, reset, work }: Case, engines: readonly Engine[]): Promise<Row> {
+  forgetPeak(daemon.pid);
   const figures = new Map<Engine, Figures>();
   for (const engine of engines) {
     const undo = prepare === undefined ? nothing : await prepare(engine);
@@ -40,7 +43,7 @@ async function runCase(name: string, { runs, prepare, reset, work }: Case, engin
   }
   const [ours, peer] = engines.map((engine) => figures.get(engine));
   if (ours === undefined) throw new Error("no engine");
-  return { name, ours, peer };
+  return { name, ours, peer, peakMb: residentMb(daemon.pid, "VmHWM") };
 }
 
 class Peer implements AsyncDisposable {
@@ -69,19 +72,23 @@ async function findPeer(): Promise<Peer | undefined> {
 /** Of a daemon that has just started and done nothing. */
 async function idleResidentMb(): Promise<number> {
   await using daemon = await startDaemon({ hasBusybox: false });
-  const status = readFileSync(`/proc/${daemon.pid}/status`, "utf8");
-  return round(Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
+  return residentMb(daemon.pid, "VmRSS");
 }
 
-function rowText({ name, ours, peer }: Row): string {
-  const ratio =
-    peer === undefined ? "" : `  ${String(peer.medianMs).padStart(9)}  ${round(ours.medianMs / peer.medianMs)}`;
-  return `${name.padEnd(32)}${String(ours.medianMs).padStart(9)}  ${String(ours.p99Ms).padStart(9)}${ratio}`;
+const columns = ["median ms", "p99 ms", "dockerd", "p99 ms", "ratio", "MB"];
+
+function line(name: string, cells: readonly string[]): string {
+  return name.padEnd(30) + cells.map((cell) => cell.padStart(11)).join("");
+}
+
+function rowText({ name, ours, peer, peakMb }: Row): string {
+  const ratio = peer === undefined ? undefined : ours.medianMs / peer.medianMs;
+  const figures = [ours.medianMs, ours.p99Ms, peer?.medianMs, peer?.p99Ms, ratio];
+  return line(name, [...figures.map((figure) => figure?.toFixed(2) ?? "-"), String(Math.round(peakMb))]);
 }
 
 function table(rows: readonly Row[]): string {
-  const head = `${"median ms".padStart(41)}${"p99 ms".padStart(11)}    dockerd  ratio`;
-  return [head, ...rows.map(rowText)].join("\n");
+  return [line("", columns), ...rows.map(rowText)].join("\n");
 }
 
 const idleMb = await idleResidentMb();

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { createGunzip } from "node:zlib";
 import { errnoOf } from "#base/errors";
 import { passing } from "../garbage.ts";
+import { TruncatedError } from "./byte-input.ts";
 import { unbzip2 } from "./bzip2.ts";
 import { unxz } from "./xz.ts";
 import { unzstd } from "./zstd.ts";
@@ -68,7 +69,7 @@ async function* gunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   try {
     yield* codec;
   } catch (error) {
-    throw errnoOf(error) === "Z_BUF_ERROR" ? new Error("unexpected EOF", { cause: error }) : error;
+    throw errnoOf(error) === "Z_BUF_ERROR" ? new TruncatedError() : error;
   }
 }
 

@@ -185,7 +185,7 @@ const casesFor = (host: string): readonly Case[] => [
   },
   { name: "no tar at all", tar: Buffer.alloc(4096, "x"), code: "EBADTAR" },
   { name: "an empty archive", tar: Buffer.alloc(0), check: (root) => assert.deepEqual(readdirSync(root), []) },
-  { name: "a gzip that ends too early", tar: gzipSync(tarOf(good)).subarray(0, 60), code: "Z_BUF_ERROR" },
+  { name: "a gzip that ends too early", tar: gzipSync(tarOf(good)).subarray(0, 60), code: "EBADTAR" },
   {
     name: "a gzip with a flipped byte",
     tar: flipped(gzipSync(tarOf(file("f", Buffer.alloc(9000, "abc"))))),
