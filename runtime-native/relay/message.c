@@ -101,6 +101,17 @@ bool query_pointer(const struct query *q, struct address *a)
     return pointer6(q->name, a);
 }
 
+size_t message_reject(const uint8_t *bytes, size_t length, uint8_t reply[MESSAGE_HEADER])
+{
+    if (length < MESSAGE_HEADER || (bytes[2] & FLAG_RESPONSE) != 0)
+        return 0;
+    memset(reply, 0, MESSAGE_HEADER);
+    memcpy(reply, bytes, 2);
+    reply[2] = (uint8_t)(FLAG_RESPONSE | (bytes[2] & (OPCODE_MASK | FLAG_RECURSION_DESIRED)));
+    reply[3] = (bytes[2] & OPCODE_MASK) != 0 ? DNS_NOT_IMPLEMENTED : DNS_FORMAT_ERROR;
+    return MESSAGE_HEADER;
+}
+
 void answer_begin(struct answer *a, const struct query *q, unsigned code, bool is_stream)
 {
     memcpy(a->bytes, q->bytes, q->question_end);

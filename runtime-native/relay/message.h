@@ -9,7 +9,7 @@
 #include "address.h"
 
 enum { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28, DNS_OPT = 41 };
-enum { DNS_NO_ERROR = 0, DNS_SERVER_FAILURE = 2, DNS_REFUSED = 5 };
+enum { DNS_NO_ERROR = 0, DNS_FORMAT_ERROR = 1, DNS_SERVER_FAILURE = 2, DNS_NOT_IMPLEMENTED = 4, DNS_REFUSED = 5 };
 
 #define MESSAGE_MAX    65535
 #define MESSAGE_HEADER 12
@@ -24,8 +24,10 @@ struct query {
     size_t limit; /* how large an answer over UDP may be */
 };
 
-/* False for what is no query with one question: it deserves no answer. */
+/* False for what is no query with one question. */
 bool query_parse(const uint8_t *bytes, size_t length, struct query *q);
+/* Says so to whoever sent it. The length of the reply, or 0: it deserves none. */
+size_t message_reject(const uint8_t *bytes, size_t length, uint8_t reply[MESSAGE_HEADER]);
 /* False when the name stands for no address: `2.0.17.172.in-addr.arpa` and its like do. */
 bool query_pointer(const struct query *q, struct address *a);
 

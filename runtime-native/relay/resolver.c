@@ -26,8 +26,13 @@ void resolver_serve(struct resolver *r, const struct asker *asker, const uint8_t
 {
     static struct answer answer; /* large, and used up before the next query */
     struct query query;
-    if (!query_parse(bytes, length, &query))
+    if (!query_parse(bytes, length, &query)) {
+        uint8_t reply[MESSAGE_HEADER];
+        size_t size = message_reject(bytes, length, reply);
+        if (size > 0)
+            resolver_reply(r, asker, reply, size);
         return;
+    }
     answer_begin(&answer, &query, DNS_NO_ERROR, asker->stream != NULL);
     if (!view_answer(&r->view, &r->relay->names, &query, &answer)) {
         forward_begin(r, asker, &query, length);

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { EngineError } from "#base/errors";
 import type { Task } from "#runtime";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
@@ -36,9 +37,11 @@ export function attachContainer(
       if (options.logs) await sendLogs(context, container, options, client);
       emitContainerEvent(context, container, "attach");
       if (!options.stream) return void client.end();
-      const shim = await shimConnection(container, client, (task) =>
-        task.attach({ stdin, stdout: options.stdout, stderr: options.stderr }),
-      );
+      let settled: Promise<unknown> | undefined;
+      const shim = await shimConnection(container, client, (task) => {
+        settled = endOf(task).then(() => context.locks.run(container.id, async () => undefined));
+        return task.attach({ stdin, stdout: options.stdout, stderr: options.stderr });
+      });
       if (shim === undefined) return void client.end();
       const end = await pump(client, shim, {
         stdin,
@@ -47,11 +50,15 @@ export function attachContainer(
         framing: config.Tty ? "raw" : options.framing,
         detachKeys,
         closesStdin: config.StdinOnce && !config.Tty,
+        ...(settled === undefined ? {} : { settled }),
       });
       if (end === "detached") emitContainerEvent(context, container, "detach");
     },
   };
 }
+
+/** By then whoever records it waits for the container's lock: who asks for it next finds the exit code. */
+const endOf = (task: Task): Promise<unknown> => task.exited.catch(() => undefined).then(() => nextTurn());
 
 /**
  * The shim's side of an attach: at once, or when a start has created the task, and then before the process runs. Undefined:
