@@ -32,8 +32,7 @@ export async function downloadBlob(
     const { error, offset } = outcome;
     if (attempt >= parts.limits.downloadAttempts || isFinal(error, offset)) throw inWords(bareOf(error), blob.digest);
     parts.log.info({ err: error, digest: blob.digest, attempt }, "download failed, trying again");
-    const askedMs = retryAfterOf(error);
-    await pause(parts, askedMs === undefined ? attempt * 5 : Math.ceil(askedMs / 1000), id, transfer);
+    await pauseAfter(parts, error, attempt, id, transfer);
   }
 }
 
@@ -147,8 +146,16 @@ function inWords(error: unknown, digest: Digest): unknown {
   return new EngineError("system", `filesystem layer verification failed for digest ${digest}`, { cause: error });
 }
 
-async function pause(parts: ImageParts, seconds: number, id: string, { output, signal }: Transfer): Promise<void> {
-  for (let left = seconds; left > 0; left--) {
+/** Waits before the next attempt, ever longer or as long as the registry asks, and counts the seconds for the client. */
+export async function pauseAfter(
+  parts: ImageParts,
+  error: unknown,
+  attempt: number,
+  id: string,
+  { output, signal }: Transfer,
+): Promise<void> {
+  const askedMs = retryAfterOf(error);
+  for (let left = askedMs === undefined ? attempt * 5 : Math.ceil(askedMs / 1000); left > 0; left--) {
     update(output, id, `Retrying in ${left} second${left === 1 ? "" : "s"}`);
     await parts.clock.sleep(1000, signal);
   }

@@ -22,7 +22,7 @@ import {
 } from "#registry";
 import type { Layer } from "#storage";
 import { ensureBlobs } from "./blob-cache.ts";
-import { bareOf, isFinal } from "./download.ts";
+import { bareOf, isFinal, pauseAfter } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
@@ -73,10 +73,7 @@ export class LayerPusher {
         transfer.signal.throwIfAborted();
         if (attempt >= attemptLimit || isFinal(error)) throw bareOf(error);
         this.#parts.log.info({ err: error, digest: target.layer.diffId, attempt }, "upload failed, trying again");
-        for (let left = attempt * 5; left > 0; left--) {
-          update(transfer.output, id, `Retrying in ${left} second${left === 1 ? "" : "s"}`);
-          await this.#parts.clock.sleep(1000, transfer.signal);
-        }
+        await pauseAfter(this.#parts, error, attempt, id, transfer);
       }
     }
   }
