@@ -1,24 +1,17 @@
 import assert from "node:assert/strict";
-import { copyFileSync, createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import { must } from "#test/command";
 import { startRegistry } from "#test/registry";
-import { type ImageRig, never, openImages, shown, tag } from "./images-rig.ts";
+import { never, openImages, shown, tag } from "./images-rig.ts";
 import { RogueRegistry } from "./images-rogue.ts";
 
 /** The machine's own network: loopback ports are all that these tests need of it. */
 const here = { prefix: [] };
 const upstream = "registry.invalid";
 const client = { username: "client", password: "for-upstream-only" };
-
-function writeHosts(rig: ImageRig, registry: string, text: string): string {
-  const folder = join(rig.folder, "certs.d", registry);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "hosts.toml"), text);
-  return folder;
-}
 
 const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}`;
 
@@ -35,8 +28,7 @@ test("mirrors: a registry's own, with a CA and a password that are the operator'
     ...["skopeo", "copy", "-q", "--dest-tls-verify=false", "--dest-creds", `${user.name}:${user.password}`],
     ...[`docker-archive:${archive}:app:1`, target],
   ]);
-  const folder = writeHosts(
-    rig,
+  const folder = rig.writeHosts(
     upstream,
     `[host."https://${address}"]
        capabilities = ["pull", "resolve"]
@@ -55,7 +47,7 @@ test("mirrors: the first that has the image serves, and none sees what is meant 
   await using full = await RogueRegistry.start();
   await using rig = await openImages();
   full.addImage("1", [Buffer.from("hello")]);
-  writeHosts(rig, upstream, [empty, full].map((mirror) => `[host."http://${mirror.address}"]\n`).join(""));
+  rig.writeHosts(upstream, [empty, full].map((mirror) => `[host."http://${mirror.address}"]\n`).join(""));
   const said = shown(await rig.pull(`${upstream}/app:1`, { credentials: client }));
   assert.match(said.at(-1) ?? "", /^Status: Downloaded newer image/);
   assert.ok(empty.count(/manifests\/1$/) > 0);
@@ -69,8 +61,7 @@ test("mirrors: capabilities say who is asked for tags, and who takes pushes", as
   await using rig = await openImages();
   const { manifest } = byDigest.addImage("1", [Buffer.from("other")]);
   server.addImage("1", [Buffer.from("true")]);
-  writeHosts(
-    rig,
+  rig.writeHosts(
     upstream,
     `server = "http://${server.address}"
      [host."http://${byDigest.address}/proxy/v2"]
@@ -89,7 +80,7 @@ test("mirrors: capabilities say who is asked for tags, and who takes pushes", as
 
 test("mirrors: a file that cannot be understood is named, and nothing is asked", async () => {
   await using rig = await openImages();
-  const folder = writeHosts(rig, upstream, `[host."ftp://x"]`);
+  const folder = rig.writeHosts(upstream, `[host."ftp://x"]`);
   const said = shown(await rig.pull(`${upstream}/app:1`));
   assert.deepEqual(said, [`invalid ${folder}/hosts.toml: unsupported scheme in "ftp://x"`]);
 });

@@ -1,8 +1,15 @@
-import { createReadStream, mkdtempSync, rmSync } from "node:fs";
+import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "#base/clock";
 import { createLog } from "#base/log";
-import { parseReference, parseRepoTag, Registry, type RegistryOptions, type TaggedReference } from "#registry";
+import {
+  type Credentials,
+  parseReference,
+  parseRepoTag,
+  Registry,
+  type RegistryOptions,
+  type TaggedReference,
+} from "#registry";
 import { openStorage, type Storage } from "#storage";
 import { busyboxTar } from "#test/busybox";
 import type { ProgressMessage } from "../../src/engine/image/progress.ts";
@@ -14,15 +21,17 @@ export interface ImageRig extends AsyncDisposable {
   readonly folder: string;
   /** `image pull x:1`. */
   readonly events: string[];
+  /** `certs.d/<registry>/hosts.toml`; its folder. */
+  writeHosts(registry: string, text: string): string;
   /** The lines of a pull; an error is the last one. */
   pull(name: string, options?: PullOptions): Promise<ProgressMessage[]>;
-  push(name: string): Promise<ProgressMessage[]>;
+  push(name: string, credentials?: Credentials): Promise<ProgressMessage[]>;
   importBusybox(name: string): Promise<void>;
 }
 
 export interface PullOptions {
   readonly platform?: { readonly os: string; readonly architecture: string };
-  readonly credentials?: { readonly username: string; readonly password: string };
+  readonly credentials?: Credentials;
   readonly signal?: AbortSignal;
   readonly onLine?: (message: ProgressMessage) => void;
 }
@@ -61,6 +70,12 @@ export async function openImages(options: RegistryOptions = {}, watermarkPercent
     storage,
     folder,
     events,
+    writeHosts: (registry, text) => {
+      const certs = join(folder, "certs.d", registry);
+      mkdirSync(certs, { recursive: true });
+      writeFileSync(join(certs, "hosts.toml"), text);
+      return certs;
+    },
     pull: (name, { platform, credentials = {}, signal = never, onLine } = {}) => {
       const request = {
         ref: parseReference(name),
@@ -69,8 +84,8 @@ export async function openImages(options: RegistryOptions = {}, watermarkPercent
       };
       return lines((output) => images.pull(request, output, signal), onLine);
     },
-    push: (name) =>
-      lines((output) => images.push({ ref: parseReference(name), access: { credentials: {} } }, output, never)),
+    push: (name, credentials = {}) =>
+      lines((output) => images.push({ ref: parseReference(name), access: { credentials } }, output, never)),
     importBusybox: async (name) => {
       const request = { source: createReadStream(await busyboxTar()), ref: tag(name), message: "", changes: [] };
       await images.import(request, { write: () => undefined }, never);

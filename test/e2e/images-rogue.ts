@@ -1,5 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 
@@ -38,10 +39,15 @@ export interface RogueImage {
   readonly layers: readonly string[];
 }
 
+export interface RogueListener {
+  readonly host?: string;
+  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
+}
+
 /** Answers a request itself, or lets the registry do it: undefined. */
 type Hook = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** A registry in a hundred lines that misbehaves as told. */
+/** A small registry that misbehaves as told. */
 export class RogueRegistry implements AsyncDisposable {
   readonly blobs = new Map<string, Buffer>();
   /** By tag and by digest. */
@@ -49,22 +55,25 @@ export class RogueRegistry implements AsyncDisposable {
   /** All that came: `GET /v2/…`. */
   readonly requests: { readonly line: string; readonly authorization: string; readonly range: string }[] = [];
   hook: Hook = () => false;
+  /** Uploads that have begun: what came so far. */
+  readonly uploads = new Map<string, Buffer>();
   readonly #server: Server;
 
   private constructor(server: Server) {
     this.#server = server;
   }
 
-  static async start(port = 0): Promise<RogueRegistry> {
-    const server = createServer((request, response) => registry.#answer(request, response));
+  static async start(port = 0, { host = "127.0.0.1", tls }: RogueListener = {}): Promise<RogueRegistry> {
+    const answer = (request: IncomingMessage, response: ServerResponse) => void registry.#answer(request, response);
+    const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
     const registry = new RogueRegistry(server);
-    await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => server.listen(port, host, resolve));
     return registry;
   }
 
   get address(): string {
-    const { port } = this.#server.address() as AddressInfo;
-    return `127.0.0.1:${port}`;
+    const { address, family, port } = this.#server.address() as AddressInfo;
+    return family === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,11 +119,15 @@ export class RogueRegistry implements AsyncDisposable {
     return { manifest, configDigest: digestOf(config), layers: layers.map((layer) => layer.digest) };
   }
 
+  get tags(): string[] {
+    return [...this.manifests.keys()].filter((name) => !name.includes(":"));
+  }
+
   count(pattern: RegExp): number {
     return this.requests.filter(({ line }) => pattern.test(line)).length;
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", url = "", headers } = request;
     this.requests.push({
       line: `${method} ${url}`,
@@ -122,10 +135,13 @@ export class RogueRegistry implements AsyncDisposable {
       range: headers.range ?? "",
     });
     if (this.hook(request, response)) return;
-    const [, kind, name = ""] = /\/(manifests|blobs)\/([^/?]+)$/.exec(url) ?? [];
+    const [, kind, name = ""] = /\/(manifests|blobs|blobs\/uploads|tags)\/([^/?]*)(?:\?.*)?$/.exec(url) ?? [];
     if (url === "/v2/") response.end("{}");
+    else if (kind === "blobs/uploads") await this.#upload(name, request, response);
+    else if (kind === "manifests" && method === "PUT") await this.#putManifest(name, request, response);
     else if (kind === "manifests") this.#manifest(name, method, response);
     else if (kind === "blobs") this.#blob(name, method, headers.range, response);
+    else if (kind === "tags") response.end(JSON.stringify({ name: "x", tags: this.tags }));
     else fail(response, 404, "NAME_UNKNOWN", "repository name not known to registry");
   }
 
@@ -152,6 +168,43 @@ export class RogueRegistry implements AsyncDisposable {
     });
     response.end(method === "HEAD" ? undefined : blob.subarray(start));
   }
+
+  /** POST begins an upload or mounts a blob that is here, PATCH adds to it, PUT ends it, DELETE forgets it. */
+  async #upload(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const query = new URL(request.url ?? "", "http://registry").searchParams;
+    if (request.method === "POST") {
+      if (this.blobs.has(query.get("mount") ?? "")) return void response.writeHead(201).end();
+      const begun = randomUUID();
+      this.uploads.set(begun, Buffer.alloc(0));
+      return accepted(response, `${request.url?.split("?")[0]}${begun}`, 0);
+    }
+    const before = this.uploads.get(id);
+    if (before === undefined) return fail(response, 404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+    const all = Buffer.concat([before, await bodyOf(request)]);
+    this.uploads.set(id, all);
+    if (request.method === "PATCH") return accepted(response, request.url ?? "", all.length);
+    this.uploads.delete(id);
+    if (request.method === "DELETE") return void response.writeHead(204).end();
+    if (query.get("digest") !== digestOf(all)) return fail(response, 400, "DIGEST_INVALID", "wrong digest");
+    response.writeHead(201, { location: "/", "docker-content-digest": this.addBlob(all) }).end();
+  }
+
+  async #putManifest(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const bytes = await bodyOf(request);
+    for (const key of [name, digestOf(bytes)])
+      this.manifests.set(key, { type: request.headers["content-type"] ?? "", bytes });
+    response.writeHead(201, { location: "/", "docker-content-digest": digestOf(bytes) }).end();
+  }
+}
+
+function accepted(response: ServerResponse, location: string, size: number): void {
+  response.writeHead(202, { location, range: `0-${Math.max(0, size - 1)}` }).end();
+}
+
+export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 export function fail(response: ServerResponse, status: number, code: string, message: string): void {
