@@ -3,6 +3,7 @@ export * from "./address.ts";
 export { type BridgeSetup, Bridges } from "./bridge.ts";
 export { type Access, Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
 export type { FirewallPolicy } from "./firewall-rules.ts";
+export { Flows } from "./flows.ts";
 export { Forwarding } from "./forwarding.ts";
 export { type AddressPool, choosePool, defaultAddressPools, globalAddressPools, Pool } from "./ipam.ts";
 export { type ChildLink, ParentLinks } from "./parents.ts";

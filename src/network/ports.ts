@@ -1,6 +1,7 @@
 import { errnoText } from "#base/errno-text";
 import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
+import type { Flows } from "./flows.ts";
 import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 import type { HeldPort, Relay } from "./relay.ts";
 import { RelayError } from "./relay-connection.ts";
@@ -45,6 +46,7 @@ export interface PortsOptions {
   readonly allocator: PortAllocator;
   readonly firewall: Firewall;
   readonly relay: Relay;
+  readonly flows: Flows;
   /** The relay serves whom the kernel's NAT does not: then [::] and ::1 lead to containers that have IPv4 only. */
   readonly isProxied: boolean;
 }
@@ -54,12 +56,14 @@ export class Ports {
   readonly #allocator: PortAllocator;
   readonly #firewall: Firewall;
   readonly #relay: Relay;
+  readonly #flows: Flows;
   readonly #isProxied: boolean;
 
-  constructor({ allocator, firewall, relay, isProxied }: PortsOptions) {
+  constructor({ allocator, firewall, relay, flows, isProxied }: PortsOptions) {
     this.#allocator = allocator;
     this.#firewall = firewall;
     this.#relay = relay;
+    this.#flows = flows;
     this.#isProxied = isProxied;
   }
 
@@ -77,6 +81,7 @@ export class Ports {
       }
       const published = groups.flatMap(publishedPorts);
       this.#openAll(published);
+      this.#forgetFlows(published);
       return published;
     } catch (error) {
       for (const group of groups) this.#release(group);
@@ -104,6 +109,7 @@ export class Ports {
     const held = published.filter((port) => !isRouted(port));
     for (const { host, protocol, hostPort } of held) this.#allocator.release(host, protocol, hostPort);
     await this.#relay.dropPorts(held.map(idOf));
+    this.#forgetFlows(published);
   }
 
   #bindingGroups(requests: readonly PortRequest[], owner: PortOwner): Binding[][] {
@@ -114,6 +120,18 @@ export class Ports {
 
   #hold(ports: readonly PublishedPort[]): Promise<void> {
     return this.#relay.holdPorts(ports.map((port) => heldPort(port, this.#isProxied)));
+  }
+
+  #forgetFlows(published: readonly PublishedPort[]): void {
+    for (const family of [4, 6] as const) {
+      const ports = published.filter(
+        (port) => port.protocol === "udp" && isTranslated(port) && port.host.family === family,
+      );
+      this.#flows.forget(
+        family,
+        ports.map(({ hostPort }) => hostPort),
+      );
+    }
   }
 
   #openAll(published: readonly PublishedPort[]): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { isRoot, sh, type TestContainer, TestHost } from "./host.ts";
+import { isRoot, neighbour, sh, type TestContainer, TestHost } from "./host.ts";
 import { wish } from "./wishes.ts";
 
 const options = { skip: isRoot ? false : "needs root" };
@@ -117,6 +117,26 @@ test("relay: datagrams to [::] reach a container that has IPv4 only, and the ans
   const chunks: Buffer[] = [];
   for await (const chunk of ask.stdout) chunks.push(chunk);
   assert.equal(Buffer.concat(chunks).toString().trim(), "hello");
+});
+
+test("publish: who goes on sending datagrams gets to the container that has the port now", options, async () => {
+  await using host = await TestHost.start();
+  await using outside = await neighbour();
+  const client = `const s = require("dgram").createSocket("udp4"), timer = setInterval(() => s.send("?", 18089, "192.0.2.1"), 20); s.on("message", (m) => { console.log(String(m)); clearInterval(timer); s.close(); }).bind(4444);`;
+  const ask = () => outside.run(`timeout 10 ${process.execPath} -e '${client}'`);
+  const serve = async (name: string) => {
+    const bindings = { "9/udp": [{ HostIp: "", HostPort: "18089" }] };
+    const container = await host.container({ hostConfig: { PortBindings: bindings } });
+    const answer = `s.on("message", (m, r) => s.send("${name}", r.port, r.address)).bind(9)`;
+    await container.serve(`${process.execPath} -e 'const s = require("dgram").createSocket("udp4"); ${answer}'`, ":9 ");
+    return container;
+  };
+  const one = await serve("one");
+  assert.equal(await ask(), "one");
+  await one.stop();
+  await host.container(); // has its address
+  await serve("two");
+  assert.equal(await ask(), "two");
 });
 
 test("relay: a large transfer through [::1] arrives whole, and each direction ends by itself", options, async () => {

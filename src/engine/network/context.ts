@@ -1,7 +1,7 @@
 import type { Clock } from "#base/clock";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
-import type { AddressPool, Bridges, Firewall, Forwarding, ParentLinks, Ports, Relay, Sandboxes } from "#network";
+import type { AddressPool, Bridges, Firewall, Flows, Forwarding, ParentLinks, Ports, Relay, Sandboxes } from "#network";
 import type { ContainerRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { NetworkIndex } from "./network-index.ts";
@@ -56,6 +56,7 @@ export interface NetworkContext {
   readonly bridges: Bridges;
   readonly parents: ParentLinks;
   readonly firewall: Firewall;
+  readonly flows: Flows;
   readonly forwarding: Forwarding;
   readonly ports: Ports;
   /** Answers names and holds ports, whether the daemon is there or not. */

@@ -15,6 +15,7 @@ import {
   defaultAddressPools,
   ephemeralPorts,
   Firewall,
+  Flows,
   Forwarding,
   ParentLinks,
   PortAllocator,
@@ -219,7 +220,7 @@ export class NetworkService {
   /** Where no container runs nothing is left; where some do, their networks stay as they are. */
   async shutdown(): Promise<void> {
     clearInterval(this.#verifying);
-    const { networks, firewall, forwarding, sandboxes, bridges, parents, relay } = this.#context;
+    const { networks, firewall, flows, forwarding, sandboxes, bridges, parents, relay } = this.#context;
     const isInUse = this.#sandboxes.list().length > 0;
     sandboxes.drain();
     await removeStrays(this.#context, this.#sandboxes.list());
@@ -230,6 +231,7 @@ export class NetworkService {
     }
     await relay.close({ isOver: !isInUse });
     sandboxes[Symbol.dispose]();
+    flows[Symbol.dispose]();
     firewall[Symbol.dispose]();
     bridges[Symbol.dispose]();
     parents[Symbol.dispose]();
@@ -296,15 +298,17 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
   const sandboxes = new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log });
   const { namespaces } = sandboxes;
   const relay = new Relay({ socket: join(execRoot, "relay.sock"), launch: options.launchRelay, namespaces, log });
+  const flows = new Flows(log);
   const context: NetworkContext = {
     networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
     sandboxes,
     bridges: new Bridges(tag),
     parents: new ParentLinks(tag),
     firewall,
+    flows,
     forwarding: new Forwarding(join(execRoot, "forwarding"), firewall, { isOpen: bridge.isForwardingOpen }),
     ports: new Ports({
-      ...{ allocator: new PortAllocator(ephemeralPorts()), firewall, relay },
+      ...{ allocator: new PortAllocator(ephemeralPorts()), firewall, relay, flows },
       isProxied: bridge.isUserlandProxyEnabled,
     }),
     relay,

@@ -63,6 +63,11 @@ export class MessageWriter {
     return this.#append(value);
   }
 
+  /** Attributes that are written already, such as a message of the kernel had them. */
+  raw(attributes: Uint8Array): this {
+    return this.#append(attributes);
+  }
+
   text(type: number, value: string): this {
     return this.bytes(type, Buffer.from(`${value}\0`));
   }

@@ -95,10 +95,7 @@ export class NetlinkSocket implements Disposable {
 
   /** As `request`, sent by a thread of libuv's pool. The socket is this request's alone until it is answered. */
   async requestInBackground(writer: MessageWriter, what: string): Promise<void> {
-    const first = this.#sequence;
-    this.#sequence += writer.count;
-    // write(2) on an unconnected netlink socket goes to the kernel, as sendto with port id 0 does.
-    await writeAsync(this.#fd, writer.finish(first));
+    const first = await this.#sendInBackground(writer);
     let failure: NetlinkError | undefined;
     this.#receive(first, writer.count, (message) => {
       failure ??= errorOf(message, first, what);
@@ -108,7 +105,15 @@ export class NetlinkSocket implements Disposable {
 
   /** Sends one message (a dump, or a get without NLM_F_ACK) and returns what comes back. */
   query(writer: MessageWriter, what: string): Message[] {
-    const first = this.#send(writer);
+    return this.#receiveAll(this.#send(writer), what);
+  }
+
+  /** As `query`, where the kernel has to look at much before it answers. The socket is this query's alone until then. */
+  async queryInBackground(writer: MessageWriter, what: string): Promise<Message[]> {
+    return this.#receiveAll(await this.#sendInBackground(writer), what);
+  }
+
+  #receiveAll(first: number, what: string): Message[] {
     const messages: Message[] = [];
     for (;;) {
       const length = recv(this.#fd, receiveBuffer);
@@ -154,6 +159,14 @@ export class NetlinkSocket implements Disposable {
       setsockopt(this.#fd, SOL_SOCKET, SO_RCVBUFFORCE, 2 * bytes.length);
     }
     sendto(this.#fd, bytes, 0, netlinkAddress());
+    return first;
+  }
+
+  async #sendInBackground(writer: MessageWriter): Promise<number> {
+    const first = this.#sequence;
+    this.#sequence += writer.count;
+    // write(2) on an unconnected netlink socket goes to the kernel, as sendto with port id 0 does.
+    await writeAsync(this.#fd, writer.finish(first));
     return first;
   }
 
