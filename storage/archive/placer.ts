@@ -71,7 +71,8 @@ export class Placer implements TarSink, Disposable {
 
   constructor(options: PlacerOptions) {
     this.#options = options;
-    this.#tree = new RootedTree(options.rootFd);
+    // One entry may name a path of two thousand directories.
+    this.#tree = new RootedTree(options.rootFd, () => options.budget?.countEntry());
   }
 
   entry(entry: TarEntry): void {

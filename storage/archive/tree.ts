@@ -36,12 +36,14 @@ export function openInRoot(rootFd: number, path: PathBytes, flags: number): numb
  */
 export class RootedTree implements Disposable {
   readonly rootFd: number;
+  readonly #onMade: () => void;
   #isStale = false;
   #cached: { readonly path: BytePath; readonly fd: number } | undefined;
 
-  /** `rootFd` stays the caller's. */
-  constructor(rootFd: number) {
+  /** `rootFd` stays the caller's. `onMade` hears of every directory that is made because it is missing. */
+  constructor(rootFd: number, onMade: () => void = () => undefined) {
     this.rootFd = rootFd;
+    this.#onMade = onMade;
   }
 
   /** The directory `path`, made with its parents where it is missing. The descriptor (O_PATH) is valid until the next call. */
@@ -74,16 +76,16 @@ export class RootedTree implements Disposable {
       return openInRoot(this.rootFd, toBytes(path), O_PATH | O_DIRECTORY);
     } catch (missing) {
       if (errnoOf(missing) !== "ENOENT" || path === "") throw missing;
-      this.#make(path, missing);
+      return this.#make(path, missing);
     }
-    return openInRoot(this.rootFd, toBytes(path), O_PATH | O_DIRECTORY);
   }
 
-  #make(path: BytePath, missing: unknown): void {
+  #make(path: BytePath, missing: unknown): number {
+    this.#onMade();
     const slash = path.lastIndexOf("/");
     const parent = this.#ensure(slash === -1 ? "" : path.slice(0, slash));
     try {
-      makeImplied(parent, toBytes(path.slice(slash + 1)));
+      return makeImplied(parent, toBytes(path.slice(slash + 1)));
     } catch (error) {
       // What is there and yet was not found is a link to nothing.
       throw errnoOf(error) === "EEXIST" ? missing : error;
@@ -93,15 +95,12 @@ export class RootedTree implements Disposable {
   }
 }
 
-function makeImplied(parentFd: number, name: Buffer): void {
+function makeImplied(parentFd: number, name: Buffer): number {
   mkdirat(parentFd, name, 0o700);
   const fd = openat2(parentFd, name, { flags: O_PATH | O_DIRECTORY | O_NOFOLLOW });
-  try {
-    // Not left to the umask of whoever started the daemon.
-    fchmodat(fd, fdPath(fd), impliedMode);
-  } finally {
-    closeSync(fd);
-  }
+  // Not left to the umask of whoever started the daemon.
+  fchmodat(fd, fdPath(fd), impliedMode);
+  return fd;
 }
 
 /** How much one call may do. */
