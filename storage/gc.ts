@@ -52,7 +52,8 @@ export async function collect({ database, content, layers }: CollectParts): Prom
       SELECT digest, size_bytes FROM blobs
       WHERE NOT EXISTS (SELECT 1 FROM layers WHERE layers.blob = blobs.digest)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.id = blobs.digest)
-        AND NOT EXISTS (SELECT 1 FROM images WHERE images.manifest_digest = blobs.digest)`)
+        AND NOT EXISTS (SELECT 1 FROM images WHERE images.manifest_digest = blobs.digest)
+        AND NOT EXISTS (SELECT 1 FROM images WHERE images.layout_manifest = blobs.digest)`)
     .all();
   const doomed = rows.filter((row) => !content.isHeld(parseDigest(row.digest)));
   await Promise.all(doomed.map((row) => content.delete(parseDigest(row.digest))));

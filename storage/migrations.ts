@@ -84,4 +84,9 @@ export const migrations: readonly string[] = [
   "ALTER TABLE layers ADD COLUMN tar_bytes INTEGER",
   // What a writable layer holds, while nobody can write to it.
   "ALTER TABLE snapshots ADD COLUMN size_bytes INTEGER",
+  // The manifest under which the content folder's index names the image.
+  `
+  ALTER TABLE images ADD COLUMN layout_manifest TEXT;
+  CREATE INDEX images_by_layout_manifest ON images (layout_manifest);
+  `,
 ];

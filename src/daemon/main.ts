@@ -41,6 +41,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
 
   const built = await buildEngine(config, { spawner, storage, log });
   const { engine, context } = built;
+  parts.use(engine.images.publishLayout());
   parts.defer(() => removeCgroupParent(config.cgroupParent));
   parts.defer(() => engine.networks.shutdown());
   parts.defer(async () => {

@@ -156,8 +156,13 @@ export class FileContentStore implements ContentStore {
 
   async writeIndex(manifests: readonly object[]): Promise<void> {
     const path = join(this.#ingest, randomUUID());
-    await writeFile(path, indexJson(manifests), { mode: 0o600, flush: true });
-    await rename(path, join(this.#root, "index.json"));
+    try {
+      await writeFile(path, indexJson(manifests), { mode: 0o600, flush: true });
+      await rename(path, join(this.#root, "index.json"));
+    } catch (error) {
+      await rm(path, { force: true });
+      throw error;
+    }
   }
 
   /** At start, before anything else runs: files that no row knows. Partial ones stay for a week: a pull can go on with them. */

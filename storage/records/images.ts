@@ -6,6 +6,20 @@ import type { ImageRecord } from "./image-record.ts";
 
 type Row = { readonly document: string };
 type IdRow = { readonly id: string };
+type LayoutRow = { readonly id: string; readonly layout_manifest: string | null };
+
+/** Layers whose blob is not in the store, and all that lie on one. */
+const incomplete = `
+  WITH RECURSIVE incomplete (chain_id) AS (
+    SELECT chain_id FROM layers WHERE blob IS NULL OR NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = layers.blob)
+    UNION
+    SELECT layers.chain_id FROM layers JOIN incomplete ON layers.parent = incomplete.chain_id
+  )`;
+
+export interface WholeImage {
+  readonly id: Digest;
+  readonly layoutManifest: Digest | null;
+}
 
 export class ImageTable {
   readonly #insert;
@@ -15,6 +29,9 @@ export class ImageTable {
   readonly #list;
   readonly #byPrefix;
   readonly #children;
+  readonly #whole;
+  readonly #setLayoutManifest;
+  readonly #hasLayoutManifest;
 
   constructor(database: Database) {
     this.#insert = database.prepare(
@@ -27,6 +44,12 @@ export class ImageTable {
     this.#byPrefix = database.prepare<[string, string, number], IdRow>(
       "SELECT id FROM images WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
     );
+    this.#whole = database.prepare<[], LayoutRow>(
+      `${incomplete} SELECT id, layout_manifest FROM images
+      WHERE top_chain_id IS NULL OR top_chain_id NOT IN (SELECT chain_id FROM incomplete) ORDER BY id`,
+    );
+    this.#setLayoutManifest = database.prepare("UPDATE images SET layout_manifest = ? WHERE id = ?");
+    this.#hasLayoutManifest = database.prepare<[string]>("SELECT 1 FROM images WHERE layout_manifest = ?");
     this.#children = database.prepare<[string], IdRow>("SELECT id FROM images WHERE parent = ? ORDER BY id");
   }
 
@@ -67,6 +90,23 @@ export class ImageTable {
 
   children(id: Digest): Digest[] {
     return this.#children.all(id).map((row) => parseDigest(row.id));
+  }
+
+  /** Those with all their blobs here. */
+  listWhole(): WholeImage[] {
+    return this.#whole.all().map(({ id, layout_manifest: manifest }) => ({
+      id: parseDigest(id),
+      layoutManifest: manifest === null ? null : parseDigest(manifest),
+    }));
+  }
+
+  /** The manifest under which the content folder's index names it. While the row lives, so does that blob. */
+  setLayoutManifest(id: Digest, manifest: Digest): void {
+    this.#setLayoutManifest.run(manifest, id);
+  }
+
+  hasLayoutManifest(manifest: Digest): boolean {
+    return this.#hasLayoutManifest.get(manifest) !== undefined;
   }
 
   /** Its references go with it. */

@@ -113,7 +113,11 @@ class Repair {
   async #restore(blob: Blob): Promise<void> {
     const { content } = this.#parts;
     const homes = this.#homesOfManifest(blob.digest);
-    if (homes.length === 0) await this.#fetchLayer(blob.digest, (bytes) => content.restore(bytes, blob));
+    const image = this.#images.find(blob.digest);
+    if (image !== undefined) await content.restore(Readable.from([Buffer.from(image.configJson)]), blob);
+    // The next start writes it anew.
+    else if (homes.length === 0 && this.#images.hasLayoutManifest(blob.digest)) await content.delete(blob.digest);
+    else if (homes.length === 0) await this.#fetchLayer(blob.digest, (bytes) => content.restore(bytes, blob));
     else {
       const { bytes } = await this.#source.fetchManifest(blob.digest, homes);
       await content.restore(Readable.from([bytes]), blob);

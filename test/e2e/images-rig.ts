@@ -64,6 +64,7 @@ export async function openImages(options: RegistryOptions = {}, watermarkPercent
     limits: { concurrentDownloads: 3, concurrentUploads: 5, downloadAttempts: 5 },
     blobs: { directory: folder, watermarkPercent },
   });
+  undo.use(images.publishLayout());
   const owned = undo.move();
   return {
     images,

@@ -7,7 +7,7 @@ import Sqlite from "better-sqlite3";
 import { newId } from "#base/ids";
 import { createLog } from "#base/log";
 import { type BlobSource, type Layer, repairStore, type Storage, subjectOf, verifyStore } from "#storage";
-import { openAt, testFolder } from "./rig.ts";
+import { digestOf, openAt, testFolder } from "./rig.ts";
 import { directory, file, tarOf } from "./tar-builder.ts";
 
 const nowhere: BlobSource = {
@@ -42,7 +42,7 @@ async function fill({ content, layers, records }: Storage): Promise<Filled> {
   const upper = tarOf(file("d/.wh.a", ""), file("top", "top"));
   const top = await layers.apply({ parent: base.chainId, blob: (await content.ingest(upper)).digest });
   records.images.insert({
-    id: base.diffId,
+    id: digestOf(Buffer.from("{}")),
     topChainId: top.chainId,
     configJson: "{}",
     parent: null,
@@ -55,6 +55,8 @@ async function fill({ content, layers, records }: Storage): Promise<Filled> {
   for (const layer of [base, top]) layers.release(layer.chainId);
   return { base, top, bytes };
 }
+
+const hexOf = (bytes: Buffer): string => digestOf(bytes).slice("sha256:".length);
 
 async function filled(folder: string): Promise<Filled> {
   await using storage = await openAt(folder);
@@ -141,6 +143,25 @@ test("repair: a blob that is damaged or missing comes from where it came from", 
   assert.match((await repair(folder.path, liar)).join(), /wrong size/);
   assert.deepEqual(await repair(folder.path, source), [`blob ${base.blob}: mended`]);
   assert.deepEqual(await faultsOf(folder.path), []);
+});
+
+test("repair: a config comes from its image's row, and a manifest of our own goes, to be written anew", async () => {
+  await using folder = testFolder();
+  await filled(folder.path);
+  const config = Buffer.from("{}");
+  const manifest = Buffer.from('{"schemaVersion":2}');
+  {
+    await using storage = await openAt(folder.path);
+    for (const bytes of [config, manifest]) await storage.content.ingest(bytes);
+    storage.records.images.setLayoutManifest(digestOf(config), digestOf(manifest));
+    await storage.collect();
+  }
+  for (const bytes of [config, manifest]) flip(join(folder.path, "data/content/blobs/sha256", hexOf(bytes)), 0);
+  const mended = [config, manifest].map((bytes) => `blob ${digestOf(bytes)}: mended`);
+  assert.deepEqual((await repair(folder.path)).sort(), mended.sort());
+  assert.deepEqual(await faultsOf(folder.path), []);
+  await using storage = await openAt(folder.path);
+  assert.deepEqual([storage.content.has(digestOf(config)), storage.content.has(digestOf(manifest))], [true, false]);
 });
 
 test("repair: a container's root can be mounted on what was unpacked again", async () => {

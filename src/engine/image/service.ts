@@ -26,6 +26,7 @@ import { type DeleteOptions, deleteImage } from "./delete.ts";
 import { imageHistory } from "./history.ts";
 import { type ImportRequest, importImage } from "./import.ts";
 import { inspectImage } from "./inspect.ts";
+import { LayoutIndex } from "./layout-index.ts";
 import { type ImageUsageReport, imageDiskUsage, type ListOptions, listImages } from "./list.ts";
 import { loadImages } from "./load.ts";
 import type { LoadRequest } from "./load-layers.ts";
@@ -56,6 +57,7 @@ export class ImageService {
   readonly #parts: ImageParts;
   readonly #puller: LayerPuller;
   readonly #pusher: LayerPusher;
+  readonly #layout: LayoutIndex;
   #isPruning = false;
   #isTrimming = false;
 
@@ -63,10 +65,17 @@ export class ImageService {
     this.#parts = parts;
     this.#puller = new LayerPuller(parts);
     this.#pusher = new LayerPusher(parts);
+    this.#layout = new LayoutIndex(parts);
   }
 
   configure(limits: TransferLimits): void {
     this.#parts.limits = limits;
+  }
+
+  /** Until disposed, the content folder's index follows what is recorded. */
+  publishLayout(): AsyncDisposable {
+    this.#layout.refresh();
+    return { [Symbol.asyncDispose]: () => this.#layout.settled() };
   }
 
   /** By name, id or the first digits of one. Throws `No such image: x:latest`, and for an image of another platform. */
@@ -101,13 +110,14 @@ export class ImageService {
 
   tag(name: string, ref: TaggedReference): void {
     tagImage(this.#parts, getImageToTag(this.#parts, name).id, ref);
+    this.#layout.refresh();
   }
 
   delete(name: string, options: DeleteOptions): DeleteItem[] {
     try {
       return deleteImage(this.#parts, name, options);
     } finally {
-      this.#collectSoon();
+      this.#changed();
     }
   }
 
@@ -118,7 +128,7 @@ export class ImageService {
       return pruneImages(this.#parts, filters, signal);
     } finally {
       this.#isPruning = false;
-      this.#collectSoon();
+      this.#changed();
     }
   }
 
@@ -161,7 +171,7 @@ export class ImageService {
       await this.#parts.storage.sync();
       return result;
     } finally {
-      this.#collectSoon();
+      this.#changed();
     }
   }
 
@@ -183,10 +193,16 @@ export class ImageService {
     this.#isTrimming = true;
     const { log } = this.#parts;
     trimBlobs(this.#parts, AbortSignal.timeout(trimTimeoutMs))
+      .then((count) => count > 0 && this.#layout.refresh())
       .catch((err: unknown) => log.warn({ err }, "blobs not dropped"))
       .finally(() => {
         this.#isTrimming = false;
       });
+  }
+
+  #changed(): void {
+    this.#collectSoon();
+    this.#layout.refresh();
   }
 
   /** Blobs that lost their last user go after the answer, not before it. */
