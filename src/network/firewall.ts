@@ -2,6 +2,7 @@ import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
 import { type Address, addressBytes, type Family, isLoopback, isUnspecified, lastOf, type Prefix } from "./address.ts";
 import { chains, type FirewallPolicy, interfaceName, makeRules, sets } from "./firewall-rules.ts";
+import { ForwardPolicy } from "./forward-policy.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "./netlink/nft-expressions.ts";
 import { type Element, NftBatch, NftSocket } from "./netlink/nftables.ts";
 
@@ -53,6 +54,7 @@ export class Firewall implements Disposable {
   /** Undefined: there is no table at all, nobody wants one. */
   readonly #rules: ReturnType<typeof makeRules> | undefined;
   readonly #socket = new NftSocket();
+  readonly #forwardPolicy: ForwardPolicy;
   readonly #log: Log;
   readonly #networks = new Map<string, FirewallNetwork>();
   readonly #forwards = new Map<string, PortForward>();
@@ -64,6 +66,7 @@ export class Firewall implements Disposable {
 
   constructor(table: string, policy: FirewallPolicy, log: Log) {
     this.#table = table;
+    this.#forwardPolicy = new ForwardPolicy(table, policy.families);
     this.#rules = policy.families.length === 0 ? undefined : makeRules(policy);
     this.#log = log;
   }
@@ -86,12 +89,14 @@ export class Firewall implements Disposable {
     addAll(batch, familyElements([...this.#closed]));
     this.#socket.commit(batch, `install table ${this.#table}`);
     this.#isInstalled = true;
+    this.#passForward();
     this.#generation = this.#socket.generation();
   }
 
   addNetwork(network: FirewallNetwork): void {
     this.#networks.set(network.bridge, network);
     this.#change((batch) => addAll(batch, networkElements(network)));
+    this.#passForward();
   }
 
   removeNetwork(bridge: string): void {
@@ -99,6 +104,7 @@ export class Firewall implements Disposable {
     if (network === undefined) return;
     this.#networks.delete(bridge);
     this.#change((batch) => removeAll(batch, networkElements(network)));
+    this.#passForward();
   }
 
   addForwards(forwards: readonly PortForward[]): void {
@@ -136,13 +142,17 @@ export class Firewall implements Disposable {
     const generation = this.#socket.generation();
     if (generation === this.#generation) return;
     this.#generation = generation;
-    if (this.#isWhole()) return;
+    if (this.#isWhole()) {
+      this.#passForward();
+      return;
+    }
     this.#log.warn({ table: this.#table }, "nftables rules were gone and are put back");
     this.install();
   }
 
   uninstall(): void {
     this.#isInstalled = false;
+    this.#forwardPolicy.ensure([]);
     try {
       this.#socket.commit(new NftBatch(this.#table).deleteTable(), `delete table ${this.#table}`);
     } catch (error) {
@@ -151,7 +161,12 @@ export class Firewall implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#forwardPolicy[Symbol.dispose]();
     this.#socket[Symbol.dispose]();
+  }
+
+  #passForward(): void {
+    if (this.#isInstalled) this.#generation += this.#forwardPolicy.ensure([...this.#networks.keys()]);
   }
 
   #isWhole(): boolean {

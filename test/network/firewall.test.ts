@@ -135,3 +135,33 @@ test(
     assert.equal(await sh("sysctl -n net.ipv4.ip_forward"), "0");
   },
 );
+
+test(
+  "policy: where iptables drops what it does not know our networks pass, and nothing stays behind",
+  options,
+  async () => {
+    const chain = "nft list chain ip filter FORWARD";
+    const settled = (condition: string) => sh(`for i in $(seq 60); do ${condition} && exit 0; sleep 0.1; done; exit 1`);
+    {
+      await using host = await TestHost.start();
+      await using outside = await neighbour();
+      const container = await host.container({ hostConfig: ports("18080") });
+      await sh(page(host));
+      await container.serve(httpd(host), ":80 ");
+      await sh(`nft add table ip filter
+      nft 'add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'
+      nft add rule ip filter FORWARD ip saddr 198.51.100.1 drop`);
+      await settled(`${chain} | grep -q 'oifname "docker0" counter'`);
+      await container.run("busybox ping -c 1 -W 2 192.0.2.2");
+      assert.equal(await outside.run(get("http://192.0.2.1:18080")), "page");
+      await host.service.create(wish("later"));
+      assert.equal((await sh(chain)).match(/oifname "/g)?.length, 2);
+      await sh("nft 'add chain ip filter FORWARD { policy accept; }'");
+      await settled(`! ${chain} | grep -q oifname`);
+      await sh("nft 'add chain ip filter FORWARD { policy drop; }'");
+      await settled(`${chain} | grep -q oifname`);
+    }
+    assert.deepEqual((await sh(chain)).match(/(ip saddr|iifname|oifname).*/g), ["ip saddr 198.51.100.1 drop"]);
+    await sh("nft delete table ip filter");
+  },
+);

@@ -130,6 +130,9 @@ function verdict(code: number, chain?: string): Expression {
   );
 }
 
+/** Each of iptables' rules has one. */
+export const counter: Expression = expression("counter", () => undefined);
+
 export const accept: Expression = verdict(verdicts.accept);
 export const drop: Expression = verdict(verdicts.drop);
 export const giveBack: Expression = verdict(verdicts.return);

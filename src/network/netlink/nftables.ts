@@ -7,6 +7,7 @@ import {
   NLM_F_EXCL,
   readAttributes,
   readList,
+  readText,
 } from "./message.ts";
 import type { Expression } from "./nft-expressions.ts";
 import { NetlinkSocket } from "./socket.ts";
@@ -18,8 +19,10 @@ const messageType = (type: number): number => (subsystem << 8) | type;
 const NEWTABLE = messageType(0);
 const DELTABLE = messageType(2);
 const NEWCHAIN = messageType(3);
+const GETCHAIN = messageType(4);
 const NEWRULE = messageType(6);
 const GETRULE = messageType(7);
+const DELRULE = messageType(8);
 const NEWSET = messageType(9);
 const NEWSETELEM = messageType(12);
 const GETSETELEM = messageType(13);
@@ -36,6 +39,9 @@ const NFT_SET_INTERVAL = 4;
 const NFT_SET_MAP = 8;
 const NFT_SET_CONCAT = 0x80;
 const NFTA_SET_ELEM_KEY_END = 10;
+const NFTA_CHAIN_POLICY = 5;
+const NFTA_RULE_USERDATA = 7;
+const NF_DROP = 0;
 
 /** Netfilter hooks of the inet family. */
 export const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
@@ -100,13 +106,15 @@ const inet = header(NFPROTO_INET);
 /** An attribute's length has 16 bits: so many elements of our largest kind stay well below that. */
 const elementsPerMessage = 400;
 
-/** One atomic change of one table of the inet family. */
+/** One atomic change of one table, of the inet family if no other is named. */
 export class NftBatch {
   readonly writer = new MessageWriter(4096);
   readonly #table: string;
+  readonly #header: Uint8Array;
 
-  constructor(table: string) {
+  constructor(table: string, family = NFPROTO_INET) {
     this.#table = table;
+    this.#header = header(family);
     this.writer.begin(NFNL_MSG_BATCH_BEGIN, 0, header(AF_UNSPEC, subsystem));
   }
 
@@ -128,7 +136,7 @@ export class NftBatch {
   }
 
   addChain({ name, base }: Chain): this {
-    this.writer.begin(NEWCHAIN, NLM_F_CREATE, inet).text(1, this.#table).text(3, name);
+    this.writer.begin(NEWCHAIN, NLM_F_CREATE, this.#header).text(1, this.#table).text(3, name);
     if (base !== undefined) {
       this.writer
         .nest(4, (hook) => hook.u32be(1, hooks[base.hook]).u32be(2, base.priority))
@@ -140,7 +148,7 @@ export class NftBatch {
 
   addSet(set: SetDefinition, id: number): this {
     this.writer
-      .begin(NEWSET, NLM_F_CREATE, inet)
+      .begin(NEWSET, NLM_F_CREATE, this.#header)
       .text(1, this.#table)
       .text(2, set.name)
       .u32be(3, setFlags(set))
@@ -154,14 +162,21 @@ export class NftBatch {
     return this;
   }
 
-  addRule(chain: string, expressions: readonly Expression[]): this {
+  /** At the end of the chain. */
+  addRule(chain: string, expressions: readonly Expression[], comment?: string): this {
     this.writer
-      .begin(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, inet)
+      .begin(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, this.#header)
       .text(1, this.#table)
       .text(2, chain)
       .nest(4, (list) => {
         for (const write of expressions) write(list);
       });
+    if (comment !== undefined) this.writer.bytes(NFTA_RULE_USERDATA, userComment(comment));
+    return this;
+  }
+
+  deleteRule(chain: string, { handle }: RuleHandle): this {
+    this.writer.begin(DELRULE, 0, this.#header).text(1, this.#table).text(2, chain).bytes(3, handle);
     return this;
   }
 
@@ -183,14 +198,14 @@ export class NftBatch {
   }
 
   #tableMessage(type: number, flags: number): this {
-    this.writer.begin(type, flags, inet).text(1, this.#table);
+    this.writer.begin(type, flags, this.#header).text(1, this.#table);
     return this;
   }
 
   #elements(type: number, flags: number, set: string, elements: readonly Element[]): this {
     for (let at = 0; at < elements.length; at += elementsPerMessage) {
       this.writer
-        .begin(type, flags, inet)
+        .begin(type, flags, this.#header)
         .text(1, this.#table)
         .text(2, set)
         .nest(3, (list) => {
@@ -200,6 +215,16 @@ export class NftBatch {
     return this;
   }
 }
+
+export interface RuleHandle {
+  readonly handle: Uint8Array;
+  /** Empty when it has none. */
+  readonly comment: string;
+}
+
+/** libnftnl's user data: type 0 is a comment. */
+const userComment = (comment: string): Uint8Array =>
+  Buffer.concat([Uint8Array.of(0, Buffer.byteLength(comment) + 1), Buffer.from(`${comment}\0`)]);
 
 const setFlags = ({ value, hasRanges }: SetDefinition): number =>
   (value === undefined ? 0 : NFT_SET_MAP) | (hasRanges === true ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
@@ -236,6 +261,27 @@ export class NftSocket implements Disposable {
     const id = answer === undefined ? undefined : readAttributes(answer.payload, 4).get(1);
     if (id === undefined) throw new Error("nf_tables: no generation in the answer");
     return id.readUInt32BE();
+  }
+
+  /** Whether the chain is there and drops what none of its rules decides. */
+  isDropping(family: number, table: string, chain: string): boolean {
+    const writer = new MessageWriter().begin(GETCHAIN, NLM_F_DUMP, header(family));
+    return this.#socket.query(writer, "list chains").some(({ payload }) => {
+      const attributes = readAttributes(payload, 4);
+      const isIt = readText(attributes.get(1)) === table && readText(attributes.get(3)) === chain;
+      return isIt && attributes.get(NFTA_CHAIN_POLICY)?.readUInt32BE() === NF_DROP;
+    });
+  }
+
+  /** None when there is no such chain. */
+  listRules(family: number, table: string, chain: string): RuleHandle[] {
+    const writer = new MessageWriter().begin(GETRULE, NLM_F_DUMP, header(family)).text(1, table).text(2, chain);
+    return this.#socket.query(writer, "list rules").map(({ payload }) => {
+      const attributes = readAttributes(payload, 4);
+      const [kind, length = 0, ...bytes] = attributes.get(NFTA_RULE_USERDATA) ?? [];
+      const comment = kind === 0 ? readText(Buffer.from(bytes.slice(0, length))) : "";
+      return { handle: Buffer.from(attributes.get(3) ?? []), comment };
+    });
   }
 
   /** Zero when there is no such table. */
