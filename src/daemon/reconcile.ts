@@ -31,7 +31,10 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
       found[mayRun ? await reconnect(context, container, silenceMs) : "gone"].push(container);
     }),
   );
-  await context.networks.restore([...found.alive, ...found.silent].map((container) => container.record));
+  const recordsOf = (containers: readonly Container[]) => containers.map(({ record }) => record);
+  const running = recordsOf([...found.alive, ...found.silent]);
+  await context.networks.restore(running);
+  await context.volumes.restore(running, recordsOf(found.gone));
   for (const container of found.silent) void follow(context, container);
   const ended = found.gone.filter((container) => container.isRunning);
   return async () => {

@@ -241,6 +241,43 @@ test("volume: one that a container holds is not removed, and an anonymous one go
   assert.deepEqual(left(), ["kept"]);
 });
 
+test("volume: after a crash folders and rows agree again, and nobody's data is lost", { skip }, async () => {
+  await using here = await place();
+  const root = join(here.dataRoot, "volumes");
+  await here.volumes.create(named("emptied", { Labels: { a: "b" } }));
+  await rm(join(root, "emptied"), { recursive: true });
+  mkdirSync(join(root, "by-hand/_data"), { recursive: true });
+  writeFileSync(join(root, "by-hand/_data/file"), "data");
+  for (const name of [".gone-x/_data", "no-volume", "-bad/_data"]) mkdirSync(join(root, name), { recursive: true });
+  const volumes = await here.reopen([]);
+  await volumes.close();
+  const found = volumes.list(new Filters()).Volumes?.map((volume) => [volume?.Name, volume?.Labels]);
+  assert.deepEqual(found, [
+    ["by-hand", null],
+    ["emptied", { a: "b" }],
+  ]);
+  assert.equal(readFileSync(join(root, "by-hand/_data/file"), "utf8"), "data");
+  assert.deepEqual(readdirSync(root).sort(), ["-bad", "by-hand", "emptied", "no-volume"]);
+  mkdirSync(join(root, "later/_data/kept"), { recursive: true });
+  await volumes.create(named("later"));
+  assert.deepEqual(readdirSync(join(root, "later/_data")), ["kept"]);
+});
+
+test("volume: an anonymous one goes when its container was never recorded, and stays when it was left on purpose", {
+  skip,
+}, async () => {
+  await using here = await place();
+  const kept = await here.create({ Volumes: { "/anon": {} } });
+  const lost = await here.create({ Volumes: { "/anon": {} } });
+  const borrowed = await here.create({ Volumes: { "/anon": {} } });
+  const borrower = await here.create({ HostConfig: { VolumesFrom: [borrowed.id] } });
+  here.volumes.keepAnonymousOf(record(kept.id, kept.mounts));
+  const volumes = await here.reopen([record(borrower.id, borrower.mounts)]);
+  const names = volumes.list(new Filters()).Volumes?.map((volume) => volume?.Name);
+  assert.deepEqual(names?.sort(), [kept, borrowed].map(({ mounts }) => mounts[0]?.name).sort());
+  assert.ok(!names?.includes(lost.mounts[0]?.name));
+});
+
 test("volume: prune takes anonymous ones unless told all", { skip }, async () => {
   await using here = await place();
   await here.volumes.create(named("kept"));
@@ -269,9 +306,15 @@ test("volume: with driver options it is mounted while a container runs", { skip 
   assert.match(line() ?? "", /noexec.* tmpfs .*size=1024k/);
   assert.equal(statSync(mounts[0]?.source ?? "").uid, 5);
   const adopted = await here.reopen([{ ...record(id, mounts), state: { ...record(id, []).state, pid: 1 } }]);
+  await adopted.restore([], []);
+  assert.notEqual(line(), undefined, "somebody runs with it");
   await adopted.release(id);
   assert.equal(line(), undefined);
-  assert.deepEqual(here.events.slice(-2), ["mount ram", "unmount ram"]);
+  await here.volumes.acquire(id, mounts);
+  const restarted = await here.reopen([record(id, mounts)]);
+  await restarted.restore([], [record(id, mounts)]);
+  assert.equal(line(), undefined, "left by a daemon that died in a start");
+  assert.deepEqual(here.events.slice(1, 3), ["mount ram", "unmount ram"]);
 });
 
 test("volume: what its options say is what mount(2) is told", () => {

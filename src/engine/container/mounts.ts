@@ -37,7 +37,7 @@ export async function resolveMounts(context: MountsContext, container: NewContai
   await using undo = new AsyncDisposableStack();
   undo.defer(() => context.volumes.discard(id, [...mounts.values()]));
   for (const borrowed of borrowedMounts(context, hostConfig.VolumesFrom)) {
-    if (borrowed.type === "volume") context.volumes.reference(borrowed.name, id);
+    if (borrowed.type === "volume") await context.volumes.reference(borrowed.name, id);
     mounts.set(borrowed.destination, borrowed.type === "image" ? makeView(context, id, borrowed) : borrowed);
   }
   for (const planned of planMounts(hostConfig, context.defaults.dataRoot)) {

@@ -60,6 +60,7 @@ async function destroy(context: ContainerContext, container: Container, withVolu
   const { record } = container;
   await context.networks.detach(record);
   container.moveTo("removing");
+  if (!withVolumes) context.volumes.keepAnonymousOf(record);
   context.index.delete(container);
   container.isRemoved = true;
   context.storage.snapshots.remove(record.id);

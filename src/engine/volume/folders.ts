@@ -1,8 +1,8 @@
 /**
- * Where volumes lie: `<data-root>/volumes/<name>/_data`. A folder is built aside and renamed into place before its row is
- * written, and renamed away after its row is gone; names that begin with a dot are no volume's.
+ * Where volumes lie: `<data-root>/volumes/<name>/_data`. A folder is built aside and renamed into place, and renamed away
+ * before it is removed; names that begin with a dot are no volume's.
  */
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
@@ -16,27 +16,35 @@ export class VolumeFolders {
     this.#root = root;
   }
 
-  /** Makes the root, and drops what an earlier daemon left half made or half removed. */
-  async open(): Promise<void> {
+  /** Makes the root, and drops what an earlier daemon left half made or half removed. Returns the names that are there. */
+  async open(): Promise<string[]> {
     await mkdir(this.#root, { recursive: true, mode: 0o701 });
-    for (const name of await readdir(this.#root)) if (name.startsWith(".")) this.#discard(join(this.#root, name));
+    const names = await readdir(this.#root);
+    for (const name of names) if (name.startsWith(".")) this.#discard(join(this.#root, name));
+    return names.filter((name) => !name.startsWith("."));
+  }
+
+  /** When the folder of a volume was made; undefined when that is none. */
+  async createdNs(name: string): Promise<bigint | undefined> {
+    const data = await stat(this.mountpoint(name), { bigint: true }).catch(() => undefined);
+    return data?.isDirectory() === true ? data.birthtimeNs : undefined;
   }
 
   mountpoint(name: string): string {
     return join(this.#root, name, "_data");
   }
 
+  /** Where there is a folder of that name already, its data stays. */
   async make(name: string): Promise<void> {
     const path = join(this.#root, name);
     const aside = join(this.#root, `.new-${shortId(newId())}`);
     try {
       await mkdir(aside, { mode: 0o701 });
       await mkdir(join(aside, "_data"), { mode: 0o755 });
-      // What lies there without a row is the rest of a volume that was removed.
-      await this.remove(name);
       await rename(aside, path);
     } catch (error) {
       this.#discard(aside);
+      if (["EEXIST", "ENOTEMPTY"].includes(errnoOf(error) ?? "")) return;
       const reason = errnoText(errnoOf(error) ?? messageOf(error));
       const message = `error while creating volume root path '${path}': mkdir ${path}: ${reason}`;
       throw new EngineError("system", message, { cause: error });

@@ -53,9 +53,10 @@ export class VolumeMounts {
   }
 }
 
+/** All that is mounted there, or removing the folder would remove what a mount shows. */
 export function unmountVolume(mountpoint: string): void {
   try {
-    umount2(mountpoint, MNT_DETACH);
+    for (;;) umount2(mountpoint, MNT_DETACH);
   } catch (error) {
     // EINVAL: nothing is mounted there.
     if (errnoOf(error) !== "EINVAL" && errnoOf(error) !== "ENOENT") throw error;

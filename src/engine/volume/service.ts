@@ -2,7 +2,7 @@
 import { closeSync } from "node:fs";
 import { join } from "node:path";
 import type { Volume, VolumeCreateRequest, VolumeList, VolumePruneReport } from "#api-schema/volume";
-import { type Clock, formatTime } from "#base/clock";
+import type { Clock } from "#base/clock";
 import { EngineError, isKind, messageOf } from "#base/errors";
 import { type Id, newId } from "#base/ids";
 import { Locks } from "#base/locks";
@@ -13,12 +13,12 @@ import type { ResolvedMount } from "../spec/mounts.ts";
 import { copyUp, openImageDirectory } from "./copy-up.ts";
 import { directorySize } from "./disk-usage.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
-import { VolumeFolders } from "./folders.ts";
 import { mountImages, unmountImages } from "./image-mounts.ts";
 import { unmountVolume, VolumeMounts } from "./mounts.ts";
 import { checkDriverOptions, isMounted } from "./options.ts";
 import { References } from "./references.ts";
 import { resolveMount } from "./resolve.ts";
+import { type LocatedVolume, VolumeStore } from "./store.ts";
 import { mountSubpath, unmountSubpaths } from "./subpath.ts";
 import { type MountTree, openTrees, subpathOf } from "./trees.ts";
 import { checkDriver, checkName, localDriver } from "./validate.ts";
@@ -44,15 +44,10 @@ export interface VolumeOptions {
   readonly options: Readonly<Record<string, string>> | null;
 }
 
-/** A volume with the place of its data. */
-export interface LocatedVolume extends VolumeRecord {
-  readonly mountpoint: string;
-}
-
 /** Operations on one volume run one after another; containers hold volumes by reference, and a held one is not removed. */
 export class VolumeService {
   readonly #options: VolumeServiceOptions;
-  readonly #folders: VolumeFolders;
+  readonly #store: VolumeStore;
   readonly #mounts = new VolumeMounts();
   readonly #references = new References();
   readonly #locks = new Locks();
@@ -61,15 +56,28 @@ export class VolumeService {
 
   private constructor(options: VolumeServiceOptions) {
     this.#options = options;
-    this.#folders = new VolumeFolders(join(options.dataRoot, "volumes"));
+    this.#store = new VolumeStore(join(options.dataRoot, "volumes"), options.records, options.clock);
   }
 
   /** Knows again which containers hold what. */
   static async open(options: VolumeServiceOptions, containers: readonly ContainerRecord[]): Promise<VolumeService> {
     const service = new VolumeService(options);
-    await service.#folders.open();
-    for (const record of containers) service.#adopt(record);
+    await service.#store.open();
+    for (const record of containers) service.#adopt(record, record.state.pid !== 0);
+    await service.#removeAbandoned(new Set(containers.map(({ id }) => id)));
     return service;
+  }
+
+  /** After a restart: `running` run still. What is mounted for nobody was left by a daemon that died. */
+  async restore(running: readonly ContainerRecord[], stopped: readonly ContainerRecord[]): Promise<void> {
+    for (const record of running) this.#adopt(record, true);
+    for (const { name, mountpoint, options } of this.#store.list()) {
+      if (isMounted(options) && !this.#mounts.isHeld(name)) unmountVolume(mountpoint);
+    }
+    for (const { id, mounts } of stopped) {
+      unmountImages(mounts);
+      if (mounts.some((mount) => subpathOf(mount) !== "")) await unmountSubpaths(this.#subpaths(id));
+    }
   }
 
   async create(request: VolumeCreateRequest): Promise<Volume> {
@@ -83,19 +91,18 @@ export class VolumeService {
   }
 
   async inspect(name: string): Promise<Volume> {
-    return shown(this.#get(name));
+    return shown(this.#store.get(name));
   }
 
   list(filters: Filters): VolumeList {
     const matches = listFilter(filters, (name) => this.#references.has(name));
-    const found = this.#options.records.list().filter(matches);
-    return { Volumes: found.map((record) => shown(this.#located(record))), Warnings: null };
+    return { Volumes: this.#store.list().filter(matches).map(shown), Warnings: null };
   }
 
   /** `force`: a volume that is not there is as good as removed. */
   async remove(name: string, { force }: { readonly force: boolean }): Promise<void> {
-    if (force && this.#options.records.find(name) === undefined) return;
-    await this.#locks.run(name, () => this.#remove(this.#get(name)));
+    if (force && this.#store.find(name) === undefined) return;
+    await this.#locks.run(name, () => this.#remove(this.#store.get(name)));
   }
 
   async prune(filters: Filters, signal?: AbortSignal): Promise<VolumePruneReport> {
@@ -110,19 +117,18 @@ export class VolumeService {
 
   /** For `docker system df`: volumes that are plain folders, with their sizes. */
   async diskUsage(signal?: AbortSignal): Promise<Volume[]> {
-    const plain = this.#options.records.list().filter(({ options }) => Object.keys(options ?? {}).length === 0);
+    const plain = this.#store.list().filter(({ options }) => Object.keys(options ?? {}).length === 0);
     const volumes: Volume[] = [];
-    for (const record of plain) {
-      const volume = this.#located(record);
+    for (const volume of plain) {
       const Size = await directorySize(volume.mountpoint, signal);
-      volumes.push({ ...shown(volume), UsageData: { RefCount: this.#references.of(record.name).length, Size } });
+      volumes.push({ ...shown(volume), UsageData: { RefCount: this.#references.of(volume.name).length, Size } });
     }
     return volumes;
   }
 
   /** One more holder of a volume that there is: `--volumes-from`. */
-  reference(name: string, containerId: Id): void {
-    this.#references.add(this.#get(name).name, containerId);
+  async reference(name: string, containerId: Id): Promise<void> {
+    await this.#locks.run(name, async () => this.#references.add(this.#store.get(name).name, containerId));
   }
 
   /** Undoes a create: the references, and the anonymous volumes that came with them. */
@@ -134,6 +140,11 @@ export class VolumeService {
   /** `docker rm -v`: what nobody named and nobody else holds. */
   async removeAnonymousOf(record: ContainerRecord): Promise<void> {
     await this.#removeAnonymous(record.id, record.mounts);
+  }
+
+  /** `docker rm`: nothing goes. Before the container does, or a crash would leave volumes that seem to be abandoned. */
+  keepAnonymousOf({ mounts }: ContainerRecord): void {
+    for (const { name } of anonymousMounts(mounts)) this.#store.keep(name);
   }
 
   /** The container is gone: its volumes are free. */
@@ -169,7 +180,7 @@ export class VolumeService {
     await unmountSubpaths(this.#subpaths(containerId));
     unmountImages(mounts);
     for (const mount of volumeMounts(mounts)) {
-      const volume = this.#find(mount.name);
+      const volume = this.#store.find(mount.name);
       if (volume === undefined) continue;
       const { options } = volume;
       if (isMounted(options)) this.#mounts.release({ ...volume, options }, containerId);
@@ -206,7 +217,7 @@ export class VolumeService {
     await using undo = new AsyncDisposableStack();
     const holder = newId();
     for (const { name } of volumeMounts(record.mounts)) {
-      const volume = this.#get(name);
+      const volume = this.#store.get(name);
       undo.use(await this.#locks.run(name, () => this.#hold(volume, holder)));
     }
     const { trees } = undo.use(await openTrees(this.#options.storage.snapshots, record));
@@ -216,7 +227,7 @@ export class VolumeService {
 
   /** All removals that go on in the background have ended. */
   async close(): Promise<void> {
-    await this.#folders.settled();
+    await this.#store.settled();
   }
 
   async #ensure(asked: VolumeOptions, containerId?: Id): Promise<LocatedVolume> {
@@ -225,34 +236,27 @@ export class VolumeService {
     const labels = isAnonymous ? { ...asked.labels, [anonymousLabel]: "" } : asked.labels;
     return this.#locks.run(name, async () => {
       checkDriver(name, asked.driver);
-      const volume = this.#find(name) ?? (await this.#make({ ...asked, name, labels }));
+      const owner = isAnonymous && containerId !== undefined ? { createdFor: containerId } : {};
+      const volume = this.#store.find(name) ?? (await this.#make({ ...asked, ...owner, name, labels }));
       if (containerId !== undefined) this.#references.add(name, containerId);
       return volume;
     });
   }
 
-  async #make({ name, labels, options }: VolumeOptions): Promise<LocatedVolume> {
+  async #make(asked: VolumeOptions & { readonly createdFor?: Id }): Promise<LocatedVolume> {
+    const { driver: _, ...wanted } = asked;
+    const { name, options } = wanted;
     try {
       checkName(name);
       checkDriverOptions(options ?? {});
     } catch (error) {
       throw new EngineError("invalidParameter", `create ${name}: ${messageOf(error)}`, { cause: error });
     }
-    await this.#folders.make(name);
-    const createdAt = formatTime((this.#options.clock.now() / 1_000_000_000n) * 1_000_000_000n);
-    const record: VolumeRecord = {
-      name,
-      driver: localDriver,
-      createdAt,
-      labels: labels === null ? null : { ...labels },
-      options: options === null ? null : { ...options },
-    };
-    this.#options.records.insert(name, record);
+    const volume = await this.#store.make(wanted);
     this.#options.events.emit("volume", "create", name, { driver: localDriver });
-    return this.#located(record);
+    return volume;
   }
 
-  /** The row first, the files after. */
   async #remove(volume: LocatedVolume): Promise<void> {
     const { name, driver } = volume;
     const holders = this.#references.of(name);
@@ -261,8 +265,7 @@ export class VolumeService {
     }
     if (this.#mounts.isHeld(name)) throw new EngineError("system", `remove ${name}: volume has active mounts`);
     if (isMounted(volume.options)) unmountVolume(volume.mountpoint);
-    this.#options.records.delete(name);
-    await this.#folders.remove(name);
+    await this.#store.remove(name);
     this.#options.events.emit("volume", "destroy", name, { driver });
   }
 
@@ -270,17 +273,17 @@ export class VolumeService {
     const matches = pruneFilter(filters, (name) => this.#references.has(name));
     const VolumesDeleted: string[] = [];
     let SpaceReclaimed = 0;
-    for (const record of this.#options.records.list().filter(matches)) {
+    for (const { name, mountpoint } of this.#store.list().filter(matches)) {
       if (signal?.aborted) break;
-      const sizeBytes = await directorySize(this.#folders.mountpoint(record.name), signal);
+      const sizeBytes = await directorySize(mountpoint, signal);
       try {
-        await this.remove(record.name, { force: true });
+        await this.remove(name, { force: true });
       } catch (error) {
         // It was taken into use in the meantime.
         if (error instanceof EngineError) continue;
         throw error;
       }
-      VolumesDeleted.push(record.name);
+      VolumesDeleted.push(name);
       SpaceReclaimed += Math.max(sizeBytes, 0);
     }
     this.#options.events.emit("volume", "prune", "", { reclaimed: String(SpaceReclaimed) });
@@ -288,14 +291,25 @@ export class VolumeService {
   }
 
   async #removeAnonymous(containerId: string, mounts: readonly MountRecord[]): Promise<void> {
-    for (const { name } of volumeMounts(mounts).filter((mount) => mount.isAnonymous)) {
+    for (const { name } of anonymousMounts(mounts)) {
       this.#references.remove(name, containerId);
-      if (!this.#references.has(name)) await this.remove(name, { force: true });
+      await this.remove(name, { force: true }).catch((error: unknown) => {
+        if (!isKind(error, "conflict")) throw error;
+      });
+    }
+  }
+
+  /** A daemon died while it created a container, or removed it with its volumes. */
+  async #removeAbandoned(containers: ReadonlySet<string>): Promise<void> {
+    for (const volume of this.#store.list()) {
+      const { name, createdFor } = volume;
+      if (createdFor === undefined || containers.has(createdFor) || this.#references.has(name)) continue;
+      await this.#remove(volume);
     }
   }
 
   async #acquire(containerId: Id, mount: MountRecord): Promise<void> {
-    const volume = this.#get(mount.name);
+    const volume = this.#store.get(mount.name);
     const { options } = volume;
     if (isMounted(options)) {
       await this.#locks.run(volume.name, () => this.#mounts.acquire({ ...volume, options }, containerId));
@@ -317,7 +331,7 @@ export class VolumeService {
     if (source === undefined) return;
     using undo = new DisposableStack();
     undo.defer(() => closeSync(source));
-    const volume = this.#get(mount.name);
+    const volume = this.#store.get(mount.name);
     await this.#locks.run(volume.name, async () => {
       using _held = await this.#hold(volume, containerId).catch((error: unknown) => {
         throw new EngineError("system", `failed to populate volume: ${messageOf(error)}`, { cause: error });
@@ -339,28 +353,12 @@ export class VolumeService {
     return { [Symbol.dispose]: () => this.#mounts.release(mountable, holder) };
   }
 
-  #adopt(record: ContainerRecord): void {
-    const isRunning = record.state.pid !== 0;
+  #adopt(record: ContainerRecord, isRunning: boolean): void {
     if (isRunning) this.#running.set(record.id, record.mounts);
     for (const { name } of volumeMounts(record.mounts)) {
       this.#references.add(name, record.id);
-      if (isRunning && isMounted(this.#find(name)?.options ?? null)) this.#mounts.adopt(name, record.id);
+      if (isRunning && isMounted(this.#store.find(name)?.options ?? null)) this.#mounts.adopt(name, record.id);
     }
-  }
-
-  #find(name: string): LocatedVolume | undefined {
-    const record = this.#options.records.find(name);
-    return record === undefined ? undefined : this.#located(record);
-  }
-
-  #get(name: string): LocatedVolume {
-    const volume = this.#find(name);
-    if (volume === undefined) throw new EngineError("notFound", `${`get ${name}`.trimEnd()}: no such volume`);
-    return volume;
-  }
-
-  #located(record: VolumeRecord): LocatedVolume {
-    return { ...record, mountpoint: this.#folders.mountpoint(record.name) };
   }
 
   #subpaths(containerId: string): string {
@@ -370,6 +368,9 @@ export class VolumeService {
 
 const volumeMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
   mounts.filter((mount) => mount.type === "volume");
+
+const anonymousMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
+  volumeMounts(mounts).filter((mount) => mount.isAnonymous);
 
 const shown = (volume: LocatedVolume): Volume => ({
   ClusterVolume: null,

@@ -12,11 +12,13 @@ export function checkDriver(name: string, driver: string): void {
   throw new EngineError("notFound", message);
 }
 
+export const isVolumeName = (name: string): boolean => namePattern.test(name);
+
 export function checkName(name: string): void {
   if (name.length === 1) {
     throw new Error("volume name is too short, names should be at least two alphanumeric characters");
   }
-  if (namePattern.test(name)) return;
+  if (isVolumeName(name)) return;
   const rule = 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed';
   throw new Error(
     `${JSON.stringify(name)} includes invalid characters for a local volume name, ${rule}. If you intended to pass a host directory, use absolute path`,

@@ -1,0 +1,97 @@
+/**
+ * Volumes as they are kept: a folder each, and a row with what the folder does not say. The folder comes first and goes
+ * first. So a row without a folder is the rest of a removal, and gets an empty one; a folder without a row is somebody's
+ * data, put there by hand or by a daemon that died, and becomes a volume.
+ */
+import { type Clock, formatTime } from "#base/clock";
+import { EngineError } from "#base/errors";
+import type { DocumentTable, VolumeRecord } from "#storage";
+import { anonymousLabel } from "./filters.ts";
+import { VolumeFolders } from "./folders.ts";
+import { isVolumeName, localDriver } from "./validate.ts";
+
+/** A volume with the place of its data. */
+export interface LocatedVolume extends VolumeRecord {
+  readonly mountpoint: string;
+}
+
+type NewVolume = Omit<VolumeRecord, "driver" | "createdAt">;
+
+export class VolumeStore {
+  readonly #folders: VolumeFolders;
+  readonly #records: DocumentTable<VolumeRecord>;
+  readonly #clock: Clock;
+
+  constructor(root: string, records: DocumentTable<VolumeRecord>, clock: Clock) {
+    this.#folders = new VolumeFolders(root);
+    this.#records = records;
+    this.#clock = clock;
+  }
+
+  async open(): Promise<void> {
+    const unknown = new Set(await this.#folders.open());
+    for (const { name } of this.#records.list()) if (!unknown.delete(name)) await this.#folders.make(name);
+    for (const name of unknown) {
+      const createdNs = isVolumeName(name) ? await this.#folders.createdNs(name) : undefined;
+      if (createdNs === undefined) continue;
+      const labels = isAnonymousName(name) ? { [anonymousLabel]: "" } : null;
+      this.#records.insert(name, recordOf({ name, labels, options: null }, createdNs));
+    }
+  }
+
+  find(name: string): LocatedVolume | undefined {
+    const record = this.#records.find(name);
+    return record === undefined ? undefined : this.#located(record);
+  }
+
+  get(name: string): LocatedVolume {
+    const volume = this.find(name);
+    if (volume === undefined) throw new EngineError("notFound", `${`get ${name}`.trimEnd()}: no such volume`);
+    return volume;
+  }
+
+  list(): LocatedVolume[] {
+    return this.#records.list().map((record) => this.#located(record));
+  }
+
+  /** Throws when there is one of that name. */
+  async make(asked: NewVolume): Promise<LocatedVolume> {
+    await this.#folders.make(asked.name);
+    const record = recordOf(asked, this.#clock.now());
+    this.#records.insert(asked.name, record);
+    return this.#located(record);
+  }
+
+  /** It outlives the container that it was made for. */
+  keep(name: string): void {
+    const record = this.#records.find(name);
+    if (record?.createdFor === undefined) return;
+    const { createdFor: _, ...kept } = record;
+    this.#records.update(name, kept);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#folders.remove(name);
+    this.#records.delete(name);
+  }
+
+  /** All removals that go on in the background have ended. */
+  async settled(): Promise<void> {
+    await this.#folders.settled();
+  }
+
+  #located(record: VolumeRecord): LocatedVolume {
+    return { ...record, mountpoint: this.#folders.mountpoint(record.name) };
+  }
+}
+
+const isAnonymousName = (name: string): boolean => /^[0-9a-f]{64}$/.test(name);
+
+/** Whole seconds: clients have never seen more of a volume's birth. */
+const recordOf = ({ labels, options, ...asked }: NewVolume, createdNs: bigint): VolumeRecord => ({
+  ...asked,
+  driver: localDriver,
+  createdAt: formatTime((createdNs / 1_000_000_000n) * 1_000_000_000n),
+  labels: labels === null ? null : { ...labels },
+  options: options === null ? null : { ...options },
+});
