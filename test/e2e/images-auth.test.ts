@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { parseCredentials } from "#registry";
-import { openImages, shown, tag } from "./images-rig.ts";
+import { type Credentials, parseCredentials } from "#registry";
+import { startRegistry } from "#test/registry";
+import { TokenServer } from "#test/token-server";
+import { never, openImages, shown, tag } from "./images-rig.ts";
 import { bodyOf, fail, RogueRegistry } from "./images-rogue.ts";
 
 type Reply = (request: IncomingMessage, response: ServerResponse) => void;
@@ -174,4 +176,35 @@ test("credentials: a header is padded base64url; what is not counts as none", ()
   for (const bad of ["", unpadded, standard, "!!!", "W10=", "ew=="]) {
     assert.deepEqual(parseCredentials(bad), {}, bad);
   }
+});
+
+test("token: Debian's registry believes the tokens that a password, a login and nobody get", async () => {
+  await using tokens = await TokenServer.start({ name: "u", password: "p" });
+  await using registry = await startRegistry({ prefix: [] }, { realm: tokens.realm });
+  await using rig = await openImages();
+  tokens.serve(registry.folder);
+  const [first, second] = [`${registry.address}/team/app:1`, `${registry.address}/other/app:1`];
+  await rig.importBusybox(first);
+  rig.images.tag(first, tag(second));
+  const push = async (name: string, credentials: Credentials) => shown(await rig.push(name, credentials));
+  assert.equal(
+    (await push(first, { username: "u", password: "wrong" })).at(-1),
+    "unauthorized: incorrect username or password",
+  );
+  assert.match((await push(first, {})).at(-1) ?? "", /^denied: requested access to the resource is denied$/);
+  assert.match((await push(first, { username: "u", password: "p" })).at(-1) ?? "", /^1: digest: /);
+
+  const account = { username: "u", password: "p", serverAddress: registry.address };
+  const { identityToken } = await rig.images.login({ credentials: account }, never);
+  assert.equal(identityToken, "refresh");
+  const mounted = await push(second, { username: "u", identityToken });
+  assert.ok(
+    mounted.some((line) => line.endsWith(": Mounted from team/app")),
+    mounted.join("\n"),
+  );
+  assert.ok(tokens.asked.includes("POST repository:other/app:push,pull repository:team/app:pull"));
+
+  for (const name of [first, second]) rig.images.delete(name, { force: true, prune: true });
+  assert.match(shown(await rig.pull(second)).at(-1) ?? "", /^Status: Downloaded newer image/);
+  assert.equal(tokens.asked.at(-1), "GET repository:other/app:pull");
 });

@@ -7,6 +7,8 @@ import { freePort, type NetworkPlace } from "./network-place.ts";
 export interface RegistryOptions {
   readonly user?: { readonly name: string; readonly password: string };
   readonly hasTls?: boolean;
+  /** The token server that it believes, which signs with `key.pem` in its folder. */
+  readonly realm?: string;
   /** Default: one that is free. */
   readonly port?: number;
 }
@@ -48,7 +50,7 @@ export async function startRegistry(
   const address = `127.0.0.1:${options.port ?? (await freePort(place))}`;
   await using undo = new AsyncDisposableStack();
   const registry = undo.use(new Registry(address, folder));
-  if (options.hasTls === true) await makeCertificate(folder);
+  if (options.hasTls === true || options.realm !== undefined) await makeCertificate(folder);
   if (options.user !== undefined) {
     const { name, password } = options.user;
     writeFileSync(join(folder, "htpasswd"), await must(["htpasswd", "-Bbn", name, password]));
@@ -59,12 +61,14 @@ export async function startRegistry(
   return registry;
 }
 
-function configuration(address: string, folder: string, { user, hasTls = false }: RegistryOptions): string {
+function configuration(address: string, folder: string, { user, realm, hasTls = false }: RegistryOptions): string {
+  const token = `realm: ${realm}, service: registry, issuer: test, rootcertbundle: ${folder}/ca.crt`;
   const lines = [
     "version: 0.1",
     "log: {level: info, accesslog: {disabled: true}}",
     `storage: {filesystem: {rootdirectory: ${folder}/data}, delete: {enabled: true}}`,
     `http: {addr: "${address}"${hasTls ? `, tls: {certificate: ${folder}/ca.crt, key: ${folder}/key.pem}` : ""}}`,
+    ...(realm === undefined ? [] : [`auth: {token: {${token}}}`]),
     ...(user === undefined ? [] : [`auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}`]),
   ];
   return `${lines.join("\n")}\n`;
