@@ -4,6 +4,7 @@ import { type Answer, invalidUrl, type RequestOptions } from "./client.ts";
 import { RegistryError } from "./errors.ts";
 import { statBlob } from "./fetch.ts";
 import { type Descriptor, digestOf } from "./manifest.ts";
+import { checkDigest } from "./reference.ts";
 import type { Repository } from "./repository.ts";
 
 /** Where the registry wants the bytes of one blob. */
@@ -83,6 +84,9 @@ async function putUpload(repository: Repository, upload: Upload, digest: Digest,
   const answer = await repository.request("PUT", url, options);
   if (!answer.isSuccess) throw await uploadFault(answer);
   await answer.discard();
+  // 201 is a promise; with any other success it is better to look.
+  if (answer.status === 201 || (await statBlob(repository, digest, options.signal)) !== undefined) return;
+  throw new RegistryError("blobUnknown", "unknown blob");
 }
 
 const octets = { "content-type": "application/octet-stream" };
@@ -111,6 +115,9 @@ export async function pushManifest(
   const answer = await repository.request("PUT", url, { headers, body: manifest.bytes, signal });
   if (!answer.isSuccess) throw await answer.fault();
   await answer.discard();
+  if (answer.status === 201) return;
+  const fault = checkDigest(answer.header("docker-content-digest"));
+  if (fault !== undefined) throw new RegistryError("unexpectedResponse", fault);
 }
 
 async function uploadFault(answer: Answer): Promise<RegistryError> {
