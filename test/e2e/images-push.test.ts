@@ -212,6 +212,23 @@ test("push: a manifest goes where it is redirected on the same host, and a redir
   assert.equal(said.at(-1), "received unexpected HTTP status: 307 Temporary Redirect");
 });
 
+test("push: what is taken without being created is looked for", async () => {
+  await using rig = await openImages();
+  await using target = await RogueRegistry.start();
+  const forgetful = await pushed(rig, target, (request, response) => {
+    if (!isUpload(request, "PUT")) return false;
+    request.on("end", () => response.writeHead(204).end()).resume();
+    return true;
+  });
+  assert.equal(forgetful.said.at(-1), "unknown blob");
+  target.hook = ({ method, url = "" }, response) => {
+    if (method !== "PUT" || !url.includes("/manifests/")) return false;
+    response.writeHead(200).end();
+    return true;
+  };
+  assert.equal(shown(await rig.push(`${target.address}/x:2`)).at(-1), "invalid checksum digest format");
+});
+
 test("push: all tags, each with its line, and what cannot be pushed in dockerd's words", async () => {
   await using rig = await openImages();
   await using source = await RogueRegistry.start();

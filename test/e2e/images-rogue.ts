@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 
@@ -41,7 +41,7 @@ export interface RogueImage {
 
 export interface RogueListener {
   readonly host?: string;
-  readonly tls?: { readonly key: Buffer; readonly cert: Buffer };
+  readonly tls?: ServerOptions;
 }
 
 /** Answers a request itself, or lets the registry do it: undefined. */

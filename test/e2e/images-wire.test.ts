@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { must } from "#test/command";
 import { type ImageRig, openImages, shown } from "./images-rig.ts";
 import { digestOf, fail, type RogueImage, RogueRegistry } from "./images-rogue.ts";
 
@@ -175,6 +178,29 @@ test("wire: a registry is reached by IPv6 too", async (context) => {
   const name = `${registry.address}/x:1`;
   assert.match(name, /^\[::1\]:\d+\/x:1$/);
   assert.equal(shown(await rig.pull(name)).at(-1), `Status: Downloaded newer image for ${name}`);
+});
+
+test("wire: a certificate of certs.d opens a registry that asks for one", async () => {
+  await using rig = await openImages();
+  const file = (name: string) => join(rig.folder, name);
+  const request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+  await must([...request, "-addext", "subjectAltName=IP:0.0.0.0", "-keyout", file("key.pem"), "-out", file("ca.crt")]);
+  const [key, cert] = [readFileSync(file("key.pem")), readFileSync(file("ca.crt"))];
+  await using registry = await RogueRegistry.start(0, {
+    tls: { key, cert, ca: cert, requestCert: true, rejectUnauthorized: true },
+  });
+  registry.addImage("1", [randomBytes(10)]);
+  // It leads here as 127.0.0.1 does, and is not taken for granted.
+  const host = registry.address.replace("127.0.0.1", "0.0.0.0");
+  const certs = join(rig.folder, "certs.d", host);
+  const pull = async () => shown(await rig.pull(`${host}/x:1`)).at(-1) ?? "";
+  mkdirSync(certs, { recursive: true });
+  copyFileSync(file("ca.crt"), join(certs, "client.cert"));
+  assert.match(await pull(), /^missing key client.key for client certificate client.cert. CA certificates must use/);
+  copyFileSync(file("key.pem"), join(certs, "client.key"));
+  assert.match(await pull(), /x509: certificate signed by unknown authority$/);
+  copyFileSync(file("ca.crt"), join(certs, "ca.crt"));
+  assert.match(await pull(), /^Status: Downloaded newer image/);
 });
 
 test("wire: a name whose port is none is refused before anybody is asked", async () => {

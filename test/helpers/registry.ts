@@ -76,6 +76,6 @@ function configuration(address: string, folder: string, { user, realm, hasTls = 
 
 async function makeCertificate(folder: string): Promise<void> {
   const request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"];
-  const names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"];
+  const names = ["-addext", "subjectAltName=IP:127.0.0.1,IP:0.0.0.0,DNS:localhost"];
   await must([...request, ...names, "-keyout", join(folder, "key.pem"), "-out", join(folder, "ca.crt")]);
 }
