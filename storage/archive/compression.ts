@@ -23,9 +23,14 @@ const chunkBytes = 1 << 18;
 
 /** Tells the compression by the first bytes; six are enough. */
 export function detectCompression(head: Uint8Array): Compression {
+  if (isSkippableFrame(head)) return "zstd";
   const found = magics.find(([, magic]) => magic.every((byte, index) => head[index] === byte));
   return found?.[0] ?? "none";
 }
+
+/** 0x184D2A50 to 0x184D2A5F: pzstd begins with one (RFC 8878, 3.1.2). */
+const isSkippableFrame = (head: Uint8Array): boolean =>
+  ((head[0] ?? 0) & 0xf0) === 0x50 && head[1] === 0x2a && head[2] === 0x4d && head[3] === 0x18;
 
 /**
  * The uncompressed bytes of a stream, whatever its compression. Several gzip members or zstd frames are one stream.
@@ -42,9 +47,9 @@ function inflate(compression: Compression, source: AsyncGenerator<Buffer, void>)
     case "none":
       return source;
     case "gzip":
-      return gunzip(source);
+      return inGoWords(gunzip(source));
     case "zstd":
-      return unzstd(source, chunkBytes);
+      return inGoWords(unzstd(source, chunkBytes));
     case "bzip2":
       return withPauses(unbzip2(source));
     case "xz":
@@ -66,8 +71,12 @@ async function* gunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, vo
   const codec = createGunzip({ chunkSize: chunkBytes });
   // The error of either end destroys the codec, and the loop over it throws that error: the callback has nothing to add.
   pipeline(source, codec, () => undefined);
+  yield* codec;
+}
+
+async function* inGoWords(inflated: AsyncGenerator<Buffer, void>): AsyncGenerator<Buffer, void> {
   try {
-    yield* codec;
+    yield* inflated;
   } catch (error) {
     throw errnoOf(error) === "Z_BUF_ERROR" ? new TruncatedError() : error;
   }

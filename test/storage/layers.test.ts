@@ -129,6 +129,8 @@ test("apply: sparse files of GNU tar's four formats have their holes and their b
   for (const name of ["v00", "v01", "v10", "old"]) assert.deepEqual(readFileSync(join(root, name)), expected, name);
 });
 
+const skippable = Buffer.from("5f2a4d1804000000abcdabcd", "hex");
+
 test("apply: gzip, several gzip members, zstd and plain tars give the same layer, and tar() the same bytes", async () => {
   await using rig = await openTestStorage();
   const tar = tarOf(directory("d/"), file("d/f", Buffer.alloc(300_000, "a")));
@@ -139,6 +141,14 @@ test("apply: gzip, several gzip members, zstd and plain tars give the same layer
     zstdCompressSync(tar),
     Buffer.concat([gzipSync(tar.subarray(0, half)), gzipSync(tar.subarray(half))]),
     Buffer.concat([zstdCompressSync(tar.subarray(0, half)), zstdCompressSync(tar.subarray(half))]),
+    // Between skippable frames, as pzstd and zstd:chunked write them.
+    Buffer.concat([
+      skippable,
+      zstdCompressSync(tar.subarray(0, half)),
+      skippable,
+      zstdCompressSync(tar.subarray(half)),
+    ]),
+    Buffer.concat([zstdCompressSync(tar), skippable]),
   ];
   for (const form of forms) {
     const layer = await rig.unpack(form);
