@@ -137,7 +137,7 @@ export class Daemon implements AsyncDisposable {
     await using undo = new AsyncDisposableStack();
     undo.use(this.network);
     undo.defer(() => this.stop());
-    if (this.#isRunning) {
+    if (this.isRunning) {
       await this.#removeAll(["ps", "-aq"], ["rm", "-fv"]);
       await this.#removeAll(["network", "ls", "-q", "-f", "type=custom"], ["network", "rm"]);
       await this.stop();
@@ -148,7 +148,7 @@ export class Daemon implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  get #isRunning(): boolean {
+  get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 

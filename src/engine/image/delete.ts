@@ -11,8 +11,9 @@ import {
   storedReference,
   withDefaultTag,
 } from "#registry";
+import type { ChainId } from "#storage";
 import type { ImageParts } from "./parts.ts";
-import { emitImageEvent, getImage, namesOf } from "./resolve.ts";
+import { emitImageEvent, getImage, imageEvent, namesOf } from "./resolve.ts";
 
 export interface DeleteOptions {
   readonly force: boolean;
@@ -21,28 +22,45 @@ export interface DeleteOptions {
   readonly platform?: Platform;
 }
 
+/** What one removal of rows brings with it once it is recorded: events, layers that nobody needs, lines of the answer. */
+interface Removal {
+  readonly parts: ImageParts;
+  /** The tops of images whose rows go: the layers follow with the consequences. */
+  readonly held: ChainId[];
+  readonly consequences: (() => DeleteItem[])[];
+}
+
 /**
  * `docker rmi` (moby daemon/images/image_delete.go). A name is taken away first; the image goes with its last name. An id
  * takes all names of one repository with it. Running containers and child images always keep an image; stopped containers
  * and further names keep it unless forced.
  */
 export function deleteImage(parts: ImageParts, name: string, options: DeleteOptions): DeleteItem[] {
+  const removal: Removal = { parts, held: [], consequences: [] };
+  try {
+    parts.storage.transaction(() => removeRows(removal, name, options));
+  } catch (error) {
+    for (const chainId of removal.held) parts.storage.layers.release(chainId);
+    throw error;
+  }
+  return removal.consequences.flatMap((follow) => follow());
+}
+
+function removeRows(removal: Removal, name: string, options: DeleteOptions): void {
+  const { parts } = removal;
   const { id } = getImage(parts, name, options.platform);
-  const items: DeleteItem[] = [];
   if (isIdPrefix(id, name)) {
     if (isSingleName(namesOf(parts, id))) {
       throwConflict(findConflict(parts, id, { ignoresUse: options.force, ignoresNames: true }));
-      untagAll(parts, id, items);
+      untagAll(removal, id);
     }
-    deleteOne(parts, id, items, { ...options, isQuiet: false });
-    return items;
-  }
-  if (untag(parts, id, name, options.force, items)) deleteOne(parts, id, items, { ...options, isQuiet: true });
-  return items;
+    deleteOne(removal, id, { ...options, isQuiet: false });
+  } else if (untag(removal, id, name, options.force)) deleteOne(removal, id, { ...options, isQuiet: true });
 }
 
 /** Takes the name away; true when it was the last one. */
-function untag(parts: ImageParts, id: Digest, name: string, force: boolean, items: DeleteItem[]): boolean {
+function untag(removal: Removal, id: Digest, name: string, force: boolean): boolean {
+  const { parts, consequences } = removal;
   const user = parts.usage.containersUsing(id)[0];
   if (!force && user !== undefined && isSingleName(namesOf(parts, id))) {
     throw conflict(
@@ -50,16 +68,14 @@ function untag(parts: ImageParts, id: Digest, name: string, force: boolean, item
     );
   }
   const ref = withDefaultTag(parseReference(name));
-  removeName(parts, ref);
-  emitImageEvent(parts, "untag", id, id);
-  items.push(untagged(ref));
+  removeName(removal, id, ref);
   const isOfRepository = (other: Reference) => repositoryName(other) === repositoryName(ref);
   const left = namesOf(parts, id);
   const keepsTag = left.some((other) => other.tag !== undefined && isOfRepository(other));
   if (ref.digest === undefined && !keepsTag) {
     for (const digest of left.filter(isOfRepository)) {
-      removeName(parts, digest);
-      items.push(untagged(digest));
+      deleteReference(parts, digest);
+      consequences.push(() => [untagged(digest)]);
     }
   }
   return namesOf(parts, id).length === 0;
@@ -70,41 +86,50 @@ interface Step extends DeleteOptions {
   readonly isQuiet: boolean;
 }
 
-function deleteOne(parts: ImageParts, id: Digest, items: DeleteItem[], step: Step): void {
+function deleteOne(removal: Removal, id: Digest, step: Step): void {
+  const { parts } = removal;
   const found = findConflict(parts, id, { ignoresUse: step.force, ignoresNames: step.force });
   if (found !== undefined) {
     if (step.isQuiet && (!isDangling(parts, id) || found.isUse)) return;
     throwConflict(found);
   }
   const { parent } = parts.storage.records.images.get(id);
-  untagAll(parts, id, items);
-  const layers = removeRecord(parts, id);
-  emitImageEvent(parts, "delete", id, id);
-  items.push(...[id, ...layers].map((deleted) => ({ Deleted: deleted, Untagged: "" })));
-  if (step.prune && parent !== null) deleteOne(parts, parent, items, { ...step, force: false, isQuiet: true });
+  untagAll(removal, id);
+  removeRecord(removal, id);
+  if (step.prune && parent !== null) deleteOne(removal, parent, { ...step, force: false, isQuiet: true });
 }
 
-/** Rows first: the layers that nothing else refers to follow, files later. */
-function removeRecord(parts: ImageParts, id: Digest): readonly string[] {
+/** The layers that nothing else refers to follow, files later. */
+function removeRecord({ parts, held, consequences }: Removal, id: Digest): void {
   const { layers, records } = parts.storage;
   const { topChainId } = records.images.get(id);
-  if (topChainId !== null) layers.retain(topChainId);
-  parts.storage.transaction(() => {
-    for (const child of records.images.children(id)) records.images.setParent(child, null);
-    records.images.delete(id);
-  });
-  return topChainId === null ? [] : layers.release(topChainId);
-}
-
-function untagAll(parts: ImageParts, id: Digest, items: DeleteItem[]): void {
-  for (const ref of namesOf(parts, id)) {
-    removeName(parts, ref);
-    emitImageEvent(parts, "untag", id, id);
-    items.push(untagged(ref));
+  if (topChainId !== null) {
+    layers.retain(topChainId);
+    held.push(topChainId);
   }
+  for (const child of records.images.children(id)) records.images.setParent(child, null);
+  records.images.delete(id);
+  consequences.push(() => {
+    const removed = topChainId === null ? [] : layers.release(topChainId);
+    emitImageEvent(parts, "delete", id, id);
+    return [id, ...removed].map((deleted) => ({ Deleted: deleted, Untagged: "" }));
+  });
 }
 
-const removeName = (parts: ImageParts, ref: Reference): boolean =>
+function untagAll(removal: Removal, id: Digest): void {
+  for (const ref of namesOf(removal.parts, id)) removeName(removal, id, ref);
+}
+
+function removeName({ parts, consequences }: Removal, id: Digest, ref: Reference): void {
+  const tell = imageEvent(parts, "untag", id, id);
+  deleteReference(parts, ref);
+  consequences.push(() => {
+    tell();
+    return [untagged(ref)];
+  });
+}
+
+const deleteReference = (parts: ImageParts, ref: Reference): boolean =>
   parts.storage.records.references.delete(formatReference(storedReference(ref)));
 const untagged = (ref: Reference): DeleteItem => ({ Deleted: "", Untagged: familiarReference(ref) });
 

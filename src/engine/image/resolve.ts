@@ -88,6 +88,11 @@ export function parseStored(reference: string): Reference {
 
 /** `id` is an id, or for pull and push a name. The image's labels come along, if it is still there to be asked. */
 export function emitImageEvent(parts: ImageParts, action: string, id: string, name: string): void {
+  imageEvent(parts, action, id, name)();
+}
+
+/** Tells, when it is called, of the image as it is now. */
+export function imageEvent(parts: ImageParts, action: string, id: string, name: string): () => void {
   const labels = findImage(parts, id)?.config.config.Labels;
-  parts.events.emit("image", action, id, { ...labels, ...(name === "" ? {} : { name }) });
+  return () => parts.events.emit("image", action, id, { ...labels, ...(name === "" ? {} : { name }) });
 }
