@@ -38,8 +38,13 @@ async function check(argv: readonly string[]): Promise<number> {
   return canRun ? 0 : 1;
 }
 
-function store(argv: readonly string[]): Promise<number> {
-  return runStore(argv, (line) => console.log(line));
+async function store(argv: readonly string[]): Promise<number> {
+  try {
+    return await runStore(argv, (line) => console.log(line));
+  } catch (error) {
+    console.error(`minidock store: ${messageOf(error)}`);
+    return 2;
+  }
 }
 
 function version(): number {

@@ -1,7 +1,7 @@
 /** `minidock store`: looks after the images and layers that the engine keeps. */
 import type { DaemonConfig } from "#daemon/config";
 import { loadConfig } from "#daemon/load-config";
-import { type FlagSpec, parseFlags } from "./flags.ts";
+import { describeFlags, type FlagSpec, parseFlags } from "./flags.ts";
 
 export const storeFlags: readonly FlagSpec[] = [
   { name: "data-root", valueName: "string", help: 'The engine\'s data (default "/var/lib/docker")' },
@@ -16,9 +16,28 @@ export const storeCommands = {
   repair: "Unpack or fetch again what is damaged; the engine must not run",
 } as const;
 
+const helpFlag: FlagSpec = { name: "help", shorthand: "h", valueName: "", help: "Print this" };
+
+export function storeUsage(): string {
+  const list = Object.entries(storeCommands).map(([name, help]) => `  ${name.padEnd(10)}${help}\n`);
+  return `
+Usage:  minidock store COMMAND [OPTIONS]
+
+Commands:
+${list.join("")}
+Options:
+${describeFlags([...storeFlags, helpFlag])}
+Exit status: 0 if all is well now, 1 if something is damaged and stays so, 2 if the store cannot be looked at.
+`;
+}
+
 /** 0: all is well now. 1: something is damaged, and stays so. */
 export async function runStore(argv: readonly string[], print: Print): Promise<number> {
-  const { values, rest } = parseFlags(argv, storeFlags);
+  const { values, rest } = parseFlags(argv, [...storeFlags, helpFlag]);
+  if (values.has("help")) {
+    print(storeUsage());
+    return 0;
+  }
   const [command, ...others] = rest;
   if (others.length > 0 || (command !== "verify" && command !== "repair"))
     throw new Error("usage: minidock store verify|repair [--data-root DIR] [--exec-root DIR] [--config-file FILE]");

@@ -37,7 +37,7 @@ export class LayerTable {
   readonly #find;
   readonly #list;
   readonly #insert;
-  readonly #setSnapshot;
+  readonly #replace;
   readonly #setFingerprint;
   readonly #byBlob;
   readonly #delete;
@@ -50,7 +50,9 @@ export class LayerTable {
     this.#find = database.prepare<[string], Row>("SELECT * FROM layers WHERE chain_id = ?");
     this.#list = database.prepare<[], Row>("SELECT * FROM layers ORDER BY snapshot_number");
     this.#insert = database.prepare("INSERT INTO layers VALUES (?, ?, ?, ?, ?, ?, NULL, ?)");
-    this.#setSnapshot = database.prepare("UPDATE layers SET snapshot_number = ? WHERE chain_id = ?");
+    this.#replace = database.prepare(
+      "UPDATE layers SET snapshot_number = ?, size_bytes = ?, tar_bytes = ? WHERE chain_id = ?",
+    );
     this.#setFingerprint = database.prepare("UPDATE layers SET fingerprint = ? WHERE chain_id = ?");
     this.#byBlob = database.prepare<[string], Row>("SELECT * FROM layers WHERE blob = ?");
     this.#delete = database.prepare("DELETE FROM layers WHERE chain_id = ?");
@@ -78,9 +80,9 @@ export class LayerTable {
     this.#insert.run(chainId, diffId, parent ?? null, sizeBytes, snapshotNumber, blob ?? null, tarBytes ?? null);
   }
 
-  /** The files are in another folder from now on. */
-  setSnapshot(chainId: ChainId, snapshotNumber: number): void {
-    this.#setSnapshot.run(snapshotNumber, chainId);
+  /** It was unpacked anew: the files are in another folder from now on. */
+  replace(chainId: ChainId, unpacked: Pick<Layer, "snapshotNumber" | "sizeBytes" | "tarBytes">): void {
+    this.#replace.run(unpacked.snapshotNumber, unpacked.sizeBytes, unpacked.tarBytes ?? null, chainId);
   }
 
   setFingerprint(chainId: ChainId, fingerprint: Digest): void {

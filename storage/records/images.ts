@@ -80,6 +80,11 @@ export class ImageTable {
     return this.#byPrefix.all(from, `${from}g`, limit).map((row) => parseDigest(row.id));
   }
 
+  /** What only the document says. */
+  rewrite(record: ImageRecord): void {
+    this.#write(record);
+  }
+
   setParent(id: Digest, parent: Digest | null): void {
     this.#write({ ...this.get(id), parent });
   }

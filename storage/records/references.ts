@@ -53,6 +53,13 @@ export class ReferenceTable {
     return this.#ofRepository.all(repository).map(toReference);
   }
 
+  /** Those that their repository would not find. */
+  misplaced(): ImageReference[] {
+    return this.list().filter(
+      ({ reference }) => !this.ofRepository(repositoryOf(reference)).some((other) => other.reference === reference),
+    );
+  }
+
   list(): ImageReference[] {
     return this.#list.all().map(toReference);
   }

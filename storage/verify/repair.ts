@@ -7,16 +7,19 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { messageOf } from "#base/errors";
 import { type Digest, parseId } from "#base/ids";
+import { ContentCheck } from "../content/check.ts";
 import { requireDatabase } from "../database.ts";
 import { type ChainId, parseChainId } from "../layers/chain.ts";
 import { ContainerTable } from "../records/containers.ts";
 import { DistributionTable } from "../records/distribution.ts";
+import type { ImageRecord } from "../records/image-record.ts";
 import { ImageTable } from "../records/images.ts";
 import { ReferenceTable } from "../records/references.ts";
 import { openParts, type StorageOptions, type StorageParts } from "../storage.ts";
 import type { Blob, Layer } from "../types.ts";
 import { Check } from "./check.ts";
 import type { Fault } from "./fault.ts";
+import { configDigest, imageProblem, imageSizeBytes } from "./records.ts";
 
 /** Where lost bytes come from. Tries the repositories in turn; throws when none of them has it. */
 export interface BlobSource {
@@ -43,6 +46,7 @@ export async function* repairStore(options: StorageOptions, source: BlobSource):
   yield* repair.blobs();
   yield* repair.layers();
   yield* repair.manifests();
+  yield* repair.images();
   await parts.snapshots.ensureInitLayers();
 }
 
@@ -101,6 +105,45 @@ class Repair {
     }
   }
 
+  async *images(): AsyncGenerator<Repaired, void> {
+    for (const image of this.#images.list()) {
+      const problem = imageProblem(image, this.#parts.table);
+      if (problem !== undefined)
+        yield await this.#attempt({ kind: "image", id: image.id, problem }, () => this.#rewrite(image));
+    }
+  }
+
+  /** The config from where the image came from, if it must be; what follows from it is counted again. */
+  async #rewrite(image: ImageRecord): Promise<void> {
+    const isWhole = configDigest(image.configJson) === image.id;
+    const configJson = isWhole ? image.configJson : await this.#fetchConfig(image);
+    const sizeBytes = imageSizeBytes(configJson, this.#parts.table);
+    const mended = { ...image, configJson, sizeBytes };
+    const problem = imageProblem(mended, this.#parts.table);
+    if (problem !== undefined) throw new Error(problem);
+    this.#images.rewrite(mended);
+  }
+
+  async #fetchConfig({ id, manifestDigest }: ImageRecord): Promise<string> {
+    const { content } = this.#parts;
+    const blob = content.find(id);
+    if (blob !== undefined && (await this.#check.blob(blob)) === undefined)
+      return (await content.readBytes(id, blob.sizeBytes)).toString("utf8");
+    const homes = manifestDigest === null ? [] : this.#homesOfManifest(manifestDigest);
+    let config = "";
+    await this.#source.withLayer(id, homes, async (bytes) => {
+      const check = new ContentCheck({ digest: id });
+      const chunks: Buffer[] = [];
+      for await (const chunk of bytes) {
+        check.update(chunk);
+        chunks.push(chunk);
+      }
+      check.finish();
+      config = Buffer.concat(chunks).toString("utf8");
+    });
+    return config;
+  }
+
   async #attempt(fault: Fault, mend: () => Promise<void>): Promise<Repaired> {
     try {
       await mend();
@@ -148,9 +191,9 @@ class Repair {
     undo.defer(() => trash.discard(folder));
     const directory = join(folder, "fs");
     await mkdir(directory, { mode: 0o755 });
-    await pool.run<"apply">({ kind: "apply", blobPath: content.path(blob), directory, diffId });
+    const measured = await pool.run<"apply">({ kind: "apply", blobPath: content.path(blob), directory, diffId });
     await disk.sync();
-    table.setSnapshot(chainId, snapshotNumber);
+    table.replace(chainId, { ...measured, snapshotNumber });
     undo.move();
     trash.discard(layout.snapshot(layer.snapshotNumber));
   }

@@ -3,18 +3,21 @@ import { readdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
-import { errnoOf } from "#base/errors";
+import { errnoOf, messageOf } from "#base/errors";
 import { isDigest, parseId } from "#base/ids";
 import { FileContentStore } from "../content/store.ts";
 import { type Database, databaseFile, requireDatabase, tryLock } from "../database.ts";
 import { LayerTable } from "../layers/table.ts";
 import { Layout } from "../layout.ts";
 import { takenNumbers } from "../numbers.ts";
+import type { ImageRecord } from "../records/image-record.ts";
 import { ImageTable } from "../records/images.ts";
+import { ReferenceTable } from "../records/references.ts";
 import { emptyLower } from "../snapshots/store.ts";
 import { WorkerPool } from "../workers/pool.ts";
 import { Check } from "./check.ts";
 import type { Fault } from "./fault.ts";
+import { type DocumentRow, imageProblem, isDocument } from "./records.ts";
 
 /**
  * Reads the whole store and tells what is not as it should be: each blob's bytes, each layer's files, and what the rows say of
@@ -30,16 +33,36 @@ export async function* verifyStore(dataRoot: string): AsyncGenerator<Fault, void
   const database = new Sqlite(databaseFile(dataRoot), { readonly: true });
   undo.defer(() => database.close());
   await using pool = new WorkerPool(Math.max(2, availableParallelism()));
-  const store = new StoreReader(database, new Layout(dataRoot), pool);
-  yield* store.database();
-  yield* store.blobs();
-  yield* store.layers();
-  yield* store.images();
-  yield* store.snapshots();
-  if (isAlone) yield* store.orphans();
+  const store = await readable(() => new StoreReader(database, new Layout(dataRoot), pool));
+  if (!(store instanceof StoreReader)) return yield store;
+  yield* guarded(store.database());
+  yield* guarded(store.records());
+  yield* guarded(store.blobs());
+  yield* guarded(store.layers());
+  yield* guarded(store.images());
+  yield* guarded(store.snapshots());
+  if (isAlone) yield* guarded(store.orphans());
 }
 
 type Faults = AsyncGenerator<Fault, void>;
+
+async function readable<T>(read: () => T | Promise<T>): Promise<T | Fault> {
+  try {
+    return await read();
+  } catch (error) {
+    return { kind: "database", problem: messageOf(error) };
+  }
+}
+
+/** Rows that cannot be read are a fault like others: the rest of the store is looked at all the same. */
+async function* guarded(faults: Faults): Faults {
+  for (;;) {
+    const next = await readable(() => faults.next());
+    if ("problem" in next) return yield next;
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
 
 class StoreReader {
   readonly #database: Database;
@@ -68,6 +91,19 @@ class StoreReader {
     }
   }
 
+  /** Documents are JSON, and about what their rows say. */
+  async *records(): Faults {
+    const all = `
+      SELECT 'container' AS kind, id, document FROM containers
+      UNION ALL SELECT kind, id, document FROM documents
+      UNION ALL SELECT 'image', id, document FROM images`;
+    for (const row of this.#database.prepare<[], DocumentRow>(all).iterate()) {
+      if (!isDocument(row)) yield { kind: "database", problem: `the record of ${row.kind} ${row.id} cannot be read` };
+    }
+    for (const { reference } of new ReferenceTable(this.#database).misplaced())
+      yield { kind: "database", problem: `the name ${reference} stands with another repository` };
+  }
+
   async *blobs(): Faults {
     for (const blob of this.#content.list()) {
       const problem = await this.#check.blob(blob);
@@ -88,10 +124,15 @@ class StoreReader {
 
   async *images(): Faults {
     const images = new ImageTable(this.#database);
-    for (const { id, manifestDigest } of images.list()) {
-      if (manifestDigest === null || this.#content.has(manifestDigest) || images.find(id) === undefined) continue;
-      yield { kind: "image", id, problem: `its manifest ${manifestDigest} is missing` };
+    for (const image of images.list()) {
+      const problem = imageProblem(image, this.#layers) ?? this.#manifestProblem(image);
+      if (problem !== undefined && images.find(image.id) !== undefined) yield { kind: "image", id: image.id, problem };
     }
+  }
+
+  #manifestProblem({ manifestDigest }: ImageRecord): string | undefined {
+    if (manifestDigest === null || this.#content.has(manifestDigest)) return undefined;
+    return `its manifest ${manifestDigest} is missing`;
   }
 
   async *snapshots(): Faults {

@@ -1,14 +1,25 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lchownSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { newId } from "#base/ids";
 import { createLog } from "#base/log";
+import { setxattr } from "#native";
 import { type BlobSource, type Layer, repairStore, type Storage, subjectOf, verifyStore } from "#storage";
 import { digestOf, openAt, testFolder } from "./rig.ts";
-import { directory, file, tarOf } from "./tar-builder.ts";
+import { directory, file, symlink, tarOf } from "./tar-builder.ts";
 
 const nowhere: BlobSource = {
   withLayer: () => Promise.reject(new Error("no registry has it")),
@@ -33,27 +44,35 @@ interface Filled {
   readonly base: Layer;
   readonly top: Layer;
   readonly bytes: Buffer;
+  readonly configJson: string;
 }
 
 /** One image of two layers; the upper one hides a file of the lower. */
 async function fill({ content, layers, records }: Storage): Promise<Filled> {
-  const bytes = tarOf(directory("d/"), file("d/a", "aaaa"), file("d/b", "bbbb"), file("implicit/c", "cccc"));
+  const bytes = tarOf(
+    directory("d/"),
+    file("d/a", "aaaa"),
+    file("d/b", "bbbb"),
+    file("implicit/c", "cccc"),
+    symlink("link", "d"),
+  );
   const base = await layers.apply({ parent: undefined, blob: (await content.ingest(bytes)).digest });
   const upper = tarOf(file("d/.wh.a", ""), file("top", "top"));
   const top = await layers.apply({ parent: base.chainId, blob: (await content.ingest(upper)).digest });
+  const configJson = JSON.stringify({ rootfs: { diff_ids: [base.diffId, top.diffId] } });
   records.images.insert({
-    id: digestOf(Buffer.from("{}")),
+    id: digestOf(Buffer.from(configJson)),
     topChainId: top.chainId,
-    configJson: "{}",
+    configJson,
     parent: null,
     createdAt: null,
     lastTaggedAt: null,
-    sizeBytes: 0,
+    sizeBytes: base.sizeBytes + top.sizeBytes,
     isBuiltLocally: false,
     manifestDigest: null,
   });
   for (const layer of [base, top]) layers.release(layer.chainId);
-  return { base, top, bytes };
+  return { base, top, bytes, configJson };
 }
 
 const hexOf = (bytes: Buffer): string => digestOf(bytes).slice("sha256:".length);
@@ -91,10 +110,87 @@ test("verify: a whole store has no fault, with the engine beside it and without"
   assert.deepEqual(await faultsOf(folder.path), []);
 });
 
+/** Changes the database behind the engine's back. */
+function alter(folder: string, sql: string): void {
+  const database = new Sqlite(join(folder, "data/engine.db"));
+  database.exec(sql);
+  database.close();
+}
+
+const alterations: Readonly<Record<string, readonly [sql: string, found: RegExp]>> = {
+  "an image's config": [
+    `UPDATE images SET document = replace(document, 'rootfs', 'rootfx')`,
+    /^image sha256:\w+: its config has the digest sha256:/,
+  ],
+  "an image's size": [
+    `UPDATE images SET document = json_set(document, '$.sizeBytes', 5)`,
+    /^image sha256:\w+: its size is 16 and not 5 bytes/,
+  ],
+  "an image's layer": [
+    "UPDATE images SET top_chain_id = NULL, document = json_set(document, '$.topChainId', NULL)",
+    /^image sha256:\w+: its layers are not those of its config/,
+  ],
+  "a layer's digest": [
+    "UPDATE layers SET diff_id = 'sha256:' || printf('%064d', 1)",
+    /^layer .*: its row does not fit/,
+  ],
+  "a layer's size": ["UPDATE layers SET tar_bytes = tar_bytes + 1", /^layer .*: its row does not say how large it is/],
+  "a blob's digest": ["UPDATE blobs SET digest = substr(digest, 1, 60)", /^database: invalid digest/],
+  "a document": [
+    "INSERT INTO documents VALUES ('network', 'n', '{\"id\":')",
+    /^database: the record of network n cannot/,
+  ],
+  "a name": [
+    "INSERT INTO image_references SELECT 'docker.io/library/a:1', 'docker.io/library/b', id FROM images",
+    /^database: the name docker.io\/library\/a:1 stands with another repository/,
+  ],
+};
+
+for (const [what, [sql, found]] of Object.entries(alterations)) {
+  test(`verify: ${what} that the database has wrong is found`, async () => {
+    await using folder = testFolder();
+    await filled(folder.path);
+    alter(folder.path, sql);
+    assert.match((await faultsOf(folder.path))[0] ?? "", found);
+  });
+}
+
+test("repair: sizes are counted again, and a config comes from where the image came from", async () => {
+  await using folder = testFolder();
+  const { configJson } = await filled(folder.path);
+  alter(folder.path, "UPDATE layers SET tar_bytes = tar_bytes + 1");
+  alter(folder.path, `UPDATE images SET document = json_set(document, '$.sizeBytes', 5, '$.configJson', '{}')`);
+  const source: BlobSource = {
+    ...nowhere,
+    withLayer: (_digest, _homes, take) => take(Readable.from([Buffer.from(configJson)])),
+  };
+  const said = await repair(folder.path, source);
+  assert.deepEqual(
+    said.map((line) => line.replace(/^(\w+) .*:/, "$1:")),
+    ["layer: mended", "layer: mended", "image: mended"],
+  );
+  assert.deepEqual(await faultsOf(folder.path), []);
+});
+
+test("verify: a database that is none is told, and neither verify nor the engine touch the files", async () => {
+  await using folder = testFolder();
+  const { base } = await filled(folder.path);
+  writeFileSync(join(folder.path, "data/engine.db"), Buffer.alloc(8192, "garbage"));
+  assert.deepEqual(await faultsOf(folder.path), ["database: file is not a database"]);
+  await assert.rejects(openAt(folder.path), /engine.db is damaged \(file is not a database\)/);
+  assert.ok(existsSync(blobOf(folder.path, base)));
+});
+
 const damages: Readonly<Record<string, (root: string) => void>> = {
   "a flipped byte": (root) => flip(join(root, "d/b"), 3),
   "a missing file": (root) => rmSync(join(root, "implicit/c")),
   "a file too many": (root) => writeFileSync(join(root, "more"), ""),
+  "another owner": (root) => lchownSync(join(root, "link"), 1, 1),
+  "another target": (root) => {
+    unlinkSync(join(root, "link"));
+    symlinkSync("e", join(root, "link"));
+  },
+  "an extended attribute": (root) => setxattr(join(root, "d"), "trusted.overlay.opaque", Buffer.from("y")),
   "another mode": (root) => chmodSync(join(root, "d/b"), 0o4755),
   "a missing folder": (root) => rmSync(join(root, ".."), { recursive: true }),
 };
@@ -147,8 +243,7 @@ test("repair: a blob that is damaged or missing comes from where it came from", 
 
 test("repair: a config comes from its image's row, and a manifest of our own goes, to be written anew", async () => {
   await using folder = testFolder();
-  await filled(folder.path);
-  const config = Buffer.from("{}");
+  const config = Buffer.from((await filled(folder.path)).configJson);
   const manifest = Buffer.from('{"schemaVersion":2}');
   {
     await using storage = await openAt(folder.path);
