@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
-import { errnoOf } from "#base/errors";
+import { errnoOf, messageOf } from "#base/errors";
 import { flock, LOCK_EX, LOCK_NB } from "#native";
 import { migrations } from "./migrations.ts";
 import { WalSync } from "./wal-sync.ts";
@@ -25,13 +25,28 @@ export function openDatabase(dataRoot: string): OpenDatabase {
   if (!tryLock(lock)) throw new Error(`data root ${dataRoot} is in use by another minidockd`);
   const database = new Sqlite(databaseFile(dataRoot));
   undo.defer(() => database.close());
-  configure(database);
-  migrate(database);
+  try {
+    configure(database);
+    migrate(database);
+    reserve(database);
+  } catch (error) {
+    throw isDamage(error) ? damaged(dataRoot, error) : error;
+  }
   const owned = undo.move();
   return { database, wal: new WalSync(databaseFile(dataRoot)), [Symbol.dispose]: () => owned.dispose() };
 }
 
 export const databaseFile = (dataRoot: string): string => join(dataRoot, "engine.db");
+
+const damageCodes = ["SQLITE_NOTADB", "SQLITE_CORRUPT"];
+const isDamage = (error: unknown): boolean => damageCodes.some((code) => errnoOf(error)?.startsWith(code));
+
+/** Nothing is removed on the word of a database that cannot be read: the files below it stay for whoever restores it. */
+const damaged = (dataRoot: string, cause: unknown): Error =>
+  new Error(
+    `${databaseFile(dataRoot)} is damaged (${messageOf(cause)}): put it back from a backup, or move it away to begin with an empty store`,
+    { cause },
+  );
 
 /** For those who look at a store and must not make one. */
 export function requireDatabase(dataRoot: string): void {
@@ -56,6 +71,25 @@ function configure(database: Database): void {
   database.pragma("synchronous = NORMAL");
   database.pragma("foreign_keys = ON");
   database.pragma("busy_timeout = 5000");
+}
+
+const reserveBytes = 1 << 20;
+const pageBytes = 4096;
+
+/**
+ * Room for what must be recorded on a full disk, not least that something was removed. The log is written round and round in
+ * the blocks that it has had once, up to the length at which it is brought to the database; which gets free pages as well.
+ */
+function reserve(database: Database): void {
+  database.pragma(`wal_autocheckpoint = ${reserveBytes / pageBytes}`);
+  try {
+    database.exec("DROP TABLE IF EXISTS reserve; CREATE TABLE reserve (bytes BLOB)");
+    database.prepare("INSERT INTO reserve VALUES (zeroblob(?))").run(reserveBytes * 1.5);
+  } catch (error) {
+    if (errnoOf(error) !== "SQLITE_FULL") throw error;
+  }
+  database.exec("DROP TABLE IF EXISTS reserve");
+  database.pragma("wal_checkpoint(RESTART)");
 }
 
 function migrate(database: Database): void {
