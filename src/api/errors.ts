@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { isOlder } from "#api-schema/versions";
-import { EngineError, type ErrorKind, messageOf } from "#base/errors";
+import { EngineError, type ErrorKind, firstOf, messageOf } from "#base/errors";
 import { encodePlain } from "./encode.ts";
 
 /** The one table that turns what a caller can do about a failure into a status code. */
@@ -25,7 +25,8 @@ export function statusOf(error: unknown): number {
 /** Docker's error body. */
 export const errorBody = (message: string): Buffer => Buffer.from(`${encodePlain({ message })}\n`);
 
-export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const error = firstOf(thrown);
   const code = statusOf(error);
   const message = messageOf(error);
   const { method, originalUrl: url = "", clientGone } = request;
@@ -33,7 +34,7 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   const isRefusal = error instanceof EngineError && error.kind !== "system";
   const isFault = !isRefusal && !isReasonOf(clientGone, error);
   if (code >= 500 && isFault)
-    request.server.apiLog.error({ method, url: withoutQuery(url), err: error }, "request failed");
+    request.server.apiLog.error({ method, url: withoutQuery(url), err: thrown }, "request failed");
   else request.server.apiLog.debug({ method, url: withoutQuery(url), status: code, message }, "request refused");
   reply.code(code);
   // A request whose path does not parse has not come as far as having a version.

@@ -4,9 +4,11 @@ import { getSystemErrorMap } from "node:util";
 const words: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "cannot assign requested address",
   EBUSY: "device or resource busy",
+  EDQUOT: "disk quota exceeded",
   EEXIST: "file exists",
   EHOSTUNREACH: "no route to host",
   EIO: "input/output error",
+  EISDIR: "is a directory",
   ELOOP: "too many levels of symbolic links",
   EMFILE: "too many open files",
   ENAMETOOLONG: "file name too long",

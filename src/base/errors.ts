@@ -1,3 +1,5 @@
+import { errnoText } from "./errno-text.ts";
+
 /**
  * What a caller can do about a failure. One table (`src/api/errors.ts`) turns a kind into an HTTP status;
  * nothing else knows both. The names are moby's `errdefs`.
@@ -34,6 +36,33 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** What went wrong first, where undoing it went wrong as well. */
+export function firstOf(error: unknown): unknown {
+  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
 }
+
+/** For people and clients. A failed system call is told in Go's words and order, as Docker's clients know them. */
+export function messageOf(error: unknown): string {
+  const first = firstOf(error);
+  if (!(first instanceof Error)) return String(first);
+  if (errnoOf(first) === "SQLITE_FULL") return "no space left on device";
+  return isSystemError(first) ? describeCall(first) : first.message;
+}
+
+interface SystemError extends Error {
+  readonly code: string;
+  readonly syscall: string;
+  readonly path?: string;
+  readonly dest?: string;
+}
+
+/** Node's own about files, and those of `#native`; what goes wrong on the network has other fields to tell of. */
+const isSystemError = (error: Error): error is SystemError =>
+  "errno" in error &&
+  typeof error.errno === "number" &&
+  "syscall" in error &&
+  errnoOf(error) !== undefined &&
+  !("address" in error || "hostname" in error);
+
+const describeCall = ({ code, syscall, path, dest }: SystemError): string =>
+  `${[syscall, path, dest].filter((part) => part !== undefined).join(" ")}: ${errnoText(code)}`;

@@ -51,7 +51,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
   const events = new Events(clock);
   const locks = new Locks();
   const host = detectHost();
-  const index = new ContainerIndex(storage.records.containers);
+  const index = new ContainerIndex(storage.records.containers, log);
   const records = index.list().map((container) => container.record);
   const { dataRoot, execRoot } = config;
 

@@ -66,7 +66,7 @@ async function reconnect(context: ContainerContext, container: Container, patien
   }
   container.task = task;
   adopt(container.record.state, state);
-  context.index.save(container);
+  context.index.note(container);
   watchTask(context, container, task);
   watchHealth(context, container, false);
   return "alive";

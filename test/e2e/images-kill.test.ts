@@ -165,7 +165,7 @@ test(`kill -9 before each ${step}th system call that changes the disk`, { skip: 
       await prepare(world, operation);
       const tracer = spawn("strace", [
         ...["-f", "-o", "/dev/null", "-p", `${daemon.pid}`],
-        ...["-e", "trace=none", "-e", `inject=${changing}:signal=SIGKILL:when=${when}`],
+        ...["-e", `trace=${changing}`, "-e", `inject=${changing}:signal=SIGKILL:when=${when}`],
       ]);
       await lineOf(tracer, /attached/);
       await context(`call ${when} of ${operation.commands[0]?.join(" ")}`, () =>

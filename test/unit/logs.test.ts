@@ -136,7 +136,7 @@ test("logs: a container that never ran has an empty log", async () => {
 test("logs: a symlink in place of the log is refused in-band", async () => {
   await using logs = await logFolder();
   await symlink("/etc/passwd", logs.path);
-  assert.match(await logs.text(), /^Error grabbing logs: ELOOP/);
+  assert.match(await logs.text(), /^Error grabbing logs: open .*: too many levels of symbolic links\n$/);
 });
 
 test("logs: a driver that cannot be read is refused in dockerd's words", () => {

@@ -1,5 +1,6 @@
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
+import type { Log } from "#base/log";
 import type { ContainerRecord, MountRecord } from "#storage";
 import type { ImageUser } from "../image/parts.ts";
 import { linkedId } from "../network/legacy-links.ts";
@@ -18,15 +19,19 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 /** Every container by id, by name and by prefix. Changes are in the database before they show here. */
 export class ContainerIndex {
   readonly #table: ContainerTable;
+  readonly #log: Log;
   readonly #byId = new Map<string, Container>();
   readonly #byName = new Map<string, Container>();
   /** Names of containers that are being created. */
   readonly #reserved = new Map<string, string>();
   /** Images of containers that are being created, by the containers' ids. */
   readonly #drafts = new Map<string, Digest>();
+  /** Those whose row is older than what is known: the disk was full. */
+  readonly #unwritten = new Set<Container>();
 
-  constructor(table: ContainerTable) {
+  constructor(table: ContainerTable, log: Log) {
     this.#table = table;
+    this.#log = log;
     for (const record of table.list()) this.#show(new Container(record));
   }
 
@@ -101,6 +106,19 @@ export class ContainerIndex {
   /** Writes what has changed in the record. */
   save(container: Container): void {
     if (this.#byId.has(container.id)) this.#table.update(container.record);
+    this.#unwritten.delete(container);
+  }
+
+  /** Writes what has happened, and cannot be undone by a full disk: then it is tried again with whatever happens next. */
+  note(container: Container): void {
+    for (const late of new Set([...this.#unwritten, container])) {
+      try {
+        this.save(late);
+      } catch (error) {
+        this.#unwritten.add(late);
+        this.#log.error({ id: late.id, err: error }, "cannot record the state of a container");
+      }
+    }
   }
 
   rename(container: Container, name: string): void {
@@ -119,6 +137,7 @@ export class ContainerIndex {
 
   delete(container: Container): void {
     this.#table.delete(container.id);
+    this.#unwritten.delete(container);
     this.#byId.delete(container.id);
     this.#byName.delete(container.name);
   }

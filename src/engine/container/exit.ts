@@ -18,7 +18,7 @@ import { startContainer } from "./start.ts";
 export function watchTask(context: ContainerContext, container: Container, task: Task): void {
   task.on("oom", () => {
     container.record.state.oomKilled = true;
-    context.index.save(container);
+    context.index.note(container);
     emitContainerEvent(context, container, "oom");
   });
   task.exited.then(
@@ -79,7 +79,7 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
   state.oomKilled ||= exit.oomKilled;
   if (isRestarting) state.restartCount++;
   container.moveTo(isRestarting ? "restarting" : "exited");
-  context.index.save(container);
+  context.index.note(container);
   container.notifyStopped();
 
   // Whoever waited in this process (`docker stop`) speaks first: moby's order is stop, die.
@@ -127,7 +127,7 @@ async function restartLater(context: ContainerContext, container: Container): Pr
   await context.locks.run(container.id, async () => {
     if (container.status !== "restarting") return;
     container.moveTo("exited");
-    context.index.save(container);
+    context.index.note(container);
     container.notifyStopped();
   });
 }

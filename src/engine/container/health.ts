@@ -100,6 +100,6 @@ function judge(
     health.failingStreak++;
     if (health.failingStreak >= check.retries) health.status = "unhealthy";
   }
-  context.index.save(container);
+  context.index.note(container);
   if (health.status !== before) emitContainerEvent(context, container, `health_status: ${health.status}`);
 }

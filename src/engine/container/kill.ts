@@ -37,7 +37,7 @@ export async function sendSignal(context: ContainerContext, container: Container
   if (isLastWord) container.isExitWanted = true;
   if (!context.isShuttingDown) {
     container.record.state.hasBeenManuallyStopped = true;
-    context.index.save(container);
+    context.index.note(container);
   }
   if (container.status === "restarting") {
     container.run.abort();

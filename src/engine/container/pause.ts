@@ -15,7 +15,7 @@ export async function pauseContainer(context: ContainerContext, container: Conta
     throw new EngineError("system", `cannot pause container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   container.moveTo("paused");
-  context.index.save(container);
+  context.index.note(container);
   emitContainerEvent(context, container, "pause");
 }
 
@@ -29,6 +29,6 @@ export async function unpauseContainer(context: ContainerContext, container: Con
     throw new EngineError("system", `Cannot unpause container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   container.moveTo("running");
-  context.index.save(container);
+  context.index.note(container);
   emitContainerEvent(context, container, "unpause");
 }

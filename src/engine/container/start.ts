@@ -57,7 +57,7 @@ async function startLocked(
     container.task = undefined;
     container.record.state.error = failure.error.message;
     container.record.state.exitCode = failure.exitCode;
-    context.index.save(container);
+    context.index.note(container);
     await container.bindAttached(undefined);
     return failure;
   }
@@ -105,7 +105,7 @@ function setRunning(context: ContainerContext, container: Container, task: Task,
   container.moveTo("running");
   Object.assign(state, { pid: task.pid, exitCode: 0, error: "", startedAt, oomKilled: false, hasRun: true });
   container.run = new AbortController();
-  context.index.save(container);
+  context.index.note(container);
   emitContainerEvent(context, container, "start");
   watchTask(context, container, task);
   watchHealth(context, container, true);
