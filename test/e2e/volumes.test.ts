@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { must } from "#test/command";
@@ -123,6 +123,31 @@ test("bind: what is mounted below a read-only source stays writable for clients 
     }
   } finally {
     await must(["umount", join(source, "inner")]);
+  }
+});
+
+test("bind: with idmap the files of one user are another's inside, also for a borrower", async () => {
+  const source = join(daemon.folder, "mapped");
+  mkdirSync(source);
+  writeFileSync(join(source, "others"), "");
+  chownSync(source, 1000, 1001);
+  const bind = `${source}:/m:idmap=uids=1000-0-1;gids=1001-0-1`;
+  await daemon.ok("create", "--name", "mapper", "-v", bind, "busybox");
+  for (const flags of [
+    ["-v", bind],
+    ["--volumes-from", "mapper"],
+  ]) {
+    assert.equal(await sh("stat -c '%u %g' /m /m/others; touch /m/new", ...flags), "0 0\n65534 65534");
+    const { uid, gid } = statSync(join(source, "new"));
+    assert.deepEqual([uid, gid], [1000, 1001]);
+    rmSync(join(source, "new"));
+  }
+  await daemon.ok("rm", "mapper");
+  const ranges = ["0-0-0", "0-4294967296-1", "0-0", "@0-0-1"];
+  const modes = ["idmap", "idmap=uids=0-0-1", ...ranges.map((range) => `idmap=uids=${range};gids=0-0-1`)];
+  for (const mode of modes) {
+    const outcome = await daemon.docker(["create", "-v", `${source}:/m:${mode}`, "busybox"]);
+    assert.equal(outcome.stderr, `Error response from daemon: invalid mode: ${mode}\n`);
   }
 });
 

@@ -1,6 +1,7 @@
 /** One mount as the API words it: `HostConfig.Mounts` and `HostConfig.Binds` (moby volume/mounts/linux_parser.go). */
 import type { Mount, TmpfsOptions } from "#api-schema/mount";
 import { EngineError, messageOf } from "#base/errors";
+import { isIdmapWord } from "./id-mappings.ts";
 import { cleanPath } from "./validate-config.ts";
 
 /** Whether a path on the host exists; binds of `--mount` do not make their source. Throws when that cannot be told. */
@@ -186,12 +187,17 @@ function splitBind(text: string): { source: string; target: string; mode: string
   return { source: first, target: second, mode: third };
 }
 
-const modeWords: readonly ReadonlySet<string>[] = [
+interface WordKind {
+  has(word: string): boolean;
+}
+
+const modeWords: readonly WordKind[] = [
   new Set(["rw", "ro"]),
   new Set(["z", "Z"]),
   propagations,
   new Set(["nocopy"]),
   new Set(["consistent", "cached", "delegated", "default"]),
+  { has: isIdmapWord },
 ];
 
 /** At most one word of each kind, and no other; "" is a mode too. */
@@ -216,7 +222,8 @@ export function parseVolumesFrom(text: string): { container: string; isReadOnly:
   const mode = cut < 0 ? "" : text.slice(cut + 1);
   const words = mode.split(",");
   // What the donor's mounts are like is not for the borrower to say.
-  if (!isMountMode(mode) || words.includes("nocopy") || words.some((word) => propagations.has(word))) {
+  const isOfDonor = (word: string): boolean => word === "nocopy" || propagations.has(word) || isIdmapWord(word);
+  if (!isMountMode(mode) || words.some(isOfDonor)) {
     throw new EngineError("invalidParameter", `invalid mode: ${mode}`);
   }
   return { container, isReadOnly: isReadOnlyMode(mode) };

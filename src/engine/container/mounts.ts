@@ -11,6 +11,7 @@ import type { Id } from "#base/ids";
 import type { MountRecord, Storage } from "#storage";
 import type { ImageService } from "../image/service.ts";
 import type { VolumeService } from "../volume/service.ts";
+import { isIdmapWord } from "./id-mappings.ts";
 import { type ParsedBind, parseBind, parseVolumesFrom } from "./mounts-spec.ts";
 import { openNewRoot } from "./new-root.ts";
 import { cleanPath } from "./validate-config.ts";
@@ -88,7 +89,7 @@ function borrowedMounts(context: MountsContext, volumesFrom: readonly string[] |
     const donor = findDonor(context, container);
     return donor.map((mount) => ({
       ...mount,
-      mode: "",
+      mode: mount.mode.split(",").filter(isIdmapWord).join(","),
       rw: mount.rw && !isReadOnly,
       copyUp: false,
     }));

@@ -1,6 +1,7 @@
 /** The mounts of a container in the order they are made (moby oci_linux.go, withMounts). */
 import type { HostConfig } from "#api-schema/container-config";
 import type { Mount } from "#runtime";
+import type { IdMappings } from "../container/id-mappings.ts";
 import type { HostInfo } from "./host-info.ts";
 import { mergeTmpfsOptions } from "./tmpfs-options.ts";
 
@@ -19,6 +20,8 @@ export type ResolvedMount =
       readonly isNonRecursive?: boolean;
       readonly isReadOnlyNonRecursive?: boolean;
       readonly isReadOnlyForceRecursive?: boolean;
+      /** Whose files the container sees as whose. */
+      readonly idMappings?: IdMappings | undefined;
     }
   | { readonly type: "tmpfs"; readonly destination: string; readonly options: string };
 
@@ -101,6 +104,7 @@ function tmpfsMount(mount: ResolvedMount & { type: "tmpfs" }): SpecMount {
 }
 
 function bindMount(mount: ResolvedMount & { type: "bind" }, host: MountChoices["host"]): SpecMount {
+  const { idMappings } = mount;
   return {
     destination: mount.destination,
     type: "bind",
@@ -109,7 +113,9 @@ function bindMount(mount: ResolvedMount & { type: "bind" }, host: MountChoices["
       mount.isNonRecursive ? "bind" : "rbind",
       ...(mount.isWritable ? [] : [readOnlyOption(mount, host)]),
       ...(mount.propagation === "" ? [] : [mount.propagation]),
+      ...(idMappings === undefined ? [] : ["idmap"]),
     ],
+    ...(idMappings === undefined ? {} : { uidMappings: [...idMappings.uids], gidMappings: [...idMappings.gids] }),
   };
 }
 

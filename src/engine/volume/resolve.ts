@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import type { MountRecord } from "#storage";
+import { idMappingsOf } from "../container/id-mappings.ts";
 import { isPropagation, tmpfsMountOptions } from "../container/mounts-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
 
@@ -36,6 +37,7 @@ export function toResolvedMount(mount: MountRecord, source: string): ResolvedMou
     isNonRecursive: NonRecursive,
     isReadOnlyNonRecursive: ReadOnlyNonRecursive || mount.isReadOnlyNonRecursive === true,
     isReadOnlyForceRecursive: ReadOnlyForceRecursive,
+    idMappings: idMappingsOf(mount.mode),
   };
 }
 
