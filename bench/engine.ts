@@ -27,11 +27,16 @@ export class Engine {
     return must(["sh", "-c", line], { env: this.#environment, timeoutMs: 900_000 });
   }
 
-  /** Create, start, wait, remove: one container's life without the CLI's own weight. */
-  async lifeByApi(): Promise<void> {
-    const { Id } = (await this.#call("POST", "/containers/create", { Image: "busybox", Cmd: ["true"] })) as {
-      Id: string;
-    };
+  /** Create, start, wait, remove: one container's life without the CLI's own weight, with so many ports from 30000 on. */
+  async lifeByApi({ portCount = 0 } = {}): Promise<void> {
+    const ports = Array.from({ length: portCount }, (_, i) => i + 1);
+    const { Id } = (await this.#call("POST", "/containers/create", {
+      Image: "busybox",
+      Cmd: ["true"],
+      HostConfig: {
+        PortBindings: Object.fromEntries(ports.map((port) => [`${port}/tcp`, [{ HostPort: String(30_000 + port) }]])),
+      },
+    })) as { Id: string };
     await this.#call("POST", `/containers/${Id}/start`);
     await this.#call("POST", `/containers/${Id}/wait`);
     await this.#call("DELETE", `/containers/${Id}`);
@@ -41,6 +46,14 @@ export class Engine {
     const created = await this.#call("POST", `/containers/${container}/exec`, { Cmd: ["true"], AttachStdout: true });
     const { Id } = created as { Id: string };
     await this.#call("POST", `/exec/${Id}/start`, { Detach: false });
+  }
+
+  async connect(network: string, container: string): Promise<void> {
+    await this.#call("POST", `/networks/${network}/connect`, { Container: container });
+  }
+
+  async disconnect(network: string, container: string): Promise<void> {
+    await this.#call("POST", `/networks/${network}/disconnect`, { Container: container });
   }
 
   async list(): Promise<void> {

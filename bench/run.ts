@@ -15,6 +15,7 @@ import { Engine } from "./engine.ts";
 import { imageCases } from "./images.ts";
 import { type Figures, measure } from "./measure.ts";
 import { forgetPeak, residentMb } from "./memory.ts";
+import { networkCases } from "./network.ts";
 
 const words = process.argv.slice(2);
 const isQuick = words.includes("--quick");
@@ -22,7 +23,7 @@ const isJson = words.includes("--json");
 const wanted = words.filter((word) => !word.startsWith("--"));
 
 const nothing = async (): Promise<void> => undefined;
-const cases: Cases = { ...containerCases, ...imageCases };
+const cases: Cases = { ...containerCases, ...networkCases, ...imageCases };
 
 interface Row {
   readonly name: string;
@@ -32,10 +33,14 @@ interface Row {
 }
 
 /** One after the other within the case: what else the machine does meets both. */
-async function runCase(name: string, { runs, prepare, reset, work }: Case, engines: readonly Engine[]): Promise<Row> {
+async function runCase(
+  name: string,
+  { runs, isOursAlone, prepare, reset, work }: Case,
+  engines: readonly Engine[],
+): Promise<Row> {
   forgetPeak(daemon.pid);
   const figures = new Map<Engine, Figures>();
-  for (const engine of engines) {
+  for (const engine of isOursAlone === true ? engines.slice(0, 1) : engines) {
     const undo = prepare === undefined ? nothing : await prepare(engine);
     const parts = { reset: () => reset?.(engine), work: () => work(engine) };
     figures.set(engine, await measure(isQuick ? Math.min(runs, 5) : runs, parts));

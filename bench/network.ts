@@ -1,0 +1,63 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { must } from "#test/command";
+import type { Cases } from "./case.ts";
+import type { Engine } from "./engine.ts";
+
+const crowd = 300;
+const portsEach = 10;
+
+/** Many published ports of many containers: what one more costs must not depend on them. */
+async function withCrowd(engine: Engine): Promise<() => Promise<void>> {
+  const names = Array.from({ length: crowd }, (_, i) => `crowd-${i}`);
+  for (const [i, name] of names.entries()) {
+    const first = 20_000 + i * portsEach;
+    const ports = `${first}-${first + portsEach - 1}:1-${portsEach}`;
+    await engine.docker("run", "-d", "--name", name, "-p", ports, "busybox", "sleep", "10000");
+  }
+  return async () => void (await engine.docker("rm", "-f", ...names));
+}
+
+async function withTwoNetworks(engine: Engine): Promise<() => Promise<void>> {
+  await engine.docker("network", "create", "bench");
+  await engine.docker("run", "-d", "--name", "bench", "busybox", "sleep", "10000");
+  await engine.connect("bench", "bench");
+  return async () => {
+    await engine.docker("rm", "-f", "bench");
+    await engine.docker("network", "rm", "bench");
+  };
+}
+
+/** iperf3 of this machine, in the network of a container with a published port. */
+async function withServer(engine: Engine): Promise<() => Promise<void>> {
+  await engine.docker("run", "-d", "--name", "bench", "-p", "5201:5201", "busybox", "sleep", "10000");
+  const pid = await engine.docker("inspect", "-f", "{{.State.Pid}}", "bench");
+  const server = spawn("nsenter", [`--net=/proc/${pid}/ns/net`, "iperf3", "-s", "--forceflush"]);
+  await once(server.stdout, "data");
+  return async () => {
+    server.kill();
+    await engine.docker("rm", "-f", "bench");
+  };
+}
+
+const transfer = (address: string) => ({
+  runs: 3,
+  prepare: withServer,
+  work: async ({ prefix }: Engine) => void (await must([...prefix, "iperf3", "-c", address, "-n", "2G"])),
+});
+
+export const networkCases: Cases = {
+  "api life with 100 ports": { runs: 10, work: (engine) => engine.lifeByApi({ portCount: 100 }) },
+  "api network connect": {
+    ...{ runs: 50, prepare: withTwoNetworks },
+    reset: (engine) => engine.disconnect("bench", "bench"),
+    work: (engine) => engine.connect("bench", "bench"),
+  },
+  "2 GB through a port of 127.0.0.1": transfer("127.0.0.1"),
+  "2 GB through a port of ::1": transfer("::1"),
+  // dockerd has 6,000 processes then.
+  "api life beside 3000 ports": {
+    ...{ runs: 100, isOursAlone: true, prepare: withCrowd },
+    work: (engine) => engine.lifeByApi(),
+  },
+};
