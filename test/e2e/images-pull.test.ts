@@ -186,6 +186,16 @@ test("pull: an index gives the image of the platform", async () => {
     single.at(-1) ?? "",
     /^WARNING: image with reference .* was found but its platform \(linux\/amd64\) does not match/,
   );
+  const other = shown(
+    await rig.pull(`${registry.address}/x:amd`, { platform: { os: "windows", architecture: "amd64" } }),
+  );
+  assert.match(other.at(-1) ?? "", /^WARNING: .* does not match the specified platform \(windows\/amd64\)/);
+  // The first platform that was pulled has the index's digest, and nothing takes it from there.
+  const byDigest = `${registry.address}/x@${index}`;
+  assert.equal(rig.images.get(byDigest).id, arm.configDigest);
+  const second = shown(await rig.pull(byDigest, { platform: { os: "linux", architecture: "amd64" } }));
+  assert.equal(second.at(-1), `cannot overwrite digest ${index}`);
+  assert.equal(rig.images.get(byDigest).id, arm.configDigest);
 });
 
 test("pull: credentials go to the registry and its token server, never to where a redirect points", async () => {

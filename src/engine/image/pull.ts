@@ -110,10 +110,12 @@ async function pullOne(pull: Pull): Promise<Pulled> {
 
 /** True when the name had another image before, or none. */
 function nameImage({ parts, ref, digest }: NamedPull, id: Digest): boolean {
-  const isSame = parts.storage.records.references.find(formatReference(storedReference(ref))) === id;
+  const before = parts.storage.records.references.find(formatReference(storedReference(ref)));
+  if (ref.digest !== undefined && before !== undefined && before !== id)
+    throw new EngineError("conflict", `cannot overwrite digest ${digest}`);
   setDigest(parts, ref, digest, id);
   if (ref.digest === undefined) setName(parts, ref, id);
-  return !isSame;
+  return before !== id;
 }
 
 /** What is here is not fetched again; but for a name with a digest the registry must have it. */
@@ -138,7 +140,6 @@ async function pullManifest(pull: NamedPull, manifest: Manifest, depth: number):
     case "index":
       return pullIndex(pull, manifest, depth);
     case "manifest":
-      if (depth === 0) checkSystem(pull.platform);
       return pullImageManifest(pull, manifest);
     default:
       return manifest satisfies never;
@@ -170,6 +171,7 @@ async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Prom
   const { transaction, records } = parts.storage;
   const { digest: id } = manifest.config;
   if (records.images.find(id) !== undefined) return transaction(() => nameImage(pull, id));
+  checkSystem(pull.platform);
   checkSupported(manifest.config.mediaType);
   for (const layer of manifest.layers) checkSupported(layer.mediaType);
   using _ = parts.storage.content.hold([manifest.digest]);
