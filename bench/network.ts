@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { must } from "#test/command";
 import type { Cases } from "./case.ts";
 import type { Engine } from "./engine.ts";
@@ -28,21 +26,18 @@ async function withTwoNetworks(engine: Engine): Promise<() => Promise<void>> {
   };
 }
 
-/** iperf3 of this machine, in the network of a container with a published port. */
-async function withServer(engine: Engine): Promise<() => Promise<void>> {
+async function withPort(engine: Engine): Promise<() => Promise<void>> {
   await engine.docker("run", "-d", "--name", "bench", "-p", "5201:5201", "busybox", "sleep", "10000");
-  const pid = await engine.docker("inspect", "-f", "{{.State.Pid}}", "bench");
-  const server = spawn("nsenter", [`--net=/proc/${pid}/ns/net`, "iperf3", "-s", "--forceflush"]);
-  await once(server.stdout, "data");
-  return async () => {
-    server.kill();
-    await engine.docker("rm", "-f", "bench");
-  };
+  return async () => void (await engine.docker("rm", "-f", "bench"));
 }
 
+/** iperf3 of this machine, in the container's network: serves one client. */
+const serve = `nsenter --net=/proc/$(docker inspect -f '{{.State.Pid}}' bench)/ns/net \\
+  sh -c 'iperf3 -s -1 -D; until ss -Hltn | grep -q :5201; do sleep 0.05; done'`;
+
 const transfer = (address: string) => ({
-  runs: 3,
-  prepare: withServer,
+  ...{ runs: 3, prepare: withPort },
+  reset: async (engine: Engine) => void (await engine.shell(serve)),
   work: async ({ prefix }: Engine) => void (await must([...prefix, "iperf3", "-c", address, "-n", "2G"])),
 });
 
