@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import type { Clock } from "#base/clock";
 import { EngineError } from "#base/errors";
 import type { Log } from "#base/log";
@@ -147,7 +148,7 @@ export class Registry {
     const answer = await client.request("GET", url, { signal: limited, authorize: authorizer.authorize });
     await answer.discard();
     if (answer.status === 200) return authorizer.identityToken;
-    const status = `${answer.status} ${answer.statusText}`;
+    const status = `${answer.status} ${STATUS_CODES[answer.status] ?? ""}`;
     throw new RegistryError("api", `login attempt to ${url.href} failed with status: ${status}`);
   }
 

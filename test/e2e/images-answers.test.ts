@@ -152,6 +152,17 @@ test("load: an image of another platform is passed over, with an empty line", as
   assert.deepEqual(await load(archive({}, "other:1"), `&${other}`), ["{}"]);
 });
 
+test("search: a limit that is no number, or too large for one", async () => {
+  for (const [limit, why] of [
+    ["x", "invalid syntax"],
+    ["99999999999999999999", "value out of range"],
+  ] as const) {
+    const reply = await daemon.http.get(`/images/search?term=x&limit=${limit}`);
+    const message = `invalid limit specified: strconv.Atoi: parsing "${limit}": ${why}`;
+    assert.deepEqual([reply.status, reply.json()], [400, { message }]);
+  }
+});
+
 const sources: readonly (readonly [source: string, status: number, message: string])[] = [
   ["ftp://127.0.0.1/x", 500, 'Get "ftp://127.0.0.1/x": unsupported protocol scheme "ftp"'],
   ["/etc/passwd", 500, 'Get "http:///etc/passwd": http: no Host in request URL'],

@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { SearchItems } from "#api-schema/image";
 import { EngineError } from "#base/errors";
 import { type Engine, Filters } from "#engine";
+import { goQuote } from "../../params.ts";
 import { sendJson } from "../../reply.ts";
 import { accessOf } from "./access.ts";
 
@@ -18,7 +19,8 @@ export function searchRoute(app: FastifyInstance, { images }: Engine): void {
 }
 
 function parseLimit(text: string): number {
-  if (text === "" || /^[+-]?\d+$/.test(text)) return Number(text);
-  const why = `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
-  throw new EngineError("invalidParameter", `invalid limit specified: ${why}`);
+  const isNumber = text === "" || /^[+-]?\d+$/.test(text);
+  if (isNumber && Number.isSafeInteger(Number(text))) return Number(text);
+  const why = isNumber ? "value out of range" : "invalid syntax";
+  throw new EngineError("invalidParameter", `invalid limit specified: strconv.Atoi: parsing ${goQuote(text)}: ${why}`);
 }
