@@ -72,6 +72,33 @@ test("pull: several clients at once share one download, and one that leaves does
   for (const layer of image.layers) assert.equal(registry.count(new RegExp(`GET .*/blobs/${layer}`)), 1);
 });
 
+test("pull: what ten clients want is fetched once, and each of them sees how it goes", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const image = registry.addImage("1", [randomBytes(300_000), randomBytes(1000)]);
+  const here = Promise.withResolvers<void>();
+  let count = 0;
+  const onLine = ({ status = "" }: ProgressMessage) => {
+    if (status.startsWith("Pulling from") && ++count === 10) here.resolve();
+  };
+  registry.hook = (request, response) => {
+    if (request.method !== "GET" || !request.url?.endsWith(`/blobs/${image.configDigest}`)) return false;
+    // All of them know by then what they want.
+    here.promise.then(() => setImmediate(() => response.end(registry.blobs.get(image.configDigest))));
+    return true;
+  };
+  const pulls = Array.from({ length: 10 }, () => rig.pull(`${registry.address}/x:1`, { onLine }));
+  for (const lines of await Promise.all(pulls)) {
+    assert.match(shown(lines).at(-1) ?? "", /^Status: /);
+    for (const layer of image.layers) {
+      const states = lines.filter(({ id }) => id === short(layer)).map(({ status }) => status);
+      assert.ok(states.includes("Pull complete") || states.includes("Already exists"), states.join());
+    }
+  }
+  for (const digest of [image.configDigest, ...image.layers])
+    assert.equal(registry.count(new RegExp(`GET .*/blobs/${digest}`)), 1);
+});
+
 test("pull: a connection that breaks is resumed where it broke", async () => {
   await using registry = await RogueRegistry.start();
   await using rig = await openImages();

@@ -1,8 +1,15 @@
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type Digest, shortId } from "#base/ids";
-import { type Descriptor, type Reference, type Repository, repositoryName } from "#registry";
+import {
+  configSizeLimit,
+  type Descriptor,
+  fetchBlob,
+  type Reference,
+  type Repository,
+  repositoryName,
+} from "#registry";
 import { type Blob, type ChainId, chainIdsOf, type Layer } from "#storage";
-import { downloadBlob } from "./download.ts";
+import { downloadBlob, retry } from "./download.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
@@ -21,6 +28,7 @@ const silent: ProgressOutput = { write: () => undefined };
 /** Fetches and unpacks layers: blobs side by side, each unpacked as soon as it is here, recorded from the bottom up. */
 export class LayerPuller {
   readonly #parts: ImageParts;
+  readonly #configs = new Transfers<Buffer>(() => 0);
   readonly #blobs: Transfers<Blob>;
   readonly #layers: Transfers<Layer>;
 
@@ -31,6 +39,15 @@ export class LayerPuller {
     this.#layers = new Transfers(() => 0, {
       take: (layer) => layers.retain(layer.chainId),
       release: (layer) => void layers.release(layer.chainId),
+    });
+  }
+
+  /** An image's config, fetched once for all that ask at the same time. */
+  config(source: Repository, digest: Digest, signal: AbortSignal): Promise<Buffer> {
+    return this.#configs.share(digest, silent, signal, async (transfer) => {
+      await using repository = source.share();
+      const fetch = () => fetchBlob(repository, digest, configSizeLimit, transfer.signal);
+      return await retry(this.#parts, transfer.signal, fetch);
     });
   }
 

@@ -5,11 +5,9 @@ import {
   bestHostPlatform,
   checkConfigType,
   checkSupported,
-  configSizeLimit,
   detectMediaType,
   familiarName,
   familiarReference,
-  fetchBlob,
   fetchManifest,
   formatPlatform,
   formatReference,
@@ -33,7 +31,7 @@ import {
   withTag,
 } from "#registry";
 import { parseImageConfig, systemOf } from "./config.ts";
-import { retry } from "./download.ts";
+
 import type { ImageParts } from "./parts.ts";
 import { type ProgressOutput, say } from "./progress.ts";
 import type { LayerPuller } from "./pull-layers.ts";
@@ -182,10 +180,9 @@ async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Prom
   return transaction(() => nameImage(pull, createImage(parts, { configJson: json, manifestDigest: manifest.digest })));
 }
 
-async function fetchConfig({ parts, repository, signal }: Pull, { config }: ImageManifest) {
+async function fetchConfig({ puller, repository, signal }: Pull, { config }: ImageManifest) {
   try {
-    const fetch = () => fetchBlob(repository, config.digest, configSizeLimit, signal);
-    const json = (await retry(parts, signal, fetch)).toString("utf8");
+    const json = (await puller.config(repository, config.digest, signal)).toString("utf8");
     const image = parseImageConfig(json, "invalid rootfs in image configuration");
     if (systemOf(image).toLowerCase() === "linux") return { json, config: image };
     throw unsupportedSystem(`image operating system ${JSON.stringify(image.os)} cannot be used on this platform: `);
