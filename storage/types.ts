@@ -164,6 +164,8 @@ export interface SnapshotStore {
    * once holds until the next `overlay` or writable `mount`, over restarts of the engine too. 0 for one that is gone.
    */
   usage(containerId: Id, options?: { isStill?: boolean; signal?: AbortSignal }): Promise<number>;
+  /** Bytes of the layers that it stands on, of whatever image they were. */
+  bytesBelow(containerId: Id): number;
   /** Sorted by path. */
   changes(containerId: Id, signal?: AbortSignal): Promise<Change[]>;
   /** The writable layer as a layer tar, whiteouts included. Pause the container for a consistent one. */

@@ -132,6 +132,12 @@ export class OverlaySnapshotStore implements SnapshotStore {
     return sizeBytes;
   }
 
+  bytesBelow(containerId: Id): number {
+    const parent = this.#find.get(containerId)?.parent ?? null;
+    if (parent === null) return 0;
+    return this.#parts.layers.stack(parseChainId(parent)).reduce((sum, layer) => sum + layer.sizeBytes, 0);
+  }
+
   /** Somebody may write from now on. */
   #forgetSize(containerId: Id): void {
     this.#writers.set(containerId, (this.#writers.get(containerId) ?? 0) + 1);

@@ -7,5 +7,5 @@ export async function containerSizes(
 ): Promise<{ sizeRw: number; sizeRootFs: number }> {
   const sizeRw = await storage.snapshots.usage(record.id, { isStill: record.state.pid === 0 });
   const image = record.imageId === null ? undefined : storage.records.images.find(record.imageId);
-  return { sizeRw, sizeRootFs: sizeRw + (image?.sizeBytes ?? 0) };
+  return { sizeRw, sizeRootFs: sizeRw + (image?.sizeBytes ?? storage.snapshots.bytesBelow(record.id)) };
 }
