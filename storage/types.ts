@@ -127,10 +127,8 @@ export interface OverlayMetadata {
 /** How the shim mounts a container's root. */
 export interface OverlayMount {
   readonly type: "overlay";
-  /** At most one page. Relative paths are relative to `directory`. */
+  /** May be longer than the page that mount(2) takes: the shim shortens it. */
   readonly options: string;
-  /** Present when absolute paths would not fit: mount with this as the working directory. */
-  readonly directory?: string;
 }
 
 /** archive.ChangeType of moby: what `docker diff` shows. */

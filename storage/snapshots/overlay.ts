@@ -38,14 +38,10 @@ export interface OverlayParts {
  */
 const fixedOptions = ["redirect_dir=nofollow", "metacopy=off", "index=off"];
 
-/** One page, its final NUL included: mount(2). */
-const maxOptions = 4095;
-
-export function overlayOptions(parts: OverlayParts, directory: string): OverlayMount {
-  const absolute = formatOptions(parts, `${directory}/`);
-  if (Buffer.byteLength(absolute) <= maxOptions) return { type: "overlay", options: absolute };
-  return { type: "overlay", options: formatOptions(parts, ""), directory };
-}
+export const overlayOptions = (parts: OverlayParts, directory: string): OverlayMount => ({
+  type: "overlay",
+  options: formatOptions(parts, `${directory}/`),
+});
 
 function formatOptions({ lower, upper }: OverlayParts, prefix: string): string {
   const lowerdir = `lowerdir=${lower.map((folder) => `${prefix}${folder}`).join(":")}`;

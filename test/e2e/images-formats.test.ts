@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { busyboxTar } from "#test/busybox";
 import { must } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
+import { file, tarOf } from "../storage/tar-builder.ts";
 
 /** What names and attributes can be, each with a time that is not now's. */
 const strangeFiles = `
@@ -83,4 +86,40 @@ describe("image formats", () => {
       await must(["rm", back]);
     }
   });
+
+  test("127 layers load, run and are changed; one more is refused", async () => {
+    const base = readFileSync(await busyboxTar());
+    const deep = (count: number): string => {
+      const path = join(daemon.folder, `deep-${count}.tar`);
+      writeFileSync(path, archiveOf(`deep:${count}`, base, count));
+      return path;
+    };
+    await daemon.ok("load", "-i", deep(127));
+    const script = "ls / | grep -c ^layer; echo more > /layer-1";
+    assert.equal(await daemon.ok("run", "--name", "deep", "--network", "none", "deep:127", "sh", "-c", script), "126");
+    assert.equal(await daemon.ok("diff", "deep"), "C /layer-1");
+    const refused = [
+      ["load", "-i", deep(128)],
+      ["commit", "deep"],
+    ];
+    for (const argv of refused) {
+      const { status, stderr } = await daemon.docker(argv);
+      assert.deepEqual([status, /max depth exceeded/.test(stderr)], [1, true], stderr);
+    }
+  });
 });
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** As `docker save` wrote it once: `base`, and on it a file for each further layer. */
+function archiveOf(name: string, base: Buffer, layerCount: number): Buffer {
+  const layers = Array.from({ length: layerCount }, (_, at) => (at === 0 ? base : tarOf(file(`layer-${at}`))));
+  const diffIds = layers.map((layer) => `sha256:${sha256(layer)}`);
+  const config = JSON.stringify({ architecture: "amd64", os: "linux", rootfs: { type: "layers", diff_ids: diffIds } });
+  const manifest = [{ Config: "config.json", RepoTags: [name], Layers: layers.map((_, at) => `${at}.tar`) }];
+  return tarOf(
+    ...layers.map((layer, at) => file(`${at}.tar`, layer)),
+    file("config.json", config),
+    file("manifest.json", JSON.stringify(manifest)),
+  );
+}

@@ -1,15 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { newId } from "#base/ids";
@@ -127,7 +118,7 @@ test("mount: a read-only one shows the writable layer and takes no writes", asyn
   assert.ok(!readFileSync("/proc/self/mountinfo", "utf8").includes(rig.dataRoot));
 });
 
-test("overlay: 127 layers fit in one page, mount, and show the topmost file", async () => {
+test("mount: 127 layers are no more than one mount takes, and show the topmost file", async () => {
   await using rig = await openTestStorage();
   const { content, layers, snapshots } = rig.storage;
   let parent: ReturnType<typeof chainIdOf> | undefined;
@@ -139,13 +130,6 @@ test("overlay: 127 layers fit in one page, mount, and show the topmost file", as
   }
   const id = newId();
   await snapshots.prepare(id, parent);
-  const overlay = snapshots.overlay(id);
-  assert.ok(Buffer.byteLength(overlay.options) < 4096);
-  assert.equal(overlay.directory, join(rig.dataRoot, "snapshots"));
-  const target = join(rig.folder, "mnt");
-  mkdirSync(target);
-  const script = `cd ${overlay.directory}; mount -i -t overlay overlay ${target} -o "${overlay.options}"; cat ${target}/top`;
-  assert.equal(execFileSync("unshare", ["-m", "sh", "-ec", script], { encoding: "utf8" }), "126");
   await using root = await snapshots.mount(id);
   assert.equal(shell(root.rootFd, "cat top"), "126");
 });

@@ -25,7 +25,7 @@ import { loadLegacy } from "./load-legacy.ts";
 import type { ImageParts } from "./parts.ts";
 import type { ProgressMessage, ProgressOutput } from "./progress.ts";
 import { emitImageEvent, imageById } from "./resolve.ts";
-import { createImage } from "./store.ts";
+import { checkDepth, createImage } from "./store.ts";
 import { setLoadedName } from "./tag.ts";
 
 /** One image of an archive: paths in it, and names. */
@@ -70,6 +70,7 @@ async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | und
   if (systemOf(config) !== "linux") throw new EngineError("system", `cannot load ${systemOf(config)} image on linux`);
   if (platform !== undefined && !isSamePlatform(platform, platformOf(config))) return undefined;
   using held = new DisposableStack();
+  checkDepth(config);
   await loadLayers(load, image.layers, config.rootfs.diffIds, held);
   const id = parts.storage.transaction(() => {
     const created = createImage(parts, { configJson });

@@ -36,7 +36,7 @@ import type { ImageParts } from "./parts.ts";
 import { type ProgressOutput, say } from "./progress.ts";
 import type { LayerPuller } from "./pull-layers.ts";
 import { checkPlatform, emitImageEvent, findImage } from "./resolve.ts";
-import { createImage } from "./store.ts";
+import { checkDepth, createImage } from "./store.ts";
 import { setDigest, setName } from "./tag.ts";
 
 export interface PullRequest {
@@ -174,6 +174,7 @@ async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Prom
   for (const layer of manifest.layers) checkSupported(layer.mediaType);
   using _ = parts.storage.content.hold([manifest.digest]);
   const { json, config } = await fetchConfig(pull, manifest);
+  checkDepth(config, "failed to register layer: ");
   const { diffIds } = config.rootfs;
   using _layers = await puller.pull({ repository, ref, layers: manifest.layers, diffIds }, output, signal);
   await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });

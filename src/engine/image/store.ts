@@ -1,7 +1,8 @@
+import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import { digestOf, type TaggedReference } from "#registry";
 import { chainIdsOf } from "#storage";
-import { parseImageConfig } from "./config.ts";
+import { type ImageConfig, parseImageConfig } from "./config.ts";
 import type { ImageParts } from "./parts.ts";
 import { recordTag } from "./tag.ts";
 
@@ -15,9 +16,17 @@ export interface NewImage {
   readonly ref?: TaggedReference | undefined;
 }
 
+/** All of them must fit into the options of one mount, whatever their numbers: a page. moby's limit is 125. */
+const maxDepth = 127;
+
+export function checkDepth({ rootfs }: Pick<ImageConfig, "rootfs">, prefix = ""): void {
+  if (rootfs.diffIds.length > maxDepth) throw new EngineError("system", `${prefix}max depth exceeded`);
+}
+
 /** Records an image whose layers are in the store, held by the caller. One that is recorded already stays as it is. */
 export function createImage(parts: ImageParts, image: NewImage): Digest {
   const config = parseImageConfig(image.configJson);
+  checkDepth(config);
   const chainIds = chainIdsOf(config.rootfs.diffIds);
   const id = digestOf(image.configJson);
   const { images } = parts.storage.records;
