@@ -79,7 +79,10 @@ export function infoFor(version: string, newest: SystemInfo): InfoFor {
   if (before("1.50")) info.DiscoveredDevices = null;
   return {
     info,
-    fields: before("1.50") ? { BridgeNfIp6tables: false, BridgeNfIptables: false } : {},
+    fields: {
+      ...(before("1.50") ? { BridgeNfIp6tables: false, BridgeNfIptables: false } : {}),
+      ...(before("1.42") && info.KernelMemoryTCP ? { KernelMemory: true } : {}),
+    },
     registryFields: before("1.47")
       ? { AllowNondistributableArtifactsCIDRs: null, AllowNondistributableArtifactsHostnames: null }
       : {},

@@ -62,15 +62,25 @@ export function splitTarget(target: string): RequestTarget {
 /** The path that gorilla/mux redirects to, or undefined when it is clean already (Go's path.Clean, trailing slash kept). */
 export function cleanPath(target: string): string | undefined {
   const mark = target.indexOf("?");
-  const path = mark < 0 ? target : target.slice(0, mark);
-  if (!/\/(?:\/|\.\.?(?:\/|$))/.test(path)) return undefined;
+  const raw = mark < 0 ? target : target.slice(0, mark);
+  const path = decoded(raw);
+  if (path === undefined || !/\/(?:\/|\.\.?(?:\/|$))/.test(path)) return undefined;
   const kept: string[] = [];
   for (const segment of segmentsOf(path)) {
     if (segment === "..") kept.pop();
     else if (segment !== "" && segment !== ".") kept.push(segment);
   }
   const cleaned = `/${kept.join("/")}${kept.length > 0 && path.endsWith("/") ? "/" : ""}`;
-  return cleaned + target.slice(path.length);
+  return encodeURI(cleaned) + target.slice(raw.length);
+}
+
+/** mux looks at what the escapes stand for; what is no escape is refused later. */
+function decoded(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The name that a route's path carries. */

@@ -11,7 +11,7 @@ export class Filters {
     this.#fields = new Map(Array.from(fields, ([field, values]) => [field, allTrue(values)] as const));
   }
 
-  /** Takes `{"label":{"a=b":true}}` (the CLI) and `{"label":["a=b"]}` (older clients). */
+  /** Takes `{"label":{"a=b":true}}` (the CLI) and `{"label":["a=b"]}` (older clients), but not a mixture. */
   static parse(text: string | undefined): Filters {
     if (text === undefined || text === "") return new Filters();
     let parsed: unknown;
@@ -22,6 +22,8 @@ export class Filters {
     }
     if (parsed === null) return new Filters();
     if (typeof parsed !== "object" || Array.isArray(parsed)) throw invalidFilter();
+    const forms = new Set(Object.values(parsed).flatMap((values) => (values === null ? [] : [Array.isArray(values)])));
+    if (forms.size > 1) throw invalidFilter();
     const filters = new Filters();
     for (const [field, values] of Object.entries(parsed)) filters.#fields.set(field, valuesOf(values));
     return filters;

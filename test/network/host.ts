@@ -152,7 +152,7 @@ export class TestHost implements AsyncDisposable {
       ([name, settings]) => [name, endpoint(settings)] as const,
     );
     const EndpointsConfig = endpoints.length === 0 ? null : Object.fromEntries(endpoints);
-    this.service.validateCreate({ networkMode: mode, networkingConfig: { EndpointsConfig } });
+    this.service.validateCreate({ EndpointsConfig });
     const record = containerRecord(wish, mode);
     record.networks = this.service.initialNetworks(mode, { EndpointsConfig });
     this.#records.set(record.id, record);

@@ -4,7 +4,7 @@ import { parseId } from "#base/ids";
 import type { Device, Spec } from "#runtime";
 import type { MountRecord } from "#storage";
 import { planMounts } from "../../src/engine/container/mounts.ts";
-import { settle } from "../../src/engine/container/prepare-create.ts";
+import { adaptHostConfig, settle } from "../../src/engine/container/prepare-create.ts";
 import { checkRequest } from "../../src/engine/container/validate.ts";
 import { specOf } from "../../src/engine/spec/build.ts";
 import { withEngineMounts } from "../../src/engine/spec/engine-mounts.ts";
@@ -84,7 +84,11 @@ function build(name: string, variant: RecordedVariant, recorded: Spec): Spec {
     findContainer: () => undefined,
   };
   const checked = checkRequest(requestOf(body).request, surroundings);
-  const settled = settle(checked, imageConfig(String(body.Image)), surroundings);
+  const settled = settle(
+    { ...checked, hostConfig: adaptHostConfig(checked.hostConfig, surroundings) },
+    imageConfig(String(body.Image)),
+    surroundings,
+  );
   const id = parseId(variant.answer.body.Id);
   const mounts = mountsOf(variant, planMounts(settled.hostConfig, dataRoot));
   const Hostname = String(variant.running.Config.Hostname);

@@ -4,7 +4,7 @@ import { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
 import { encode } from "../../src/api/encode.ts";
 import { planMounts } from "../../src/engine/container/mounts.ts";
-import { settle } from "../../src/engine/container/prepare-create.ts";
+import { adaptHostConfig, checkNamed, settle } from "../../src/engine/container/prepare-create.ts";
 import { checkRequest } from "../../src/engine/container/validate.ts";
 import {
   daemonDefaults,
@@ -29,7 +29,12 @@ function prepare(body: (typeof variants)[string]) {
   const { request, warnings } = requestOf(body);
   const checked = checkRequest(request, surroundings);
   const image = typeof body.Image === "string" ? imageConfig(body.Image) : undefined;
-  const settled = settle(checked, image, surroundings);
+  const settled = settle(
+    { ...checked, hostConfig: adaptHostConfig(checked.hostConfig, surroundings) },
+    image,
+    surroundings,
+  );
+  checkNamed(settled.hostConfig);
   planMounts(settled.hostConfig, "/var/lib/peers/specpeer");
   return { ...settled, warnings: [...checked.warnings, ...warnings] };
 }

@@ -6,7 +6,6 @@ import { mkdir, rm } from "node:fs/promises";
 import type { HostConfig } from "#api-schema/container-config";
 import { formatTime, zeroTime } from "#base/clock";
 import { type Id, newId } from "#base/ids";
-import { type Platform, parsePlatform } from "#registry";
 import type { ContainerRecord, ContainerState } from "#storage";
 import type { ImageForRun } from "../image/service.ts";
 import { resolveLinks } from "../network/legacy-links.ts";
@@ -18,7 +17,7 @@ import { resolveMounts } from "./mounts.ts";
 import { reserveRandomName } from "./names.ts";
 import type { CreateOptions } from "./options.ts";
 import { containerDirectory, logPath } from "./paths.ts";
-import { type PreparedCreate, prepareCreate } from "./prepare-create.ts";
+import { checkNamed, type PreparedCreate, prepareCreate } from "./prepare-create.ts";
 
 export interface CreateAnswer {
   readonly Id: string;
@@ -29,17 +28,15 @@ export async function createContainer(context: ContainerContext, options: Create
   const prepared = await prepareCreate(options, {
     host: context.host,
     defaults: context.defaults,
-    findImage: (reference) => context.images.get(reference, platformOf(options.platform)),
+    checkNetworking: (networkingConfig) => context.networks.validateCreate(networkingConfig),
+    findImage: (reference, platform) => context.images.get(reference, platform),
     findContainer: (reference) => context.index.find(reference)?.record,
-  });
-  context.networks.validateCreate({
-    networkMode: prepared.hostConfig.NetworkMode,
-    networkingConfig: prepared.networkingConfig,
   });
   const Links = resolveLinks(prepared.hostConfig, (reference) => context.index.find(reference)?.record);
   const id = newId();
   const name = holdName(context, options.name, id);
   try {
+    checkNamed(prepared.hostConfig);
     const hostConfig = { ...prepared.hostConfig, Links };
     const container = await build(context, {
       id,
@@ -114,7 +111,9 @@ function recordOf(context: ContainerContext, plan: Plan): ContainerRecord {
     runtime: asked?.Runtime || context.defaults.defaultRuntime,
     hostConfig,
     mounts: [],
-    networks: context.networks.initialNetworks(hostConfig.NetworkMode, prepared.networkingConfig),
+    networks: config.NetworkDisabled
+      ? {}
+      : context.networks.initialNetworks(hostConfig.NetworkMode, prepared.networkingConfig),
     ports: {},
     sandboxId: "",
     sandboxKey: "",
@@ -124,8 +123,6 @@ function recordOf(context: ContainerContext, plan: Plan): ContainerRecord {
 
 const hasOwnHostname = (networkMode: string): boolean =>
   networkMode !== "host" && !networkMode.startsWith("container:");
-
-const platformOf = (text: string): Platform | undefined => (text === "" ? undefined : parsePlatform(text));
 
 const newState = (): ContainerState => ({
   status: "created",

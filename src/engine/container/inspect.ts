@@ -49,7 +49,8 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     const own = record.mounts.find(({ destination }) => destination === `/etc/${name}`);
     return state.hasRun ? (own?.source ?? `${facts.directory}/${name}`) : "";
   };
-  const hasLog = state.hasRun && ["json-file", "local"].includes(hostConfig.LogConfig.Type);
+  // Of the local driver's file Docker says nothing: its format is its own.
+  const hasLog = state.hasRun && hostConfig.LogConfig.Type === "json-file";
   return {
     Id: record.id,
     Created: record.created,

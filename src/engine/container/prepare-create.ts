@@ -5,7 +5,7 @@
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
-import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn } from "#registry";
+import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
 import { type ImageConfig, platformOf } from "../image/config.ts";
 import type { HostInfo } from "../spec/host-info.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../spec/masked-paths.ts";
@@ -24,8 +24,9 @@ export interface FoundImage {
 export interface CreateSurroundings<Image extends FoundImage> {
   readonly host: HostInfo;
   readonly defaults: CreateDefaults;
+  readonly checkNetworking: (networkingConfig: NetworkingConfig) => void;
   /** Throws `No such image: …` (404). */
-  readonly findImage: (reference: string) => Image;
+  readonly findImage: (reference: string, platform: Platform | undefined) => Image;
   readonly findContainer: (reference: string) => { readonly id: string } | undefined;
 }
 
@@ -48,10 +49,15 @@ export async function prepareCreate<Image extends FoundImage>(
   options: Pick<CreateOptions, "request" | "platform">,
   surroundings: CreateSurroundings<Image>,
 ): Promise<PreparedCreate<Image>> {
-  const checked = await validateCreate(options.request, surroundings);
+  const checked = await validateCreate(options.request, { ...surroundings, platform: options.platform });
   const { Image: reference } = checked.config;
-  const image = reference === "" ? undefined : surroundings.findImage(reference);
-  const settled = settle(checked, image?.config.config, surroundings);
+  const find = () => (reference === "" ? undefined : surroundings.findImage(reference, checked.platform));
+  // dockerd looks for an image of any platform before the rest is checked, and for one of a certain platform after it.
+  const found = checked.platform === undefined ? find() : undefined;
+  surroundings.checkNetworking(checked.networkingConfig);
+  const adapted = adaptHostConfig(checked.hostConfig, surroundings);
+  const image = found ?? find();
+  const settled = settle({ ...checked, hostConfig: adapted }, image?.config.config, surroundings);
   return {
     image,
     ...settled,
@@ -75,14 +81,14 @@ async function platformWarnings(image: FoundImage | undefined): Promise<string[]
 
 type Settled = Pick<PreparedCreate, "config" | "hostConfig" | "path" | "args">;
 
-/** The pure second half. */
+/** What image and configuration add to a request whose host half is adapted. */
 export function settle(
   checked: CheckedRequest,
   imageConfig: ContainerConfig | undefined,
   surroundings: Pick<CreateSurroundings<FoundImage>, "host" | "defaults" | "findContainer">,
 ): Settled {
   const { host, defaults } = surroundings;
-  const adapted = adaptHostConfig(checked.hostConfig, surroundings);
+  const { hostConfig: adapted } = checked;
   const { Volumes } = checked.config;
   const own = { ...checked.config, Volumes: Object.keys(Volumes ?? {}).length === 0 ? null : Volumes };
   const merged = imageConfig === undefined ? own : mergeImageConfig(checked.config, imageConfig);
@@ -90,15 +96,18 @@ export function settle(
   const LogConfig = mergeLogConfig(adapted.LogConfig, { driver: defaults.logDriver, options: defaults.logOptions });
   const isHostNetwork = adapted.NetworkMode === "host";
   const Hostname = merged.Hostname === "" && isHostNetwork ? host.hostname : merged.Hostname;
-  // dockerd reads these only now, and calls a bad one its own failure.
-  parseSecurityOptions(adapted.SecurityOpt);
-  refuseStorageOptions(adapted.StorageOpt);
   return {
     config: { ...merged, Entrypoint: entrypoint, Hostname },
     hostConfig: { ...adapted, LogConfig, ...hiddenPaths(adapted, host) },
     path,
     args,
   };
+}
+
+/** What dockerd looks at only when the container has its name, calling what is wrong its own failure. */
+export function checkNamed({ SecurityOpt, StorageOpt }: HostConfig): void {
+  parseSecurityOptions(SecurityOpt);
+  refuseStorageOptions(StorageOpt);
 }
 
 /** In the words of moby's overlay2: a writable layer has no size of its own here. */
@@ -123,7 +132,7 @@ type FindId = (reference: string) => string | undefined;
 type Adapting = Pick<CreateSurroundings<FoundImage>, "host" | "defaults" | "findContainer">;
 
 /** moby adaptContainerSettings. */
-function adaptHostConfig(hostConfig: HostConfig, { defaults, host, findContainer }: Adapting): HostConfig {
+export function adaptHostConfig(hostConfig: HostConfig, { defaults, host, findContainer }: Adapting): HostConfig {
   const findId: FindId = (reference) => findContainer(reference)?.id;
   const { Memory, MemorySwap, ShmSize, IpcMode } = hostConfig;
   const adapted: HostConfig = {

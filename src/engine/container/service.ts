@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import type { ContainerInspect } from "#api-schema/container-inspect";
 import type { ContainerSummary } from "#api-schema/container-summary";
-import { EngineError, messageOf } from "#base/errors";
+import { EngineError, type ErrorKind, messageOf } from "#base/errors";
 import { Filters } from "../filters.ts";
 import type { CommittedContainer } from "../image/commit.ts";
 import { getArchive, putArchive, statPath } from "./archive.ts";
@@ -49,6 +49,7 @@ import { type ContainerStats, containerStats } from "./stats.ts";
 import { stopContainer } from "./stop.ts";
 import { topContainer } from "./top.ts";
 import { updateContainer } from "./update.ts";
+import { validateUpdate } from "./validate-update.ts";
 import { waitForContainer } from "./wait.ts";
 
 /** `docker container …`: every verb takes an id, a name or a prefix of an id, and each lives in the file of its name. */
@@ -97,7 +98,9 @@ export class ContainerService {
 
   async restart(reference: string, options: StopOptions): Promise<void> {
     const container = this.#get(reference);
-    await explained(`Cannot restart container ${reference}`, () => restartContainer(this.#context, container, options));
+    // As in moby, whose wrapping here hides what kind of failure it was.
+    const restart = () => restartContainer(this.#context, container, options);
+    await explained(`Cannot restart container ${reference}`, restart, "system");
   }
 
   /** `signal` is a name or a number; "" is KILL. */
@@ -131,8 +134,9 @@ export class ContainerService {
     return resizeContainer(this.#context, this.#get(reference), height, width);
   }
 
-  update(reference: string, request: UpdateRequest): Promise<{ Warnings: string[] }> {
-    return updateContainer(this.#context, this.#get(reference), request);
+  async update(reference: string, request: UpdateRequest): Promise<{ Warnings: string[] | null }> {
+    const checked = validateUpdate(request, this.#context.host);
+    return updateContainer(this.#context, this.#get(reference), checked);
   }
 
   /** Returns when the waiter is registered, with the promise of the result: the client must have the headers by then. */
@@ -144,9 +148,10 @@ export class ContainerService {
     return attachContainer(this.#context, this.#get(reference), options, reference);
   }
 
-  logs(reference: string, options: LogOptions, signal: AbortSignal): LogStream {
+  /** `options` are asked for once the container is known: of two mistakes dockerd names that one. */
+  logs(reference: string, options: () => LogOptions, signal: AbortSignal): LogStream {
     const container = this.#get(reference);
-    const stream = readContainerLogs(this.#context, container, options, signal);
+    const stream = readContainerLogs(this.#context, container, options(), signal);
     return { isTty: container.record.config.Tty, stream };
   }
 
@@ -206,11 +211,11 @@ export class ContainerService {
 }
 
 /** Puts the operation before the reason, as moby's errors.Wrap does; what a caller can do about it stays the same. */
-async function explained(operation: string, work: () => Promise<void>): Promise<void> {
+async function explained(operation: string, work: () => Promise<void>, kind?: ErrorKind): Promise<void> {
   try {
     await work();
   } catch (error) {
-    const kind = error instanceof EngineError ? error.kind : "system";
-    throw new EngineError(kind, `${operation}: ${messageOf(error)}`, { cause: error });
+    const own = error instanceof EngineError ? error.kind : "system";
+    throw new EngineError(kind ?? own, `${operation}: ${messageOf(error)}`, { cause: error });
   }
 }

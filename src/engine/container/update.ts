@@ -5,16 +5,15 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import type { UpdateRequest } from "./options.ts";
-import { validateUpdate } from "./validate-update.ts";
+import type { CheckedUpdate } from "./validate-update.ts";
 
 /** Changes limits (at once, if it runs) and the restart policy. A zero means "leave as it is", but lifts PidsLimit. */
 export async function updateContainer(
   context: ContainerContext,
   container: Container,
-  request: UpdateRequest,
-): Promise<{ Warnings: string[] }> {
+  { request: asked, warnings }: CheckedUpdate,
+): Promise<{ Warnings: string[] | null }> {
   const { record } = container;
-  const { request: asked, warnings } = validateUpdate(request, context.host);
   const before = record.hostConfig;
   try {
     if (container.isRemovalInProgress || container.status === "dead") {
@@ -31,7 +30,7 @@ export async function updateContainer(
     throw new EngineError(kind, `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   emitContainerEvent(context, container, "update");
-  return { Warnings: warnings };
+  return { Warnings: warnings.length === 0 ? null : [...warnings] };
 }
 
 const conflicts: readonly { when: (asked: UpdateRequest, is: HostConfig) => boolean; message: string }[] = [

@@ -8,6 +8,7 @@ import type { Mount } from "#api-schema/mount";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf } from "#base/errors";
+import { type Platform, parsePlatform } from "#registry";
 import type { HostInfo } from "../spec/host-info.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
 import { checkMount, type PathExists } from "./mounts-spec.ts";
@@ -29,6 +30,8 @@ export interface CreateDefaults {
 }
 
 export interface CheckedRequest {
+  /** Undefined when nobody asked for one. */
+  readonly platform: Platform | undefined;
   readonly config: ContainerConfig;
   readonly hostConfig: HostConfig;
   readonly networkingConfig: NetworkingConfig;
@@ -38,6 +41,8 @@ export interface CheckedRequest {
 interface Surroundings {
   readonly host: HostInfo;
   readonly defaults: Pick<CreateDefaults, "runtimes" | "defaultRuntime">;
+  /** As the client wrote it. */
+  readonly platform?: string;
 }
 
 /** Throws EngineErrors in dockerd's words. Nothing has been made yet. */
@@ -69,12 +74,13 @@ async function probeSources(mounts: readonly Mount[]): Promise<PathExists> {
 
 export function checkRequest(
   request: CreateRequest,
-  { host, defaults, exists }: Surroundings & { readonly exists: PathExists },
+  { host, defaults, exists, platform = "" }: Surroundings & { readonly exists: PathExists },
 ): CheckedRequest {
   const { HostConfig: askedHost, NetworkingConfig: askedNetworking, ...askedConfig } = request;
   const asked = askedHost ?? emptyHostConfig;
   checkNetworkMode(askedConfig, asked);
   checkPlatform(asked, host);
+  const wantedPlatform = platform === "" ? undefined : parsePlatform(platform);
   const named: HostConfig = { ...asked, NetworkMode: networkMode(asked), RestartPolicy: restartPolicy(asked) };
   const WorkingDir = checkConfig(askedConfig);
   const hostWarnings = checkHostConfig(named, host, exists);
@@ -83,6 +89,7 @@ export function checkRequest(
   const networkingConfig = askedNetworking ?? { EndpointsConfig: null };
   checkEndpoints(networkingConfig);
   return {
+    platform: wantedPlatform,
     config: { ...askedConfig, WorkingDir, Volumes: askedConfig.Volumes ?? {} },
     hostConfig: { ...named, ...resources.changes, Runtime: shownRuntime(named.Runtime, defaults) },
     networkingConfig,

@@ -155,8 +155,8 @@ export class NetworkService {
   }
 
   /** `docker create`: what dockerd refuses about networks before anything exists. */
-  validateCreate({ networkingConfig }: { networkMode: string; networkingConfig: NetworkingConfig | null }): void {
-    const problems = Object.entries(networkingConfig?.EndpointsConfig ?? {}).flatMap(([name, settings]) => {
+  validateCreate(networkingConfig: NetworkingConfig): void {
+    const problems = Object.entries(networkingConfig.EndpointsConfig ?? {}).flatMap(([name, settings]) => {
       if (settings === null) return [`invalid config for network ${name}: EndpointsConfig is nil`];
       try {
         validateSettings(settings, name, this.#context.networks.find(name)?.record);

@@ -16,10 +16,10 @@ export function listRoute(app: FastifyInstance, { containers }: Engine): void {
 }
 
 function listOptions({ form }: Pick<FastifyRequest, "form">): ListOptions {
-  const filters = ["since", "before"].reduce(
-    // Once query words of their own; the filters of that name mean the same.
-    (before, word) => (form.get(word) === "" ? before : before.with(word, form.get(word))),
-    Filters.parse(form.get("filters")),
-  );
-  return { all: form.bool("all"), size: form.bool("size"), limit: form.int("limit") ?? 0, filters };
+  return {
+    all: form.bool("all"),
+    size: form.bool("size"),
+    limit: form.int("limit") ?? 0,
+    filters: Filters.parse(form.get("filters")),
+  };
 }

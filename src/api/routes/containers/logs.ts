@@ -8,19 +8,22 @@ import type { Named } from "../../urls.ts";
 
 export function logsRoute(app: FastifyInstance, { containers }: Engine): void {
   app.get<Named>("/containers/:name/logs", async (request, reply) => {
-    const { isTty, stream } = containers.logs(request.params.name, logOptions(request), request.clientGone);
+    checkStreams(request);
+    const { isTty, stream } = containers.logs(request.params.name, () => logOptions(request), request.clientGone);
     reply.header("content-type", streamType(request, isTty));
     return sendStream(reply, stream);
   });
 }
 
+function checkStreams({ form }: Pick<FastifyRequest, "form">): void {
+  if (form.bool("stdout") || form.bool("stderr")) return;
+  throw new EngineError("invalidParameter", "Bad parameters: you must choose at least one stream");
+}
+
 function logOptions({ form }: Pick<FastifyRequest, "form">): LogOptions {
-  const [stdout, stderr] = [form.bool("stdout"), form.bool("stderr")];
-  if (!stdout && !stderr)
-    throw new EngineError("invalidParameter", "Bad parameters: you must choose at least one stream");
   return {
-    stdout,
-    stderr,
+    stdout: form.bool("stdout"),
+    stderr: form.bool("stderr"),
     follow: form.bool("follow"),
     timestamps: form.bool("timestamps"),
     details: form.bool("details"),

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { HttpClient } from "#test/http";
+import { type Normal, normalOf, textOf } from "./normal.ts";
+import type { FuzzRequest } from "./requests.ts";
+
+const patienceMs = 30_000;
+
+/** One of the engines that get the same requests. */
+export class FuzzedEngine {
+  readonly #http: HttpClient;
+  constructor(socket: string) {
+    this.#http = new HttpClient(socket);
+  }
+
+  async answer({ method, path, body, headers = {} }: FuzzRequest): Promise<Normal> {
+    const json =
+      body === undefined ? {} : { body: typeof body === "string" && method === "PUT" ? body : JSON.stringify(body) };
+    const typed = body === undefined ? headers : { "Content-Type": "application/json", ...headers };
+    const reply = this.#http.send(method, path, { headers: typed, ...json });
+    const late = new AbortController();
+    const silence = delay(patienceMs, undefined, { signal: late.signal }).then(() => ({
+      status: 0,
+      type: "",
+      body: "no answer",
+    }));
+    try {
+      return await Promise.race([reply.then(normalOf), silence]);
+    } finally {
+      late.abort();
+    }
+  }
+
+  /** Name → state: what short commands, kills and removals lead to. */
+  async states(): Promise<string> {
+    const list = (await this.#http.get("/containers/json?all=1")).json() as { Names: string[]; State: string }[];
+    return list
+      .map(({ Names, State }) => textOf(`${Names[0]} ${State}`))
+      .sort()
+      .join("\n");
+  }
+}
+
+/** Waits until both engines' containers are in the same states, as a client that looks a moment later would find them. */
+export async function settle(engines: readonly FuzzedEngine[]): Promise<string[]> {
+  for (let attempt = 0; ; attempt++) {
+    const states = await Promise.all(engines.map((engine) => engine.states()));
+    if (attempt === 40 || states.every((state) => state === states[0])) return states;
+    await delay(50);
+  }
+}

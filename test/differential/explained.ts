@@ -1,0 +1,73 @@
+import type { Normal } from "./normal.ts";
+import type { FuzzRequest } from "./requests.ts";
+
+interface Explanation {
+  readonly why: string;
+  readonly fits: (request: FuzzRequest, ours: Normal, theirs: Normal) => boolean;
+}
+
+const messageOf = ({ body }: Normal): string =>
+  typeof body === "object" && body !== null && "message" in body ? String(body.message) : "";
+
+const isTo = (request: FuzzRequest, path: RegExp): boolean => path.test(request.path);
+
+/** Both refuse, in these words or those. */
+const refuse = (ours: Normal, theirs: Normal, pattern: RegExp): boolean =>
+  ours.status === theirs.status && pattern.test(messageOf(ours)) && pattern.test(messageOf(theirs));
+
+/** Equal but for what stands at these keys. */
+function differOnlyAt(ours: Normal, theirs: Normal, keys: readonly string[]): boolean {
+  const without = (normal: Normal) =>
+    JSON.stringify(normal, (key, value: unknown) => (keys.includes(key) ? undefined : value));
+  return without(ours) === without(theirs);
+}
+
+const identityKeys = [
+  ...["Components", "Platform", "Containerd", "FirewallBackend", "DefaultAddressPools", "InitCommit", "RuncCommit"],
+  ...[
+    "ContainerdCommit",
+    "Runtimes",
+    "Plugins",
+    "ServerVersion",
+    "Warnings",
+    "OperatingSystem",
+    "OSVersion",
+    "DiscoveredDevices",
+  ],
+];
+
+const endpointKeys = ["EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "NetworkID"];
+
+/** Differences that are meant, each with its reason. */
+const explanations: readonly Explanation[] = [
+  {
+    why: "who we are, what runs beside us, and the firewall's kind are our own",
+    fits: (request, ours, theirs) => isTo(request, /\/(info|version)$/) && differOnlyAt(ours, theirs, identityKeys),
+  },
+  {
+    why: "of several wrong filters Go names one at random",
+    fits: (_, ours, theirs) => refuse(ours, theirs, /^invalid filter '/),
+  },
+  {
+    why: "the OCI runtime's own words",
+    fits: (_, ours, theirs) => refuse(ours, theirs, /^Cannot update container <id>: /),
+  },
+  {
+    why: "dockerd makes the log of a container that never ran when somebody asks for it",
+    fits: (request, ours, theirs) => isTo(request, /\/containers\/.*\/json/) && differOnlyAt(ours, theirs, ["LogPath"]),
+  },
+  {
+    why: "of a container whose second network has gone, a failed start in dockerd leaves the first one's endpoint",
+    fits: (request, ours, theirs) =>
+      isTo(request, /\/containers\/json|\/system\/df|\/containers\/.*\/json/) &&
+      differOnlyAt(ours, theirs, endpointKeys),
+  },
+  {
+    why: "an image that an engine makes names its release",
+    fits: (request, ours, theirs) =>
+      isTo(request, /\/images\/.*\/json/) && differOnlyAt(ours, theirs, ["DockerVersion"]),
+  },
+];
+
+export const explanationOf = (request: FuzzRequest, ours: Normal, theirs: Normal): string | undefined =>
+  explanations.find(({ fits }) => fits(request, ours, theirs))?.why;
