@@ -3,7 +3,7 @@ import type { Address, Prefix } from "./address.ts";
 import { contains } from "./address.ts";
 import { virtualKinds } from "./firewall-rules.ts";
 import { tryWriteSysctl, writeSysctl } from "./namespaces.ts";
-import { RouteBatch, RouteSocket } from "./netlink/route.ts";
+import { type InterfaceAddress, RouteBatch, RouteSocket } from "./netlink/route.ts";
 import { randomMac } from "./plug.ts";
 
 export interface BridgeSetup {
@@ -56,8 +56,11 @@ export class Bridges implements Disposable {
     if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");
     writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, setup.isReachedFromLoopback ? "1" : "0");
     const batch = new RouteBatch();
-    for (const stale of this.#staleAddresses(index, setup)) batch.deleteAddress(stale);
-    for (const { address, prefix } of setup.addresses) batch.addAddress(index, address, prefix);
+    const present = this.#route.listAddresses(index);
+    for (const stale of staleAddresses(present, setup, this.isForeign(setup.name))) batch.deleteAddress(stale);
+    for (const wanted of setup.addresses) {
+      if (!present.some((own) => isKept(own, wanted))) batch.addAddress(index, wanted.address, wanted.prefix);
+    }
     const mtu = setup.mtu === undefined ? {} : { mtu: setup.mtu };
     this.#route.apply(batch.setLink({ index }, { isUp: true, ...mtu }), `set up bridge ${setup.name}`);
   }
@@ -92,12 +95,30 @@ export class Bridges implements Disposable {
   [Symbol.dispose](): void {
     this.#route[Symbol.dispose]();
   }
-
-  /** Addresses that an earlier life of this network left in the same range. */
-  #staleAddresses(index: number, setup: BridgeSetup) {
-    return this.#route.listAddresses(index).filter(({ address, length }) => {
-      const rival = setup.addresses.find(({ prefix }) => contains(prefix, address));
-      return rival !== undefined && (rival.address.value !== address.value || rival.prefix.length !== length);
-    });
-  }
 }
+
+type Wanted = BridgeSetup["addresses"][number];
+
+/**
+ * The same address. An IPv6 one whose prefix has another length now stays as it is, as in dockerd: to put it there anew would
+ * break what uses it.
+ */
+const isKept = ({ address, length }: InterfaceAddress, wanted: Wanted): boolean =>
+  address.family === wanted.address.family &&
+  address.value === wanted.address.value &&
+  (address.family === 6 || length === wanted.prefix.length);
+
+/** What an earlier life of this network left. Of IPv4, and on somebody else's bridge, only what is in our way. */
+function staleAddresses(
+  present: readonly InterfaceAddress[],
+  { addresses, isIpv6Enabled }: BridgeSetup,
+  isForeign: boolean,
+): InterfaceAddress[] {
+  return present.filter((own) => {
+    if (addresses.some((wanted) => isKept(own, wanted)) || contains(linkLocal6, own.address)) return false;
+    const isAllOurs = own.address.family === 6 && isIpv6Enabled && !isForeign;
+    return isAllOurs || addresses.some(({ prefix }) => contains(prefix, own.address));
+  });
+}
+
+const linkLocal6: Prefix = { family: 6, base: 0xfe80n << 112n, length: 64 };

@@ -23,7 +23,7 @@ import type { NetworkContext } from "./context.ts";
 import { type Attachment, dnsNames, validateSettings, withoutOperational } from "./endpoint-settings.ts";
 import { forbidden, invalid, prefixed } from "./errors.ts";
 import { gatewayText } from "./gateways.ts";
-import { isUserNetwork } from "./modes.ts";
+import { isIpv6Off, isUserNetwork } from "./modes.ts";
 import { announce, linksOf } from "./names.ts";
 import type { ContainerSandbox, Endpoint, Network } from "./network.ts";
 
@@ -67,7 +67,7 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
   const interfaceName = askedInterfaceName(settings) ?? freeInterfaceName(sandbox, network);
   const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0" && network.isBridge;
   const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();
-  const addresses = leaseAddresses(network, settings);
+  const addresses = leaseAddresses(network, settings, { hasIpv6: !isIpv6Off(sandbox.container) });
   try {
     const mac = macAddress(network, settings, addresses.address4);
     const plug: Plug = {
@@ -139,10 +139,15 @@ interface Addresses {
   readonly address6: Address | undefined;
 }
 
-function leaseAddresses(network: Network, { IPAMConfig }: Attachment): Addresses {
+function leaseAddresses(
+  network: Network,
+  { IPAMConfig }: Attachment,
+  { hasIpv6 }: { readonly hasIpv6: boolean },
+): Addresses {
   const address4 = network.record.isIpv4Enabled ? leaseAddress(network, 4, IPAMConfig?.IPv4Address ?? "") : undefined;
   try {
-    const address6 = network.record.isIpv6Enabled ? leaseAddress(network, 6, IPAMConfig?.IPv6Address ?? "") : undefined;
+    const isIpv6Wanted = network.record.isIpv6Enabled && hasIpv6;
+    const address6 = isIpv6Wanted ? leaseAddress(network, 6, IPAMConfig?.IPv6Address ?? "") : undefined;
     return { address4, address6 };
   } catch (error) {
     if (address4 !== undefined) network.poolOf(address4)?.release(address4);

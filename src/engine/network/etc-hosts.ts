@@ -17,8 +17,8 @@ const loopback6: readonly HostEntry[] = [
 const line = ({ address, names }: HostEntry): string => `${address}\t${names}\n`;
 
 /** A container's /etc/hosts as moby writes it (libnetwork/etchosts). */
-export const renderHosts = (entries: readonly HostEntry[]): string =>
-  [...loopback4, ...loopback6, ...entries].map(line).join("");
+export const renderHosts = (entries: readonly HostEntry[], { hasIpv6 }: { readonly hasIpv6: boolean }): string =>
+  [...loopback4, ...(hasIpv6 ? loopback6 : []), ...entries].map(line).join("");
 
 /** The lines of a container's own addresses: "name.domain name". */
 export function ownEntries(hostname: string, domainname: string, addresses: readonly Address[]): HostEntry[] {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errnoOf } from "#base/errors";
@@ -12,6 +13,7 @@ import {
   withEntries,
   withoutEntries,
 } from "./etc-hosts.ts";
+import { isIpv6Off } from "./modes.ts";
 import {
   type ContainerResolvConf,
   containerResolvConf,
@@ -64,7 +66,10 @@ export async function writeHosts(files: NetworkFiles, request: HostsRequest): Pr
     });
   }
   const own = ownEntries(container.config.Hostname, container.config.Domainname, addresses);
-  await writeFile(files.hosts, renderHosts([...extra, ...links, ...own]), { mode });
+  const hasIpv6 = !isIpv6Off(container);
+  const isKept = ({ address }: HostEntry) => hasIpv6 || !address.includes(":");
+  const entries = [...extra, ...links, ...own].filter(isKept);
+  await writeFile(files.hosts, renderHosts(entries, { hasIpv6 }), { mode });
 }
 
 function extraEntries({ container, hostGateways }: HostsRequest): HostEntry[] {
@@ -109,6 +114,20 @@ export async function makeResolvConf(options: ResolvConfOptions): Promise<Contai
 
 export const writeResolvConf = (files: NetworkFiles, text: string): Promise<void> =>
   writeFile(files.resolvConf, text, { mode });
+
+/** One that may be replaced while the container runs: by its digest an edited file is told from it. */
+export async function writeFirstResolvConf(files: NetworkFiles, text: string): Promise<void> {
+  await Promise.all([writeResolvConf(files, text), writeFile(digestPath(files), sha256(text), { mode })]);
+}
+
+/** Whoever edits the file keeps it. */
+export async function replaceResolvConf(files: NetworkFiles, text: string): Promise<void> {
+  const [current, digest] = await Promise.all([readOrEmpty(files.resolvConf), readOrEmpty(digestPath(files))]);
+  if (digest === "" || digest === sha256(current)) await writeResolvConf(files, text);
+}
+
+const digestPath = ({ resolvConf }: NetworkFiles): string => `${resolvConf}.hash`;
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 async function readHostResolvConf(kind: ResolverKind): Promise<{ path: string; text: string }> {
   const text = await readOrEmpty(resolvConfPath);

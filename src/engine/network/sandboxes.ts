@@ -18,6 +18,8 @@ import {
   filesIn,
   makeResolvConf,
   type NetworkFiles,
+  replaceResolvConf,
+  writeFirstResolvConf,
   writeHostname,
   writeHosts,
   writeResolvConf,
@@ -154,7 +156,7 @@ export class ContainerSandboxes {
       if (owner !== undefined) {
         sandbox.published = await this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
       }
-      await this.#serveNames(sandbox, { isAdopted: true });
+      await this.#serveNames(sandbox, async () => undefined);
     } catch (error) {
       warn(error);
     }
@@ -258,23 +260,21 @@ export class ContainerSandboxes {
   }
 
   async #writeResolvConf(sandbox: ContainerSandbox): Promise<void> {
-    if (needsResolver(sandbox)) return this.#serveNames(sandbox);
+    if (needsResolver(sandbox)) return this.#serveNames(sandbox, writeResolvConf);
     const kind: ResolverKind = sandbox.network === undefined ? "host" : "legacy";
     const { text } = await this.#makeResolvConf(sandbox, kind);
-    await writeResolvConf(sandbox.files, text);
+    await writeFirstResolvConf(sandbox.files, text);
   }
 
   /** From its first user network on a container asks our resolver, and goes on so. */
-  async #serveNames(sandbox: ContainerSandbox, { isAdopted = false } = {}): Promise<void> {
+  async #serveNames(sandbox: ContainerSandbox, write = replaceResolvConf): Promise<void> {
     const { relay } = this.#context;
     if (sandbox.network === undefined) return;
     if (sandbox.resolver !== undefined) return serveNames(relay, sandbox, sandbox.resolver);
     if (!needsResolver(sandbox)) return;
     const { text, upstreams, isNdotsSet } = await this.#makeResolvConf(sandbox, "internal");
     sandbox.resolver = { upstreams, isNdotsSet };
-    // What a user has made of the file since then stays.
-    const written = isAdopted ? undefined : writeResolvConf(sandbox.files, text);
-    await Promise.all([serveNames(relay, sandbox, sandbox.resolver), written]);
+    await Promise.all([serveNames(relay, sandbox, sandbox.resolver), write(sandbox.files, text)]);
   }
 
   #makeResolvConf({ container, endpoints }: ContainerSandbox, kind: ResolverKind) {
