@@ -4,6 +4,7 @@ import {
   contains,
   type Family,
   formatAddress,
+  formatPrefix,
   lastOf,
   overlaps,
   type Prefix,
@@ -76,6 +77,10 @@ export class Pool {
 
   /** The lowest free address, as moby gives them. */
   lease(): Address {
+    if (!contains(this.subnet, { family: this.subnet.family, value: this.#range.base })) {
+      const [range, subnet] = [formatPrefix(this.#range), formatPrefix(this.subnet)];
+      throw new EngineError("system", `add-any, range '${range}' is not in subnet '${subnet}'`);
+    }
     for (let value = this.#lowest; value <= lastOf(this.#range); value += 1n) {
       if (this.#leased.has(value)) continue;
       this.#leased.add(value);

@@ -138,7 +138,12 @@ export class TestHost implements AsyncDisposable {
     const host = new TestHost({ directory, storage, spawner, bridge });
     for (const record of running) host.#records.set(record.id, record);
     host.service = await host.#open();
-    await host.service.restore(running);
+    try {
+      await host.service.restore(running);
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
     return host;
   }
 

@@ -14,7 +14,8 @@ function answer(query: Buffer): Buffer {
   return Buffer.concat([head, Buffer.from(record)]);
 }
 
-const datagrams = createSocket("udp4");
+// As many as are asked at once wait in the kernel.
+const datagrams = createSocket({ type: "udp4", recvBufferSize: 16 << 20 });
 datagrams.on("message", (query, { port, address: client }) => datagrams.send(answer(query), port, client));
 datagrams.bind(53, address, () => {
   createServer((client) => {

@@ -25,6 +25,24 @@ test("names: ten thousand queries at once are all answered", options, async () =
   assert.equal(await asker.run(`${script("name-flood.ts")} other 10000`), "10000");
 });
 
+test("names: so are those that another server has to be asked about", options, async () => {
+  await using host = await TestHost.start();
+  await host.service.create(wish("n1"));
+  const server = await host.container({ network: "n1" });
+  const address = server.record.networks.n1?.IPAddress ?? "";
+  await server.serve(nameServer(address), `${address}:53 `);
+  const asker = await host.container({ network: "n1", hostConfig: { Dns: ["127.0.0.11", address] } });
+  assert.equal(await asker.run(`${script("name-flood.ts")} example.org 10000`), "10000");
+});
+
+test("names: what is no query is answered, too, so that nobody waits", options, async () => {
+  await using host = await TestHost.start();
+  await host.service.create(wish("n1"));
+  const asker = await host.container({ network: "n1" });
+  assert.match(await asker.run(dig("+opcode=2 +noedns any")), /status: NOTIMP/);
+  assert.match(await asker.run(dig("+header-only +noedns any")), /status: FORMERR/);
+});
+
 test(
   "names: a shared alias gives every address, in an order by lot, and an answer too large for UDP comes by TCP",
   options,

@@ -37,6 +37,18 @@ test("create: refused in dockerd's words", options, async () => {
     await refused(wish("n3", { IPAM: subnet("10.30.0.1/24") })),
     "invalidParameter: invalid network config:\ninvalid subnet 10.30.0.1/24: it should be 10.30.0.0/24",
   );
+  assert.match(
+    await refused(wish("n3", { IPAM: subnet("10.89.0.0/24", { IPRange: "10.89.0.128/25" }) })),
+    /^forbidden: cannot create network .*: conflicts with network .*: networks have overlapping IPv4$/,
+  );
+  assert.equal(
+    await refused(wish("n3", { EnableIPv6: true, IPAM: subnet("ff02::/64") })),
+    "invalidParameter: multicast subnet 'ff02::1/64' is not allowed",
+  );
+  assert.equal(
+    await refused(wish("n3", { Options: { "com.docker.network.bridge.name": "lo" } })),
+    "system: existing interface lo is not a bridge",
+  );
   assert.equal(await refused(wish("n4", { Driver: "nosuch" })), 'notFound: plugin "nosuch" not found');
   assert.equal(await refused(wish("host")), "forbidden: operation is not permitted on predefined host network ");
   assert.equal(

@@ -48,6 +48,14 @@ check 'a published port' page busybox wget -qO- http://127.0.0.1:8080/
 check 'privileged mounts' 0 docker run --rm --privileged busybox sh -c 'mount -t tmpfs x /tmp; echo $?'
 check 'a user' 1000:5 docker run --rm -u 1000:5 busybox sh -c 'echo $(id -u):$(id -g)'
 check 'a terminal' /dev/pts/0 sh -c 'docker run --rm -t busybox busybox tty | tr -d "\r"'
+# Links that other kernels of ours do not have: a parent that is a VLAN, and one that stands in for a parent.
+for network in 'ipvlan -o parent=docker0.20' 'ipvlan -o ipvlan_mode=l3s' macvlan; do
+    docker network create -d $network shared >/dev/null
+    docker run -d --name there --network shared busybox sleep 1000 >/dev/null
+    check "names and traffic on $network" 1 sh -c 'docker run --rm --network shared busybox ping -c 1 -W 2 there | grep -c " 0% packet loss"'
+    docker rm -f there >/dev/null && docker network rm shared >/dev/null
+done
+check 'their parents are gone' '' sh -c 'ls /sys/class/net | grep -E "^(di-|dm-|docker0[.])"'
 kill -9 "$(cat /run/mini/pid)"
 sleep 1
 start_daemon

@@ -258,7 +258,7 @@ function givenPool(pool: PoolRecord, bridge: BridgeOptions, record: NetworkRecor
 }
 
 /** The first address of the range, before the auxiliary ones are taken out: an auxiliary address on it is refused. */
-function chooseGateway({ requested }: PoolRecord, subnet: Prefix): Address {
+export function chooseGateway({ requested }: Pick<PoolRecord, "requested">, subnet: Prefix): Address {
   const leases = new Pool(subnet, parsePrefix(requested.ipRange) ?? subnet);
   const asked = parseAddress(requested.gateway);
   const gateway = asked === undefined ? leases.lease() : leaseGateway(leases, asked);
@@ -320,7 +320,7 @@ function conflictOf(bridgeName: string, pools: readonly PoolRecord[], rival: Net
 }
 
 /** moby's validateIPv6Subnet. */
-function checkIpv6Subnet(prefix: Prefix, shown: string): void {
+export function checkIpv6Subnet(prefix: Prefix, shown: string): void {
   if (overlaps(prefix, multicast6)) throw invalid(`multicast subnet '${shown}' is not allowed`);
   if (prefix.length !== linkLocal6.length && overlaps(prefix, linkLocal6)) {
     throw invalid(`'${shown}' clashes with the Link-Local prefix '${formatPrefix(linkLocal6)}'`);

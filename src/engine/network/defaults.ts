@@ -1,9 +1,24 @@
 /** The networks that are always there: `bridge`, `host` and `none`. Their ids stay over restarts. */
 import { formatTime } from "#base/clock";
+import { EngineError, messageOf } from "#base/errors";
 import { newId } from "#base/ids";
-import { choosePool, type Family, formatAddress, formatPrefix, Pool, parseCidr, parsePrefix, prefixOf } from "#network";
+import {
+  choosePool,
+  contains,
+  type Family,
+  formatAddress,
+  formatPrefix,
+  Pool,
+  type Prefix,
+  parseAddress,
+  parseCidr,
+  parsePrefix,
+  prefixOf,
+} from "#network";
 import { optionNames } from "./bridge-options.ts";
 import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
+import { checkIpv6Subnet, chooseGateway } from "./create.ts";
+import { invalid, prefixed } from "./errors.ts";
 import type { Network } from "./network.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
 
@@ -24,9 +39,18 @@ export function ensureDefaultNetworks(context: NetworkContext, isInUse: boolean)
     return;
   }
   if (existing !== undefined && isInUse) return;
-  const record = bridgeRecord(context, existing);
+  const record = startUp(() => bridgeRecord(context, existing));
   if (existing !== undefined) context.networks.delete(existing);
   context.networks.insert(record);
+}
+
+/** The flags may be such that no network can be made of them: the engine does not start. */
+export function startUp<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw prefixed("Error initializing network controller", error);
+  }
 }
 
 function plainRecord(context: NetworkContext, name: string, driver: string): NetworkRecord {
@@ -54,6 +78,11 @@ function plainRecord(context: NetworkContext, name: string, driver: string): Net
 function bridgeRecord(context: NetworkContext, existing: Network | undefined): NetworkRecord {
   const { bridge } = context.config;
   const name = bridge.name === "" ? defaultBridgeName : bridge.name;
+  if (name !== defaultBridgeName && !context.bridges.exists(name)) {
+    throw bridgeError(`bridge device with non default name ${name} must be created manually`);
+  }
+  const range6 = parsedCidr(bridge.fixedCidrV6, "fixed-cidr-v6")?.prefix;
+  if (range6 !== undefined) checkIpv6Subnet(range6, bridge.fixedCidrV6);
   const plain = plainRecord(context, "bridge", "bridge");
   return {
     ...plain,
@@ -84,25 +113,44 @@ function defaultPool(context: NetworkContext, family: Family, name: string, exis
     family === 4
       ? [bridge.bip, bridge.fixedCidr, bridge.defaultGateway]
       : [bridge.bip6, bridge.fixedCidrV6, bridge.defaultGatewayV6];
-  const asked = parseCidr(bip) ?? (bip === "" ? addressOnBridge(context, family, name) : undefined);
+  const range = parsedCidr(fixedCidr, family === 4 ? "fixed-cidr" : "fixed-cidr-v6")?.prefix;
+  const asked = parsedCidr(bip, family === 4 ? "bip" : "bip6") ?? addressOnBridge(context, family, name);
   const auxiliaryAddresses = gateway === "" ? null : { [`DefaultGatewayIPv${family}`]: gateway };
-  const range = parsePrefix(fixedCidr);
   if (asked !== undefined) {
     const subnet = formatPrefix(asked.prefix);
     const own = formatAddress(asked.address);
-    return {
-      family,
-      requested: { subnet, ipRange: fixedCidr, gateway: own, auxiliaryAddresses },
-      subnet,
-      ipRange: fixedCidr,
-      gateway: own,
-    };
+    const requested = { subnet, ipRange: fixedCidr, gateway: own, auxiliaryAddresses };
+    checkAddresses(requested, asked.prefix);
+    return { family, requested, subnet, ipRange: fixedCidr, gateway: own };
   }
   const before = existing?.record.pools.find((pool) => pool.family === family && pool.requested.subnet === "");
   const subnet = range ?? parsePrefix(before?.subnet ?? "") ?? freePool(context, family, existing);
   const requested = { subnet: fixedCidr, ipRange: fixedCidr, gateway: "", auxiliaryAddresses };
+  checkAddresses(requested, subnet);
   const own = formatAddress(new Pool(subnet).lease());
   return { family, requested, subnet: formatPrefix(subnet), ipRange: fixedCidr, gateway: own };
+}
+
+const bridgeError = (reason: string): EngineError =>
+  new EngineError("system", `error creating default "bridge" network: ${reason}`);
+
+function parsedCidr(text: string, option: string): ReturnType<typeof parseCidr> {
+  const cidr = parseCidr(text);
+  if (text === "" || cidr !== undefined) return cidr;
+  throw invalid(`parse ${option} failed: invalid CIDR address: ${text}`);
+}
+
+function checkAddresses(requested: PoolRecord["requested"], subnet: Prefix): void {
+  for (const [name, text] of Object.entries(requested.auxiliaryAddresses ?? {})) {
+    const address = parseAddress(text);
+    if (address !== undefined && contains(subnet, address)) continue;
+    throw bridgeError(`auxiliary address: (${name}:${text}) must belong to the master pool: ${formatPrefix(subnet)}`);
+  }
+  try {
+    chooseGateway({ requested }, subnet);
+  } catch (error) {
+    throw bridgeError(messageOf(error));
+  }
 }
 
 function freePool(context: NetworkContext, family: Family, existing: Network | undefined) {
@@ -111,7 +159,6 @@ function freePool(context: NetworkContext, family: Family, existing: Network | u
   return choosePool(context.config.addressPools, family, [...taken, ...context.bridges.reservedPrefixes()]);
 }
 
-/** A bridge that is there keeps its address. */
 /** Of a bridge that an administrator made: its address decides. Ours has the one that we gave it before. */
 function addressOnBridge(context: NetworkContext, family: Family, name: string) {
   if (family === 6 || !context.bridges.isForeign(name)) return undefined;

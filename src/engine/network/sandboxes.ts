@@ -200,6 +200,10 @@ export class ContainerSandboxes {
     try {
       for (const name of orderedNames(container)) {
         const asked = container.networks[name] ?? emptySettings();
+        if (name === "bridge" && this.#context.config.bridge.name === "none") {
+          networks[name] = asked;
+          continue;
+        }
         const network = this.#context.networks.get(referenceOf(name, asked));
         const { settings, endpoint } = joinNetwork(this.#context, sandbox, network, asked);
         networks[network.name] = settings;

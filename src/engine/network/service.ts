@@ -32,6 +32,7 @@ import { containerOf } from "../spec/modes.ts";
 import { setUpBridge, tearDownBridge } from "./bridge-network.ts";
 import type { ContainerLookup, NetworkConfig, NetworkContext } from "./context.ts";
 import { planNetwork, uniqueLocalPool } from "./create.ts";
+import { startUp } from "./defaults.ts";
 import { asked, dnsNames, emptySettings, validateSettings } from "./endpoint-settings.ts";
 import { forbidden, invalid, joinMessages, noSuchNetwork, prefixed } from "./errors.ts";
 import { filesIn } from "./files.ts";
@@ -317,15 +318,21 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
     locks,
     clock,
     log,
-    config: { ...options.config, addressPools: parsePools(options.config.addressPools, instance) },
+    config: { ...options.config, addressPools: startUp(() => parsePools(options.config.addressPools, instance)) },
   };
   return new NetworkService(context, dataRoot);
 }
 
 function parsePools(pools: readonly { readonly base: string; readonly size: number }[], host: string): AddressPool[] {
-  const asked = pools.map(({ base, size }) => {
+  const asked = pools.map(({ base, size }, index) => {
     const prefix = parsePrefix(base);
     if (prefix === undefined) throw new EngineError("invalidParameter", `invalid base pool ${JSON.stringify(base)}`);
+    if (prefix.length > size) {
+      throw new EngineError(
+        "invalidParameter",
+        `error obtaining controller instance: could not construct local address space: network at index ${index} (&{${base} ${size}}) has a smaller prefix (/${prefix.length}) than the target size of that pool (/${size})`,
+      );
+    }
     return { base: prefix, size };
   });
   const own = asked.length > 0 ? asked : defaultAddressPools;

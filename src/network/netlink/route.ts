@@ -196,10 +196,8 @@ export class RouteBatch {
   }
 
   addDummy(name: string, alias: string): this {
-    this.#newLink(name)
-      .text(IFLA_IFALIAS, alias)
-      .nest(IFLA_LINKINFO, (info) => info.text(IFLA_INFO_KIND, "dummy"));
-    return this;
+    this.#newLink(name).nest(IFLA_LINKINFO, (info) => info.text(IFLA_INFO_KIND, "dummy"));
+    return this.setLink({ name }, { alias });
   }
 
   addVlan(vlan: {
@@ -209,12 +207,11 @@ export class RouteBatch {
     readonly id: number;
   }): this {
     this.#newLink(vlan.name)
-      .text(IFLA_IFALIAS, vlan.alias)
       .u32(IFLA_LINK, vlan.parentIndex)
       .nest(IFLA_LINKINFO, (info) =>
         info.text(IFLA_INFO_KIND, "vlan").nest(IFLA_INFO_DATA, (data) => data.u16(IFLA_VLAN_ID, vlan.id)),
       );
-    return this;
+    return this.setLink({ name: vlan.name }, { alias: vlan.alias });
   }
 
   #newLink(name: string): MessageWriter {
