@@ -16,7 +16,8 @@ test("apply: files, directories, links and devices arrive with owner, mode and t
   const tar = tarOf(
     { ...directory("bin/"), mode: 0o1777, mtime: 1_111_111_111 },
     { ...file("bin/su", "setuid"), mode: 0o4755, uid: 7, gid: 8 },
-    { ...link("bin/su2", "bin/su"), mode: 0o4755, uid: 7, gid: 8 },
+    // As in moby, a hard link's attributes are those of its inode from then on.
+    { ...link("bin/su2", "bin/su"), mode: 0o4711, uid: 9, gid: 10 },
     symlink("bin/sh", "../bin/su"),
     { name: "null", type: "3", mode: 0o666, major: 1, minor: 3 },
     { name: "loop", type: "4", mode: 0o660, major: 7, minor: 300 },
@@ -25,7 +26,7 @@ test("apply: files, directories, links and devices arrive with owner, mode and t
   const layer = await rig.unpack(tar);
   const root = rig.layerRoot(layer);
   const su = at(root, "bin/su");
-  assert.deepEqual([su.mode & 0o7777, su.uid, su.gid, su.nlink], [0o4755, 7, 8, 2]);
+  assert.deepEqual([su.mode & 0o7777, su.uid, su.gid, su.nlink], [0o4711, 9, 10, 2]);
   assert.deepEqual(at(root, "bin").mtime, { seconds: 1_111_111_111, nanoseconds: 0 });
   assert.equal(at(root, "bin").mode & 0o7777, 0o1777);
   assert.equal(readlinkSync(join(root, "bin/sh")), "../bin/su");
@@ -47,6 +48,8 @@ test("apply: pax gives nanoseconds, large owners, long names, binary xattrs and 
     gid: "70000",
     "SCHILY.xattr.security.capability": capability,
     "SCHILY.xattr.user.blob": Buffer.from([0xff, 0x00, 0x0a, 0x80]),
+    "SCHILY.xattr.user.empty": "",
+    "SCHILY.xattr.trusted.mark": "1",
   };
   const root = rig.layerRoot(await rig.unpack(tarOf({ ...file("short"), pax })));
   const found = at(root, long);
@@ -54,6 +57,8 @@ test("apply: pax gives nanoseconds, large owners, long names, binary xattrs and 
   assert.deepEqual([found.uid, found.gid], [3_000_000_000, 70_000]);
   assert.deepEqual(lgetxattr(join(root, long), "security.capability"), capability);
   assert.deepEqual(lgetxattr(join(root, long), "user.blob"), Buffer.from([0xff, 0x00, 0x0a, 0x80]));
+  assert.equal(lgetxattr(join(root, long), "user.empty")?.length, 0);
+  assert.equal(lgetxattr(join(root, long), "trusted.mark")?.toString(), "1");
 });
 
 test("apply: GNU long names and names that are not UTF-8 are kept byte for byte", async () => {
@@ -73,6 +78,8 @@ test("apply: whiteouts become what overlayfs understands", async () => {
     directory("o/"),
     file("o/.wh..wh..opq", ""),
     file("o/new"),
+    file(".wh..wh.plnk/1", "linked"),
+    link("from-aufs", ".wh..wh.plnk/1"),
     directory("both/"),
     file(".wh.both", ""),
   );
@@ -81,7 +88,7 @@ test("apply: whiteouts become what overlayfs understands", async () => {
   assert.deepEqual([gone.mode & 0o170000, gone.rdevMajor, gone.rdevMinor], [0o020000, 0, 0]);
   assert.equal(lgetxattr(join(root, "o"), "trusted.overlay.opaque")?.toString(), "y");
   assert.equal(lgetxattr(join(root, "both"), "trusted.overlay.opaque")?.toString(), "y");
-  assert.deepEqual(readdirSync(root).sort(), ["a", "both", "o"]);
+  assert.deepEqual(readdirSync(root).sort(), [".wh..wh.plnk", "a", "both", "from-aufs", "o"]);
 });
 
 test("apply: sparse files of GNU tar's four formats have their holes and their bytes", async () => {
