@@ -20,6 +20,8 @@ const magics: readonly (readonly [Compression, readonly number[]])[] = [
 const longestMagic = 6;
 /** zlib is twice as fast with these as with its default of 16 kB, and hardly faster with larger ones. */
 const chunkBytes = 1 << 18;
+/** Some chunks are inflated before they are asked for: on a busy machine a thread that waits for another waits long. */
+const codecOptions = { chunkSize: chunkBytes, readableHighWaterMark: 4 * chunkBytes };
 
 /** Tells the compression by the first bytes; six are enough. */
 export function detectCompression(head: Uint8Array): Compression {
@@ -49,7 +51,7 @@ function inflate(compression: Compression, source: AsyncGenerator<Buffer, void>)
     case "gzip":
       return inGoWords(gunzip(source));
     case "zstd":
-      return inGoWords(unzstd(source, chunkBytes));
+      return inGoWords(unzstd(source, codecOptions));
     case "bzip2":
       return withPauses(unbzip2(source));
     case "xz":
@@ -68,7 +70,7 @@ async function* withPauses(source: AsyncGenerator<Buffer, void>): AsyncGenerator
 }
 
 async function* gunzip(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
-  const codec = createGunzip({ chunkSize: chunkBytes });
+  const codec = createGunzip(codecOptions);
   // The error of either end destroys the codec, and the loop over it throws that error: the callback has nothing to add.
   pipeline(source, codec, () => undefined);
   yield* codec;

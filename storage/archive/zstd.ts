@@ -1,14 +1,14 @@
 import { pipeline } from "node:stream";
-import { createZstdDecompress, type ZstdDecompress } from "node:zlib";
+import { createZstdDecompress, type ZstdDecompress, type ZstdOptions } from "node:zlib";
 
 /**
  * Inflates all frames of a zstd stream: node's own stops behind the first when another begins in the same chunk (pzstd and
  * zstd:chunked write many).
  */
-export async function* unzstd(source: AsyncIterator<Buffer, void>, chunkSize: number): AsyncGenerator<Buffer, void> {
+export async function* unzstd(source: AsyncIterator<Buffer, void>, options: ZstdOptions): AsyncGenerator<Buffer, void> {
   const input = new FrameInput(source);
   while (await input.hasMore()) {
-    const codec = createZstdDecompress({ chunkSize });
+    const codec = createZstdDecompress(options);
     // Its error, if there is one, is thrown by the loop over it. That it ends before its input does is no error.
     pipeline(input.chunks(codec), codec, () => undefined);
     yield* codec;
