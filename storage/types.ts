@@ -215,6 +215,8 @@ export interface Archive {
   unpack(rootFd: number, path: PathBytes, tar: Readable, options?: UnpackOptions): Promise<void>;
   /** Copies what is in the directory `path` into the directory `targetPath` below `targetFd`: owners, xattrs, times and links too. */
   copy(rootFd: number, path: PathBytes, targetFd: number, targetPath: PathBytes, signal?: AbortSignal): Promise<void>;
+  /** Bytes of the files below a folder of ours, each inode once. */
+  measure(directory: string, signal?: AbortSignal): Promise<number>;
 }
 
 /** What `Storage.collect` removed. */

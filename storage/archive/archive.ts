@@ -53,6 +53,10 @@ export class TreeArchive implements Archive {
     await this.#pool.run<"copy">({ kind: "copy", rootFd, path: from, targetFd, targetPath: to }, { signal });
   }
 
+  measure(directory: string, signal?: AbortSignal): Promise<number> {
+    return this.#pool.run<"measure">({ kind: "measure", directory }, { signal });
+  }
+
   async *#packedDirectory(directory: string, options: PackOptions): AsyncGenerator<Buffer, void> {
     const fd = openSync(directory, O_PATH | O_DIRECTORY);
     try {

@@ -11,7 +11,6 @@ import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
 import { copyUp, openImageDirectory } from "./copy-up.ts";
-import { directorySize } from "./disk-usage.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
 import { mountImages, unmountImages } from "./image-mounts.ts";
 import { unmountVolume, VolumeMounts } from "./mounts.ts";
@@ -29,7 +28,7 @@ export interface VolumeServiceOptions {
   readonly records: DocumentTable<VolumeRecord>;
   readonly storage: {
     readonly snapshots: Pick<Storage["snapshots"], "mount" | "mountView" | "removeViews">;
-    readonly archive: Pick<Storage["archive"], "copy">;
+    readonly archive: Pick<Storage["archive"], "copy" | "measure">;
   };
   readonly events: Pick<Events, "emit">;
   readonly clock: Clock;
@@ -120,7 +119,7 @@ export class VolumeService {
     const plain = this.#store.list().filter(({ options }) => Object.keys(options ?? {}).length === 0);
     const volumes: Volume[] = [];
     for (const volume of plain) {
-      const Size = await directorySize(volume.mountpoint, signal);
+      const Size = await this.#sizeOf(volume, signal);
       volumes.push({ ...shown(volume), UsageData: { RefCount: this.#references.of(volume.name).length, Size } });
     }
     return volumes;
@@ -273,9 +272,10 @@ export class VolumeService {
     const matches = pruneFilter(filters, (name) => this.#references.has(name));
     const VolumesDeleted: string[] = [];
     let SpaceReclaimed = 0;
-    for (const { name, mountpoint } of this.#store.list().filter(matches)) {
+    for (const volume of this.#store.list().filter(matches)) {
       if (signal?.aborted) break;
-      const sizeBytes = await directorySize(mountpoint, signal);
+      const { name } = volume;
+      const sizeBytes = await this.#sizeOf(volume, signal);
       try {
         await this.remove(name, { force: true });
       } catch (error) {
@@ -288,6 +288,11 @@ export class VolumeService {
     }
     this.#options.events.emit("volume", "prune", "", { reclaimed: String(SpaceReclaimed) });
     return { VolumesDeleted, SpaceReclaimed };
+  }
+
+  /** -1 when it cannot be told. */
+  async #sizeOf({ mountpoint }: LocatedVolume, signal: AbortSignal | undefined): Promise<number> {
+    return await this.#options.storage.archive.measure(mountpoint, signal).catch(() => -1);
   }
 
   async #removeAnonymous(containerId: string, mounts: readonly MountRecord[]): Promise<void> {
