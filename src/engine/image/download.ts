@@ -131,7 +131,7 @@ export function isFinal(error: unknown, offset = 0): boolean {
   const code = errnoOf(error);
   // Wrong bytes may come from a resumed download; from a fresh one they are the registry's.
   if (code === "EDIGEST" || code === "ESIZE") return offset === 0;
-  return code === "ENOSPC" || code === "EDQUOT";
+  return code === "ENOSPC" || code === "EDQUOT" || code === "EROFS";
 }
 
 /** moby tells what failed in a transfer without the request. */

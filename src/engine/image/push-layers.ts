@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { errnoOf } from "#base/errors";
 import { type Digest, sha256Digest, shortId } from "#base/ids";
 import {
   cancelUpload,
@@ -188,7 +189,11 @@ export class LayerPusher {
     const flow = pipeline(metered(layers.tar(layer.chainId), meter), createGzip(), digester, { signal });
     flow.catch(() => undefined);
     const sent = await sendUpload(repository, upload, digester, signal);
-    await flow;
+    await flow.catch((error: unknown) => {
+      // Answered before all was read.
+      const isUnread = errnoOf(error) === "ERR_STREAM_PREMATURE_CLOSE";
+      throw isUnread ? new RegistryError("transport", "EOF", { cause: error }) : error;
+    });
     const { digest, sizeBytes } = digester;
     await commitUpload(repository, sent, digest, signal);
     return { digest, sizeBytes, mediaType: mediaTypes.dockerLayer };
