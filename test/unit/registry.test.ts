@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { digestOf, type Platform, selectManifests } from "#registry";
 import { proxyOf } from "../../src/registry/proxy.ts";
 import { describeQuota, parseRetryAfter } from "../../src/registry/quota.ts";
 
@@ -53,3 +54,49 @@ test("retry-after: seconds or a date", () => {
   assert.equal(parseRetryAfter("soon", now), undefined);
   assert.equal(parseRetryAfter("", now), undefined);
 });
+
+const on = (architecture: string, more: object = {}) => ({ os: "linux", architecture, ...more });
+
+/** Which entry dockerd 28.5.2 takes of an index; none for -1. */
+const choices: readonly (readonly [what: string, wanted: Platform, offered: readonly Platform[], taken: number])[] = [
+  [
+    "the best level of the CPU",
+    on("amd64", { variant: "v3" }),
+    [on("amd64"), on("amd64", { variant: "v2" }), on("amd64", { variant: "v4" })],
+    1,
+  ],
+  ["v1 is the same as none", on("amd64"), [on("amd64", { variant: "v1" })], 0],
+  [
+    "no level above the one asked for",
+    on("amd64", { variant: "v2" }),
+    [on("amd64", { variant: "v3" }), on("amd64")],
+    1,
+  ],
+  ["386 where there is nothing better", on("amd64"), [on("386")], 0],
+  ["arm/v6 for v7", on("arm", { variant: "v7" }), [on("arm", { variant: "v5" }), on("arm", { variant: "v6" })], 1],
+  ["no arm/v7 for v6", on("arm", { variant: "v6" }), [on("arm", { variant: "v7" })], -1],
+  ["arm is v7", on("arm"), [on("arm", { variant: "v5" }), on("arm", { variant: "v7" })], 1],
+  ["arm for arm64", on("arm64"), [on("arm", { variant: "v7" })], 0],
+  ["arm64/v8 for v9", on("arm64", { variant: "v9" }), [on("arm64", { variant: "v8" })], 0],
+  ["other names and capitals", on("amd64"), [{ os: "Linux", architecture: "x86_64" }], 0],
+  ["an attestation is no image", on("amd64"), [{ os: "unknown", architecture: "unknown" }], -1],
+  ["a version of the system does not matter", on("amd64"), [on("amd64", { osVersion: "6.1" })], 0],
+  ["a feature of the system does", on("amd64"), [on("amd64", { osFeatures: ["x"] })], -1],
+  ["the first of two alike", on("amd64"), [on("amd64"), on("amd64")], 0],
+];
+for (const [what, wanted, offered, taken] of choices) {
+  test(`index: ${what}`, () => {
+    const manifests = offered.map((platform, i) => ({
+      mediaType: "m",
+      digest: digestOf(String(i)),
+      sizeBytes: 1,
+      platform,
+    }));
+    const index = { kind: "index" as const, mediaType: "i", digest: digestOf(""), bytes: Buffer.alloc(0), manifests };
+    const [entry] = selectManifests(index, wanted);
+    assert.equal(
+      manifests.findIndex(({ digest }) => digest === entry?.digest),
+      taken,
+    );
+  });
+}
