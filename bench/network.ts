@@ -7,13 +7,17 @@ const portsEach = 10;
 
 /** Many published ports of many containers: what one more costs must not depend on them. */
 async function withCrowd(engine: Engine): Promise<() => Promise<void>> {
+  await engine.docker("network", "create", "--subnet", "10.200.0.0/20", "crowd");
   const names = Array.from({ length: crowd }, (_, i) => `crowd-${i}`);
   for (const [i, name] of names.entries()) {
     const first = 20_000 + i * portsEach;
     const ports = `${first}-${first + portsEach - 1}:1-${portsEach}`;
-    await engine.docker("run", "-d", "--name", name, "-p", ports, "busybox", "sleep", "10000");
+    await engine.docker("run", "-d", "--name", name, "--network", "crowd", "-p", ports, "busybox", "sleep", "10000");
   }
-  return async () => void (await engine.docker("rm", "-f", ...names));
+  return async () => {
+    await engine.docker("rm", "-f", ...names);
+    await engine.docker("network", "rm", "crowd");
+  };
 }
 
 async function withTwoNetworks(engine: Engine): Promise<() => Promise<void>> {
