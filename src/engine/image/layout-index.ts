@@ -37,6 +37,8 @@ export class LayoutIndex {
       this.#isStale = false;
       try {
         await this.#writeOnce();
+        // An image may have gone while its manifest was made.
+        if (!this.#isStale) await this.#parts.storage.collect();
       } catch (err) {
         this.#parts.log.warn({ err }, "index of the content folder not written");
       }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { DeleteItem, ImagesPruneReport } from "#api-schema/image";
 import { isKind } from "#base/errors";
 import { formatReference } from "#registry";
@@ -11,7 +12,11 @@ import { parseRfc3339 } from "./time.ts";
 const acceptedFilters = ["dangling", "label", "label!", "until"];
 
 /** `docker image prune`: images without a tag, or with `dangling=false` all that no container uses. */
-export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSignal): ImagesPruneReport {
+export async function pruneImages(
+  parts: ImageParts,
+  filters: Filters,
+  signal: AbortSignal,
+): Promise<ImagesPruneReport> {
   filters.validate(acceptedFilters);
   const danglingOnly = filters.bool("dangling", true);
   const until = parseUntil(filters, parts.clock, "system");
@@ -22,7 +27,10 @@ export function pruneImages(parts: ImageParts, filters: Filters, signal: AbortSi
   for (const image of all) {
     if (signal.aborted) break;
     if (parents.has(image.id) && (danglingOnly || namesOf(parts, image.id).length === 0)) continue;
-    if (isWanted(image, filters, until)) deleted.push(...pruneOne(parts, image, danglingOnly));
+    if (!isWanted(image, filters, until)) continue;
+    deleted.push(...pruneOne(parts, image, danglingOnly));
+    // Of a thousand images others must not wait for the last.
+    await nextTurn();
   }
   const freed = deleted.reduce((sum, item) => sum + (sizes.get(item.Deleted) ?? 0), 0);
   parts.events.emit("image", "prune", "", { reclaimed: String(freed) });

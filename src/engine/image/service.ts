@@ -121,11 +121,11 @@ export class ImageService {
     }
   }
 
-  prune(filters: Filters, signal: AbortSignal): ImagesPruneReport {
+  async prune(filters: Filters, signal: AbortSignal): Promise<ImagesPruneReport> {
     if (this.#isPruning) throw new EngineError("conflict", "a prune operation is already running");
     this.#isPruning = true;
     try {
-      return pruneImages(this.#parts, filters, signal);
+      return await pruneImages(this.#parts, filters, signal);
     } finally {
       this.#isPruning = false;
       this.#changed();

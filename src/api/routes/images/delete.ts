@@ -19,7 +19,7 @@ export function deleteRoute(app: FastifyInstance, { images }: Engine): void {
 
 export function pruneRoute(app: FastifyInstance, { images }: Engine): void {
   app.post("/images/prune", async ({ form, clientGone }, reply) => {
-    const report = images.prune(Filters.parse(form.get("filters")), clientGone);
+    const report = await images.prune(Filters.parse(form.get("filters")), clientGone);
     return sendJson(reply, ImagesPruneReport, report);
   });
 }
