@@ -30,11 +30,14 @@ export class Engine {
   /** Create, start, wait, remove: one container's life without the CLI's own weight, with so many ports from 30000 on. */
   async lifeByApi({ portCount = 0 } = {}): Promise<void> {
     const ports = Array.from({ length: portCount }, (_, i) => i + 1);
+    const ofEach = <T>(what: (port: number) => T) =>
+      Object.fromEntries(ports.map((port) => [`${port}/tcp`, what(port)]));
     const { Id } = (await this.#call("POST", "/containers/create", {
       Image: "busybox",
       Cmd: ["true"],
+      ExposedPorts: ofEach(() => ({})),
       HostConfig: {
-        PortBindings: Object.fromEntries(ports.map((port) => [`${port}/tcp`, [{ HostPort: String(30_000 + port) }]])),
+        PortBindings: ofEach((port) => [{ HostPort: String(30_000 + port) }]),
       },
     })) as { Id: string };
     await this.#call("POST", `/containers/${Id}/start`);
