@@ -15,6 +15,7 @@ export {
 } from "./fetch.ts";
 export {
   checkConfigType,
+  checkLayerType,
   checkSupported,
   configSizeLimit,
   type Descriptor,

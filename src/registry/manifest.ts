@@ -149,6 +149,14 @@ export function checkSupported(mediaType: string): void {
   if (!isImage && !imageConfigTypes.has(lower)) throw refused(`unsupported media type ${mediaType}`);
 }
 
+/** Non-distributable layers lie wherever their `urls` point; what is fetched comes from the registry that was asked, or not at all. */
+export function checkLayerType(mediaType: string): void {
+  checkSupported(mediaType);
+  if (/\.(foreign|nondistributable)\./i.test(mediaType)) {
+    throw refused(`unsupported media type ${mediaType}: non-distributable layers are not pulled`);
+  }
+}
+
 export function schema1Refusal(image: string): RegistryError {
   return refused(
     "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been removed. " +

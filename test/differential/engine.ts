@@ -5,6 +5,8 @@ import type { FuzzRequest } from "./requests.ts";
 
 const patienceMs = 30_000;
 
+const broken = (error: Error): Normal => ({ status: 0, type: "", body: error.message });
+
 /** One of the engines that get the same requests. */
 export class FuzzedEngine {
   readonly #http: HttpClient;
@@ -16,7 +18,7 @@ export class FuzzedEngine {
     const json =
       body === undefined ? {} : { body: typeof body === "string" && method === "PUT" ? body : JSON.stringify(body) };
     const typed = body === undefined ? headers : { "Content-Type": "application/json", ...headers };
-    const reply = this.#http.send(method, path, { headers: typed, ...json });
+    const reply = this.#http.send(method, path, { headers: typed, ...json }).then(normalOf, broken);
     const late = new AbortController();
     const silence = delay(patienceMs, undefined, { signal: late.signal }).then(() => ({
       status: 0,
@@ -24,7 +26,7 @@ export class FuzzedEngine {
       body: "no answer",
     }));
     try {
-      return await Promise.race([reply.then(normalOf), silence]);
+      return await Promise.race([reply, silence]);
     } finally {
       late.abort();
     }

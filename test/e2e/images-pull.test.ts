@@ -268,6 +268,21 @@ test("pull: a layer's foreign URL is not followed", async () => {
   assert.equal(other.requests.length, 0);
 });
 
+for (const mediaType of [
+  "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+  "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+]) {
+  test(`pull: a non-distributable layer is refused before anything is fetched: ${mediaType}`, async () => {
+    await using registry = await RogueRegistry.start();
+    await using rig = await openImages();
+    const layers = [{ mediaType, size: 10, digest: `sha256:${"1".repeat(64)}` }];
+    registry.addImage("1", [Buffer.from("x")], { manifest: { layers } });
+    const said = shown(await rig.pull(`${registry.address}/x:1`)).at(-1);
+    assert.equal(said, `unsupported media type ${mediaType}: non-distributable layers are not pulled`);
+    assert.equal(registry.count(/blobs/), 0);
+  });
+}
+
 const answers: readonly (readonly [status: number, code: string, message: string, said: string])[] = [
   [
     403,

@@ -4,6 +4,7 @@ import {
   type Access,
   bestHostPlatform,
   checkConfigType,
+  checkLayerType,
   checkSupported,
   detectMediaType,
   familiarName,
@@ -171,7 +172,7 @@ async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Prom
   if (records.images.find(id) !== undefined) return transaction(() => nameImage(pull, id));
   checkSystem(pull.platform);
   checkSupported(manifest.config.mediaType);
-  for (const layer of manifest.layers) checkSupported(layer.mediaType);
+  for (const layer of manifest.layers) checkLayerType(layer.mediaType);
   using _ = parts.storage.content.hold([manifest.digest]);
   const { json, config } = await fetchConfig(pull, manifest);
   checkDepth(config, "failed to register layer: ");
