@@ -4,14 +4,14 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
-import { removeDirectory } from "./archive/tree.ts";
+import { type Allowance, removeDirectory } from "./archive/tree.ts";
 import type { WalSync } from "./wal-sync.ts";
 import type { WorkerPool } from "./workers/pool.ts";
 
 /** After the reply that caused it, and several at once. */
 const delayMs = 20;
-/** What the main thread removes itself, in about a millisecond: a short container's layer is smaller than a thread's start. */
-const smallEntries = 100;
+/** What the main thread removes itself at a time: a short container's layer is smaller than a thread's start. */
+const smallEntries = 32;
 
 export interface TrashParts {
   /** What is to be removed is renamed into here first. */
@@ -64,9 +64,11 @@ export class Trash {
     if (paths.length === 0) return;
     const { wal, directory } = this.#parts;
     await wal.sync();
+    // For all of them together: an image of many layers goes at once, and an entry costs up to half a millisecond.
+    const allowance = { entries: smallEntries };
     for (const path of paths) {
       const doomed = join(directory, randomUUID());
-      if (isRenamed(path, doomed)) void this.#follow(this.#empty(doomed), "could not empty a folder");
+      if (isRenamed(path, doomed)) void this.#follow(this.#empty(doomed, allowance), "could not empty a folder");
     }
   }
 
@@ -79,8 +81,8 @@ export class Trash {
     return end;
   }
 
-  async #empty(directory: string): Promise<void> {
-    if (!removeDirectory(directory, { entries: smallEntries }))
+  async #empty(directory: string, allowance: Allowance): Promise<void> {
+    if (!removeDirectory(directory, allowance))
       await this.#parts.pool.run<"remove">({ kind: "remove", directory });
   }
 }
