@@ -89,4 +89,6 @@ export const migrations: readonly string[] = [
   ALTER TABLE images ADD COLUMN layout_manifest TEXT;
   CREATE INDEX images_by_layout_manifest ON images (layout_manifest);
   `,
+  // How the blob is compressed; unknown where an older engine noted it.
+  "ALTER TABLE distribution ADD COLUMN media_type TEXT",
 ];

@@ -15,6 +15,8 @@ export const mediaTypes = {
   ociIndex: "application/vnd.oci.image.index.v1+json",
   ociConfig: "application/vnd.oci.image.config.v1+json",
   ociLayer: "application/vnd.oci.image.layer.v1.tar",
+  ociGzipLayer: "application/vnd.oci.image.layer.v1.tar+gzip",
+  ociZstdLayer: "application/vnd.oci.image.layer.v1.tar+zstd",
   schema1: "application/vnd.docker.distribution.manifest.v1+json",
   schema1Signed: "application/vnd.docker.distribution.manifest.v1+prettyjws",
 } as const;

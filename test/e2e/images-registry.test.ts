@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { copyFileSync, createReadStream, createWriteStream, mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { parseDigest } from "#base/ids";
+import type { Descriptor } from "#registry";
 import { must, run } from "#test/command";
 import { startRegistry } from "#test/registry";
 import { Filters } from "../../src/engine/filters.ts";
 import { lines, never, openImages, shown, tag } from "./images-rig.ts";
-import { RogueRegistry } from "./images-rogue.ts";
+import { RogueRegistry, types } from "./images-rogue.ts";
 
 /** The machine's own network: loopback ports are all that these tests need of it. */
 const here = { prefix: [], name: "", daemonFlags: [], isIsolated: false, [Symbol.asyncDispose]: async () => undefined };
@@ -81,6 +85,47 @@ for (const compression of ["gzip", "zstd"]) {
     await rig.push(`${registry.address}/copy:1`);
     const raw = (name: string) => must(["skopeo", "inspect", "--tls-verify=false", "--raw", `docker://${name}`]);
     assert.equal(await raw(`${registry.address}/copy:1`), await raw(source));
+  });
+}
+
+for (const [compression, compress, form, layerType] of [
+  ["no", (tar: Buffer) => tar, types.oci, "application/vnd.oci.image.layer.v1.tar"],
+  ["zstd", (tar: Buffer) => zstdCompressSync(tar), types.oci, "application/vnd.oci.image.layer.v1.tar+zstd"],
+  ["gzip", (tar: Buffer) => gzipSync(tar), types.manifest, types.layer],
+] as const) {
+  test(`push: a layer that the registry has with ${compression} compression is not sent, and is called what it is`, async () => {
+    await using registry = await RogueRegistry.start();
+    await using rig = await openImages();
+    const { layers, configDigest } = registry.addImage("1", [randomBytes(1000)], { compress });
+    const name = `${registry.address}/x:1`;
+    const archive = join(rig.folder, "saved.tar");
+    const push = async (): Promise<string | undefined> => {
+      assert.match(shown(await rig.push(name)).at(-1) ?? "", /^1: digest: /);
+      return registry.manifests.get("1")?.bytes.toString();
+    };
+    await rig.pull(name);
+    await pipeline(await rig.images.save([name], undefined, never), createWriteStream(archive));
+    rig.images.delete(name, everything);
+    await lines((output) => rig.images.load({ archive: createReadStream(archive), isQuiet: true }, output, never));
+    await rig.storage.collect();
+    const { mediaType, config, layers: named } = JSON.parse((await push()) ?? "");
+    assert.deepEqual([mediaType, config.digest], [form, configDigest]);
+    assert.deepEqual(
+      named.map(({ mediaType, digest }: Descriptor) => [mediaType, digest]),
+      [[layerType, layers[0]]],
+    );
+    assert.equal(registry.count(/^(PUT|PATCH) .*blobs/), 0);
+    // As an older engine noted it: what it is can be seen only where it is here, as the tar that was loaded.
+    const { distribution } = rig.storage.records;
+    const [diffId] = rig.images.inspect(name).RootFS.Layers ?? [];
+    const [known] = distribution.byDiffId(parseDigest(diffId ?? ""));
+    assert.ok(known !== undefined);
+    distribution.add(parseDigest(diffId ?? ""), { ...known, mediaType: undefined });
+    const { mediaType: safe, layers: sent } = JSON.parse((await push()) ?? "");
+    const isGzip = registry.blobs.get(sent[0].digest)?.readUInt16BE() === 0x1f8b;
+    const isHere = compression === "no";
+    const expected = isHere ? [form, layerType, false] : [types.manifest, types.layer, true];
+    assert.deepEqual([safe, sent[0].mediaType, isGzip], expected);
   });
 }
 

@@ -96,10 +96,10 @@ export class RogueRegistry implements AsyncDisposable {
   addImage(
     tag: string,
     contents: readonly Buffer[],
-    changes: { config?: object; manifest?: object; type?: string } = {},
+    changes: { config?: object; manifest?: object; type?: string; compress?: (tar: Buffer) => Buffer } = {},
   ): RogueImage {
     const tars = contents.map((content, i) => tarOf(`file${i}`, content));
-    const blobs = tars.map((tar) => gzipSync(tar));
+    const blobs = tars.map(changes.compress ?? ((tar) => gzipSync(tar)));
     const layers = blobs.map((blob) => ({ mediaType: types.layer, size: blob.length, digest: this.addBlob(blob) }));
     const rootfs = { type: "layers", diff_ids: tars.map(digestOf) };
     const config = Buffer.from(

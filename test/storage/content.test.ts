@@ -131,14 +131,14 @@ test("records: an image's references, children and prefixes", async () => {
   assert.deepEqual(references.ofRepository("127.0.0.1:5000/x/y").length, 2);
   images.delete(a);
   assert.deepEqual(references.list(), [{ reference: "127.0.0.1:5000/x/y:1", imageId: b }]);
-  distribution.add(a, { digest: b, repository: "r" });
-  distribution.add(a, { digest: a, repository: "r" });
-  distribution.add(a, { digest: b, repository: "r" });
+  distribution.add(a, { digest: b, repository: "r", mediaType: undefined });
+  distribution.add(a, { digest: a, repository: "r", mediaType: undefined });
+  distribution.add(a, { digest: b, repository: "r", mediaType: "m" });
   assert.deepEqual(
     distribution.byDiffId(a).map((known) => known.digest),
     [b, a],
   );
-  assert.equal(distribution.diffIdOf(b), a);
+  assert.deepEqual(distribution.find(b), { diffId: a, digest: b, repository: "r", mediaType: "m" });
 });
 
 test("records: documents are what was put in, and a transaction is all or nothing", async () => {

@@ -1,8 +1,8 @@
-import type { Readable } from "node:stream";
 import type { Digest } from "#base/ids";
 import { digestOf, isTagged, mediaTypes, parseManifest } from "#registry";
-import { type Blob, type Compression, detectCompression } from "#storage";
+import type { Blob } from "#storage";
 import { goJson } from "./config-json.ts";
+import { layerTypeOf } from "./layer-type.ts";
 import type { ImageParts } from "./parts.ts";
 import { type Image, imageById, parseStored } from "./resolve.ts";
 
@@ -108,28 +108,17 @@ async function makeManifest(parts: ImageParts, id: Digest): Promise<Blob | undef
 const descriptor = (mediaType: string, { digest, sizeBytes }: Blob) => ({ mediaType, digest, size: sizeBytes });
 type Descriptor = ReturnType<typeof descriptor>;
 
-const layerTypes: Readonly<Partial<Record<Compression, string>>> = {
-  none: mediaTypes.ociLayer,
-  gzip: `${mediaTypes.ociLayer}+gzip`,
-  zstd: `${mediaTypes.ociLayer}+zstd`,
-};
-
-async function layersOf({ storage }: ImageParts, { chainIds }: Image): Promise<Descriptor[] | undefined> {
+async function layersOf(parts: ImageParts, { chainIds }: Image): Promise<Descriptor[] | undefined> {
+  const { storage } = parts;
   const layers: Descriptor[] = [];
   for (const chainId of chainIds) {
     const blob = storage.layers.find(chainId) === undefined ? undefined : storage.layers.blob(chainId);
     if (blob === undefined) return undefined;
-    const mediaType = layerTypes[await compressionOf(storage.content.read(blob.digest, { end: magicBytes - 1 }))];
+    const mediaType = await layerTypeOf(parts, blob.digest);
     if (mediaType === undefined) return undefined;
     layers.push(descriptor(mediaType, blob));
   }
   return layers;
-}
-
-const magicBytes = 6;
-
-async function compressionOf(head: Readable): Promise<Compression> {
-  return detectCompression(Buffer.concat(await head.toArray()));
 }
 
 async function ownManifest({ storage }: ImageParts, image: Image, layers: readonly Descriptor[]) {

@@ -10,6 +10,7 @@ import {
 } from "#registry";
 import { type Blob, type ChainId, chainIdsOf, type Layer } from "#storage";
 import { downloadBlob, retry } from "./download.ts";
+import { layerTypeOf } from "./layer-type.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
@@ -87,8 +88,8 @@ export class LayerPuller {
       this.#releaseAtEnd(undo, chainId);
       update(output, shortId(blob.digest), "Already exists");
       // Only of a blob that we unpacked once do we know what is in it.
-      const isKnown = records.distribution.diffIdOf(blob.digest) === diffId;
-      if (isKnown) records.distribution.add(diffId, { digest: blob.digest, repository: repositoryName(ref) });
+      const known = records.distribution.find(blob.digest);
+      if (known?.diffId === diffId) records.distribution.add(diffId, { ...known, repository: repositoryName(ref) });
     }
     return present.length;
   }
@@ -115,7 +116,8 @@ export class LayerPuller {
     const parent = below === undefined ? undefined : this.#holdOrShare(below, source, transfer.signal);
     try {
       const layer = await this.#unpack(entry, parent, transfer);
-      records.distribution.add(diffId, { digest: blob.digest, repository: repositoryName(source.ref) });
+      const mediaType = await layerTypeOf(this.#parts, blob.digest);
+      records.distribution.add(diffId, { digest: blob.digest, repository: repositoryName(source.ref), mediaType });
       update(transfer.output, shortId(blob.digest), "Pull complete");
       return layer;
     } finally {

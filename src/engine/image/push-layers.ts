@@ -21,9 +21,10 @@ import {
   statBlob,
   type Upload,
 } from "#registry";
-import type { Layer } from "#storage";
+import type { KnownBlob, Layer } from "#storage";
 import { ensureBlobs } from "./blob-cache.ts";
 import { bareOf, isFinal, pauseAfter } from "./download.ts";
+import { layerTypeOf } from "./layer-type.ts";
 import type { ImageParts } from "./parts.ts";
 import { advance, ProgressMeter, type ProgressOutput, update } from "./progress.ts";
 import { type Transfer, Transfers } from "./transfers.ts";
@@ -52,14 +53,14 @@ export class LayerPusher {
 
   async push(target: LayerTarget, output: ProgressOutput, signal: AbortSignal): Promise<Descriptor> {
     const { layer, ref, blob } = target;
+    const { distribution } = this.#parts.storage.records;
     const key = `${repositoryName(ref)} ${layer.chainId} ${blob?.digest ?? ""}`;
     const pushed = await this.#uploads.share(key, output, signal, (transfer) =>
       this.#pushWithRetries(target, transfer),
     );
-    this.#parts.storage.records.distribution.add(layer.diffId, {
-      digest: pushed.digest,
-      repository: repositoryName(ref),
-    });
+    // What a pulled manifest calls the blob is not always what it is.
+    const mediaType = blob === undefined ? pushed.mediaType : await layerTypeOf(this.#parts, blob.digest);
+    distribution.add(layer.diffId, { digest: pushed.digest, repository: repositoryName(ref), mediaType });
     return pushed;
   }
 
@@ -104,19 +105,33 @@ export class LayerPusher {
 
   /** Blobs of this layer that this repository is known to have had, asked for anew. */
   async #findThere(target: LayerTarget, signal: AbortSignal): Promise<Descriptor | undefined> {
-    const { distribution } = this.#parts.storage.records;
-    const name = repositoryName(target.ref);
-    const known = distribution.byDiffId(target.layer.diffId);
-    const inRepository = known.filter((blob) => blob.repository === name).map((blob) => blob.digest);
-    const isSmall = target.layer.sizeBytes <= 100 * kB;
-    // A large layer is worth a question about blobs that only other repositories are known to have.
-    const others = isSmall ? [] : known.map((blob) => blob.digest);
-    const digests = target.blob === undefined ? new Set([...inRepository, ...others]) : new Set([target.blob.digest]);
-    for (const digest of [...digests].slice(0, 3)) {
+    for (const [digest, mediaType] of await this.#expectedThere(target)) {
       const blob = await this.#tryStat(target, digest, signal);
-      if (blob !== undefined) return { ...blob, mediaType: target.blob?.mediaType ?? mediaTypes.dockerLayer };
+      if (blob !== undefined) return { ...blob, mediaType };
     }
     return undefined;
+  }
+
+  /** Digests with their media types, the likeliest first. */
+  async #expectedThere(target: LayerTarget): Promise<readonly (readonly [Digest, string])[]> {
+    if (target.blob !== undefined) return [[target.blob.digest, target.blob.mediaType]];
+    const known = await this.#usable(target);
+    const inRepository = known.filter((blob) => blob.repository === repositoryName(target.ref));
+    const isSmall = target.layer.sizeBytes <= 100 * kB;
+    // A large layer is worth a question about blobs that only other repositories are known to have.
+    const all = isSmall ? inRepository : [...inRepository, ...known];
+    return [...new Map(all.map(({ digest, mediaType }) => [digest, mediaType]))].slice(0, 3);
+  }
+
+  /** Blobs of this layer, newest first. One that nobody can name in a manifest is none. */
+  async #usable({ layer, blob }: LayerTarget): Promise<UsableBlob[]> {
+    const usable: UsableBlob[] = [];
+    for (const known of this.#parts.storage.records.distribution.byDiffId(layer.diffId)) {
+      if (blob !== undefined && blob.digest !== known.digest) continue;
+      const mediaType = blob?.mediaType ?? known.mediaType ?? (await layerTypeOf(this.#parts, known.digest));
+      if (mediaType !== undefined) usable.push({ ...known, mediaType });
+    }
+    return usable;
   }
 
   /** A registry that will not say is sent the layer. */
@@ -140,14 +155,11 @@ export class LayerPusher {
     | { upload: Upload; mounted?: undefined; from?: undefined }
     | { upload?: undefined; mounted: Descriptor; from: string }
   > {
-    for (const candidate of this.#mountCandidates(target)) {
+    for (const candidate of await this.#mountCandidates(target)) {
       const mounted = await this.#tryMount(target, candidate, signal);
       if (mounted === undefined) continue;
       if ("location" in mounted) return { upload: mounted };
-      return {
-        mounted: { ...mounted, mediaType: target.blob?.mediaType ?? mediaTypes.dockerLayer },
-        from: candidate.path,
-      };
+      return { mounted: { ...mounted, mediaType: candidate.mediaType }, from: candidate.path };
     }
     return { upload: await startUpload(target.repository, signal) };
   }
@@ -163,13 +175,13 @@ export class LayerPusher {
     }
   }
 
-  #mountCandidates({ layer, ref, blob }: LayerTarget): Candidate[] {
-    const known = this.#parts.storage.records.distribution.byDiffId(layer.diffId);
-    const candidates = known
-      .filter((one) => one.repository !== repositoryName(ref) && (blob === undefined || blob.digest === one.digest))
-      .map((one) => ({ digest: one.digest, source: parseReference(one.repository) }))
+  async #mountCandidates(target: LayerTarget): Promise<Candidate[]> {
+    const { layer, ref } = target;
+    const candidates = (await this.#usable(target))
+      .filter((one) => one.repository !== repositoryName(ref))
+      .map((one) => ({ ...one, source: parseReference(one.repository) }))
       .filter(({ source }) => source.domain === ref.domain)
-      .map(({ digest, source }) => ({ digest, path: source.path }));
+      .map(({ digest, mediaType, source }) => ({ digest, mediaType, path: source.path }));
     const limit = layer.sizeBytes > 10 * kB * kB ? 4 : layer.sizeBytes > 100 * kB ? 3 : 1;
     return candidates.slice(0, limit);
   }
@@ -196,12 +208,15 @@ export class LayerPusher {
     });
     const { digest, sizeBytes } = digester;
     await commitUpload(repository, sent, digest, signal);
-    return { digest, sizeBytes, mediaType: mediaTypes.dockerLayer };
+    return { digest, sizeBytes, mediaType: mediaTypes.ociGzipLayer };
   }
 }
 
+type UsableBlob = KnownBlob & { readonly mediaType: string };
+
 interface Candidate {
   readonly digest: Digest;
+  readonly mediaType: string;
   readonly path: string;
 }
 

@@ -137,14 +137,16 @@ function isDropped({ storage }: ImageParts, image: Image, index: number, blob: D
   return layer?.blob === blob && layer.fingerprint !== undefined;
 }
 
-/** Docker's schema 2, indented as docker/distribution indents it: the digest depends on it. */
+/** Docker's schema 2, indented as docker/distribution indents it: the digest depends on it. It has no word but for gzip: else OCI's. */
 function buildManifest(config: Descriptor, layers: readonly Descriptor[]) {
-  const mediaType = mediaTypes.dockerManifest;
+  const isOci = layers.some((layer) => layer.mediaType !== mediaTypes.ociGzipLayer);
+  const mediaType = isOci ? mediaTypes.ociManifest : mediaTypes.dockerManifest;
+  const describe = (type: string, { sizeBytes, digest }: Descriptor) => ({ mediaType: type, size: sizeBytes, digest });
   const document = {
     schemaVersion: 2,
     mediaType,
-    config: { mediaType: mediaTypes.dockerConfig, size: config.sizeBytes, digest: config.digest },
-    layers: layers.map((layer) => ({ mediaType: mediaTypes.dockerLayer, size: layer.sizeBytes, digest: layer.digest })),
+    config: describe(isOci ? mediaTypes.ociConfig : mediaTypes.dockerConfig, config),
+    layers: layers.map((layer) => describe(isOci ? layer.mediaType : mediaTypes.dockerLayer, layer)),
   };
   return { mediaType, bytes: Buffer.from(JSON.stringify(document, null, 3)) };
 }
