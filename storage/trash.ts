@@ -10,8 +10,8 @@ import type { WorkerPool } from "./workers/pool.ts";
 
 /** After the reply that caused it, and several at once. */
 const delayMs = 20;
-/** What the main thread removes itself at a time: a short container's layer is smaller than a thread's start. */
-const smallEntries = 32;
+/** What the main thread takes itself at a time: a short container's layer is gone sooner than a thread has started. */
+const shortMs = 2;
 
 export interface TrashParts {
   /** What is to be removed is renamed into here first. */
@@ -64,8 +64,8 @@ export class Trash {
     if (paths.length === 0) return;
     const { wal, directory } = this.#parts;
     await wal.sync();
-    // For all of them together: an image of many layers goes at once, and an entry costs up to half a millisecond.
-    const allowance = { entries: smallEntries };
+    // For all of them together: an image of many layers goes at once.
+    const allowance = { until: performance.now() + shortMs };
     for (const path of paths) {
       const doomed = join(directory, randomUUID());
       if (isRenamed(path, doomed)) void this.#follow(this.#empty(doomed, allowance), "could not empty a folder");
@@ -82,8 +82,7 @@ export class Trash {
   }
 
   async #empty(directory: string, allowance: Allowance): Promise<void> {
-    if (!removeDirectory(directory, allowance))
-      await this.#parts.pool.run<"remove">({ kind: "remove", directory });
+    if (!removeDirectory(directory, allowance)) await this.#parts.pool.run<"remove">({ kind: "remove", directory });
   }
 }
 

@@ -103,17 +103,17 @@ function makeImplied(parentFd: number, name: Buffer): number {
   return fd;
 }
 
-/** How much one call may do. */
+/** How long one call may take: until `performance.now()` says so. */
 export interface Allowance {
-  entries: number;
+  readonly until: number;
 }
 
 /**
  * Removes what `name` is, whatever it is, without ever following a link. Missing is fine. False: the allowance has run out
  * and something is left.
  */
-export function removeTree(parentFd: number, name: Uint8Array, allowance: Allowance = { entries: Infinity }): boolean {
-  if (allowance.entries-- <= 0) return false;
+export function removeTree(parentFd: number, name: Uint8Array, allowance: Allowance = { until: Infinity }): boolean {
+  if (performance.now() > allowance.until) return false;
   try {
     unlinkat(parentFd, name);
   } catch (error) {
