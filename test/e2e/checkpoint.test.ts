@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -143,6 +143,55 @@ test("checkpoint: a damaged one is told, and leaves a container that can be star
   await daemon.ok("rm", "-f", "damaged");
 });
 
+test("checkpoint: a crafted one brings nothing along and leads nowhere", { skip }, async () => {
+  await run("crafted");
+  await daemon.ok("checkpoint", "create", "--leave-running", "crafted", "point");
+  const id = await daemon.ok("inspect", "-f", "{{.Id}}", "crafted");
+  const point = join(daemon.dataRoot, "containers", id, "checkpoints/point");
+  const surroundings = "cut -d' ' -f5 /proc/1/mountinfo | sort; ls /dev; grep -E 'Cap|Seccomp' /proc/1/status";
+  const seen = async () => [
+    await daemon.ok("exec", "crafted", "sh", "-c", surroundings),
+    await daemon.ok("inspect", "-f", "{{json .HostConfig}} {{json .Config}} {{json .Mounts}}", "crafted"),
+    await daemon.ok("images", "--no-trunc", "-q"),
+  ];
+  const before = await seen();
+  await daemon.ok("kill", "crafted");
+
+  const root = { destination: "/host", type: "bind", source: "/", options: ["rbind"] };
+  const device = { path: "/dev/taken", type: "c", major: 1, minor: 1 };
+  const config = { mounts: [root], linux: { devices: [device], namespaces: [] }, image: "stolen:latest" };
+  for (const name of ["config.json", "config.dump", "spec.dump", "network.status", "rootfs-diff.tar"])
+    writeFileSync(join(point, name), JSON.stringify(config));
+  const descriptors = join(point, "descriptors.json");
+  const streams = JSON.parse(readFileSync(descriptors, "utf8"));
+  writeFileSync(descriptors, JSON.stringify([...streams, "pipe:[1]", "/etc/shadow", { fd: 4 }]));
+  await daemon.ok("start", "--checkpoint", "point", "crafted");
+  await counts("crafted", 1);
+  assert.deepEqual(await seen(), before);
+  await daemon.ok("kill", "crafted");
+
+  const outside = join(daemon.folder, "outside");
+  const isRefused = async (why: string) => {
+    const { stderr } = await daemon.docker(["start", "--checkpoint", "point", "crafted"]);
+    assert.ok(stderr.includes(`checkpoint point of container /crafted cannot be used: ${why}\n`), stderr);
+  };
+  symlinkSync(outside, join(point, "restore.log"));
+  await isRefused("restore.log is not a regular file");
+  rmSync(join(point, "restore.log"));
+  for (const name of ["pages-1.img", "descriptors.json"]) {
+    renameSync(join(point, name), outside);
+    symlinkSync(outside, join(point, name));
+    await isRefused(`${name} is not a regular file`);
+    renameSync(outside, join(point, name));
+  }
+  renameSync(point, outside);
+  symlinkSync(outside, point);
+  await isRefused("it is a symbolic link");
+  await daemon.ok("checkpoint", "rm", "crafted", "point");
+  assert.ok(existsSync(join(outside, "pages-1.img")));
+  await daemon.ok("rm", "crafted");
+});
+
 test("checkpoint: refusals are dockerd's", { skip }, async () => {
   await daemon.ok("create", "--name", "idle", "busybox", "true");
   await run("busy");
@@ -167,11 +216,11 @@ test("checkpoint: refusals are dockerd's", { skip }, async () => {
     ],
     ["DELETE", "/containers/busy/checkpoints/one", undefined, 500, "checkpoint one does not exist for container busy"],
     [
-      "DELETE",
-      "/containers/busy/checkpoints/%2e%2e%2fx",
+      "POST",
+      "/containers/idle/start?checkpoint=../x",
       undefined,
       500,
-      "checkpoint ../x does not exist for container busy",
+      "checkpoint ../x does not exist for container /idle",
     ],
     [
       "POST",

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { RuntimeError } from "#runtime";
@@ -83,6 +83,22 @@ export async function findCheckpoint(
   if (!validName.test(options.name)) throw missing(options.name, reference);
   const directory = join(folderOf(context, container, options), options.name);
   await expectDirectory(directory, options.name, reference);
+  return directory;
+}
+
+/** The folder of a checkpoint to go on from. It may come from elsewhere, and CRIU follows every link and reads every pipe. */
+export async function findSoundCheckpoint(
+  context: ContainerContext,
+  container: Container,
+  options: CheckpointOptions,
+  reference: string,
+): Promise<string> {
+  const directory = await findCheckpoint(context, container, options, reference);
+  const unsound = (what: string): EngineError =>
+    failure(`checkpoint ${options.name} of container ${reference} cannot be used: ${what}`);
+  if ((await lstat(directory)).isSymbolicLink()) throw unsound("it is a symbolic link");
+  for (const entry of await readdir(directory, { withFileTypes: true }))
+    if (!entry.isFile()) throw unsound(`${entry.name} is not a regular file`);
   return directory;
 }
 

@@ -5,7 +5,7 @@
 import { EngineError } from "#base/errors";
 import { Task } from "#runtime";
 import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
-import { findCheckpoint } from "./checkpoint.ts";
+import { findSoundCheckpoint } from "./checkpoint.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -90,7 +90,8 @@ async function launch(context: ContainerContext, container: Container, name: str
   undo.defer(() => releaseSharedMemory(context, record));
   const { directory, socket } = await prepareBundle(context, container, sandbox);
   const options = { name, directory: "" };
-  const checkpoint = name === "" ? undefined : await findCheckpoint(context, container, options, `/${record.name}`);
+  const checkpoint =
+    name === "" ? undefined : await findSoundCheckpoint(context, container, options, `/${record.name}`);
   const task = await Task.create({ bundle: directory, socketPath: socket }, context.spawner, { checkpoint });
   undo.defer(() => task.delete());
   container.task = task;
