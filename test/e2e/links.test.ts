@@ -95,3 +95,20 @@ test("links: a container does not start without its child, nor is made without i
   const { stderr: unknown } = await daemon.docker(["create", "--link", "ghost:x", "busybox"]);
   assert.match(unknown, /daemon: could not get container for ghost: No such container: ghost/);
 });
+
+test("links: one to a child that was removed stays broken, whoever has its name now", async () => {
+  const { child, parent } = await family("gone");
+  await daemon.ok("rename", child, "gone-last");
+  await daemon.ok("rm", "-f", "gone-last");
+  await daemon.ok("run", "-d", "--name", "gone-last", "busybox", "sleep", "1000");
+  const refusal = `Cannot link to a non running container: /gone-last AS /${parent}/kid`;
+  for (const command of [
+    ["exec", parent, "true"],
+    ["restart", "-t0", parent],
+    ["start", parent],
+  ]) {
+    assert.ok((await daemon.docker(command)).stderr.includes(refusal), command[0]);
+  }
+  assert.equal(await daemon.ok("inspect", "-f", "{{json .HostConfig.Links}}", parent), `["/gone-last:/${parent}/kid"]`);
+  assert.equal(await names("gone-last"), "gone-last");
+});

@@ -10,7 +10,7 @@ import type { ContainerContext } from "./context.ts";
 import { killAndWait } from "./kill.ts";
 import type { RemoveOptions } from "./options.ts";
 import { bundleDirectory, containerDirectory } from "./paths.ts";
-import { removeLink } from "./unlink.ts";
+import { breakLinksTo, removeLink } from "./unlink.ts";
 
 /** `reference` is the caller's word for the container, which the error texts repeat. */
 export async function removeContainer(
@@ -62,6 +62,7 @@ async function destroy(context: ContainerContext, container: Container, withVolu
   container.moveTo("removing");
   if (!withVolumes) context.volumes.keepAnonymousOf(record);
   context.index.delete(container);
+  breakLinksTo(context, container);
   container.isRemoved = true;
   context.storage.snapshots.remove(record.id);
   if (withVolumes) await context.volumes.removeAnonymousOf(record);

@@ -1,5 +1,5 @@
 import { EngineError } from "#base/errors";
-import { parseLink } from "../network/legacy-links.ts";
+import { breakLinks, parseLink } from "../network/legacy-links.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 
@@ -15,4 +15,15 @@ export async function removeLink(context: ContainerContext, child: Container, re
   parent.record.hostConfig = { ...hostConfig, Links };
   context.index.save(parent);
   await context.networks.unlink(parent.record, { child: child.record, alias });
+}
+
+/** Those that are linked to a container which is removed remember its name: they do not start without it. */
+export function breakLinksTo({ index }: ContainerContext, { record }: Container): void {
+  for (const parent of index.list()) {
+    const { hostConfig } = parent.record;
+    const Links = breakLinks(hostConfig, record);
+    if (Links === undefined) continue;
+    parent.record.hostConfig = { ...hostConfig, Links };
+    index.note(parent);
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * `--link child:alias` outside of user networks, which have the resolver (moby's daemon/links.go). The record of the container keeps
- * "<child's id>:<alias>", so that no rename breaks the link; clients see "/child:/container/alias", whose second half is one more
- * name of the child.
+ * "<child's id>:<alias>", so that no rename breaks the link, and "/<its last name>:<alias>" once the child is removed, so that the
+ * link is broken for good; clients see "/child:/container/alias", whose second half is one more name of the child.
  */
 import type { HostConfig } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
@@ -37,13 +37,32 @@ export function resolveLinks({ Links, NetworkMode }: HostConfig, find: Find): st
   return Array.from(byAlias, ([alias, id]) => `${id}:${alias}`);
 }
 
-/** Links to containers that are gone are gone, too. */
-export const linksOf = (container: Pick<ContainerRecord, "hostConfig">, find: Find): LegacyLink[] =>
-  (container.hostConfig.Links ?? []).flatMap((link) => {
+interface RecordedLink {
+  readonly child: ContainerRecord | undefined;
+  readonly childName: string;
+  readonly alias: string;
+}
+
+function recordedLinks({ hostConfig }: Pick<ContainerRecord, "hostConfig">, find: Find): RecordedLink[] {
+  return (hostConfig.Links ?? []).map((link) => {
     const { name, alias } = parseLink(link);
-    const child = find(name);
-    return child === undefined ? [] : [{ child, alias }];
+    const child = isBroken(link) ? undefined : find(name);
+    return { child, childName: child?.name ?? name, alias };
   });
+}
+
+const isBroken = (link: string): boolean => link.startsWith("/");
+
+/** Those to containers that are there. */
+export const linksOf = (container: Pick<ContainerRecord, "hostConfig">, find: Find): LegacyLink[] =>
+  recordedLinks(container, find).flatMap(({ child, alias }) => (child === undefined ? [] : [{ child, alias }]));
+
+/** What a container's record keeps when another is removed; undefined if it was not linked to that one. */
+export function breakLinks({ Links }: HostConfig, { id, name }: ContainerRecord): string[] | undefined {
+  const isToChild = (link: string): boolean => link.startsWith(`${id}:`);
+  if (!Links?.some(isToChild)) return undefined;
+  return Links.map((link) => (isToChild(link) ? `/${name}:${parseLink(link).alias}` : link));
+}
 
 /** As the child is also called, and as moby names the link. */
 export const linkName = (container: Pick<ContainerRecord, "name">, alias: string): string =>
@@ -65,9 +84,9 @@ export function linkNamesOf(
 
 /** HostConfig.Links for clients. */
 export function shownLinks(container: ContainerRecord, find: Find): string[] | null {
-  const links = linksOf(container, find);
+  const links = recordedLinks(container, find);
   if (links.length === 0) return null;
-  return links.map(({ child, alias }) => `/${child.name}:${linkName(container, alias)}`);
+  return links.map(({ childName, alias }) => `/${childName}:${linkName(container, alias)}`);
 }
 
 /** Which container the last part of "parent/alias" leads to. */
@@ -100,10 +119,10 @@ export const hostNames = ({ child, alias }: LegacyLink): string =>
 /** `ALIAS_PORT_80_TCP_ADDR=…` and its like: what the children offer (moby's setupLinkedContainers). */
 export function linkEnvironment(container: ContainerRecord, find: Find): string[] {
   if (container.networks.bridge === undefined) return [];
-  return linksOf(container, find).flatMap(({ child, alias }) => {
+  return recordedLinks(container, find).flatMap(({ child, childName, alias }) => {
     const name = linkName(container, alias);
-    if (!["running", "paused", "restarting"].includes(child.state.status)) {
-      throw new EngineError("system", `Cannot link to a non running container: /${child.name} AS ${name}`);
+    if (child === undefined || !["running", "paused", "restarting"].includes(child.state.status)) {
+      throw new EngineError("system", `Cannot link to a non running container: /${childName} AS ${name}`);
     }
     const bridge = child.networks.bridge;
     if (bridge === undefined) {
