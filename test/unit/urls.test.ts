@@ -44,3 +44,15 @@ test("urls: a path that is not clean leads to the clean one", () => {
   assert.equal(cleanPath("/containers/.hidden/json"), undefined);
   assert.equal(cleanPath("/containers/json?path=/a//b"), undefined);
 });
+
+const redirects: readonly (readonly [target: string, to: string | undefined])[] = [
+  ["/v1.44/containers/json?all=1", undefined],
+  ["//containers//json?a=//b", "/containers/json?a=//b"],
+  ["/containers/x/checkpoints/%2e%2e%2fy", "/containers/x/y"],
+  ["/containers/c0%2F/start", "/containers/c0/start"],
+  ["/images/127.0.0.1:5000%2Fa/json", undefined],
+  ["/containers/%zz/json", undefined],
+];
+test("cleanPath: redirects to what mux sees behind the escapes", () => {
+  for (const [target, to] of redirects) assert.equal(cleanPath(target), to, target);
+});
