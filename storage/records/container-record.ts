@@ -60,7 +60,7 @@ export interface ContainerRecord {
   readonly args: string[];
   /** The image's id (digest of its config); null when it was made from nothing. */
   readonly imageId: Digest | null;
-  readonly config: ContainerConfig;
+  config: ContainerConfig;
   /** The OCI runtime that starts it: a key of the daemon's runtimes. `hostConfig.Runtime` is what clients see. */
   readonly runtime: string;
   hostConfig: HostConfig;

@@ -105,9 +105,7 @@ function recordOf(context: ContainerContext, plan: Plan): ContainerRecord {
     args: prepared.args,
     imageId: prepared.image?.id ?? null,
     config:
-      config.Hostname === "" && hasOwnHostname(hostConfig.NetworkMode)
-        ? { ...config, Hostname: id.slice(0, 12) }
-        : config,
+      config.Hostname === "" && hostConfig.NetworkMode !== "host" ? { ...config, Hostname: id.slice(0, 12) } : config,
     runtime: asked?.Runtime || context.defaults.defaultRuntime,
     hostConfig,
     mounts: [],
@@ -120,9 +118,6 @@ function recordOf(context: ContainerContext, plan: Plan): ContainerRecord {
     state: newState(),
   };
 }
-
-const hasOwnHostname = (networkMode: string): boolean =>
-  networkMode !== "host" && !networkMode.startsWith("container:");
 
 const newState = (): ContainerState => ({
   status: "created",

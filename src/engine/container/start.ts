@@ -81,6 +81,8 @@ async function launch(context: ContainerContext, container: Container, name: str
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
   undo.defer(() => context.networks.detach(record));
   record.networks = sandbox.networks;
+  // With `container:` they are the other's.
+  record.config = { ...record.config, Hostname: sandbox.hostname, Domainname: sandbox.domainname };
   record.ports = sandbox.ports;
   record.sandboxId = sandbox.id;
   record.sandboxKey = sandbox.key;
