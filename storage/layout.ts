@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { errnoOf } from "#base/errors";
 import { FS_TOPDIR_FL, getInodeFlags, O_DIRECTORY, O_RDONLY, SystemError, setInodeFlags } from "#native";
 
 /** Where things are below the data root (DESIGN §5). */
@@ -26,7 +27,10 @@ export class Layout {
   async create(): Promise<void> {
     await mkdir(this.dataRoot, { recursive: true, mode: 0o710 });
     for (const directory of [this.content, this.snapshots, this.tmp]) {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      // Not recursively: node would say ENOENT where the disk is read-only.
+      await mkdir(directory, { mode: 0o700 }).catch((error) => {
+        if (errnoOf(error) !== "EEXIST") throw error;
+      });
     }
     scatter(this.snapshots);
   }

@@ -15,6 +15,7 @@ import type { Change, MountedSnapshot, OverlayMetadata, OverlayMount, SnapshotSt
 import type { WorkerPool } from "../workers/pool.ts";
 import { makeInitLayer } from "./init-layer.ts";
 import { mountDetached, type OverlayParts, overlayOptions } from "./overlay.ts";
+import { requireOverlay } from "./probe.ts";
 import { Views } from "./views.ts";
 
 export interface SnapshotStoreParts {
@@ -71,7 +72,10 @@ export class OverlaySnapshotStore implements SnapshotStore {
   }
 
   static async open(parts: SnapshotStoreParts): Promise<OverlaySnapshotStore> {
-    await mkdir(join(parts.layout.snapshots, emptyLower, "fs"), { recursive: true, mode: 0o755 });
+    const { snapshots } = parts.layout;
+    const empty = join(snapshots, emptyLower, "fs");
+    if (!existsSync(empty)) requireOverlay(snapshots, parts.execRoot);
+    await mkdir(empty, { recursive: true, mode: 0o755 });
     return new OverlaySnapshotStore(parts);
   }
 
