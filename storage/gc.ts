@@ -53,6 +53,7 @@ export async function collect({ database, content, layers }: CollectParts): Prom
       WHERE NOT EXISTS (SELECT 1 FROM layers WHERE layers.blob = blobs.digest)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.id = blobs.digest)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.manifest_digest = blobs.digest)
+        AND NOT EXISTS (SELECT 1 FROM image_origins WHERE image_origins.manifest = blobs.digest)
         AND NOT EXISTS (SELECT 1 FROM images WHERE images.layout_manifest = blobs.digest)`)
     .all();
   const doomed = rows.filter((row) => !content.isHeld(parseDigest(row.digest)));

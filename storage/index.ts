@@ -14,6 +14,7 @@ export type { DistributionTable, KnownBlob } from "./records/distribution.ts";
 export { DocumentTable } from "./records/documents.ts";
 export type { ImageRecord } from "./records/image-record.ts";
 export type { ImageTable } from "./records/images.ts";
+export type { ImageOrigin, OriginTable } from "./records/origins.ts";
 export type { ImageReference, ReferenceTable } from "./records/references.ts";
 export type { VolumeRecord } from "./records/volume-record.ts";
 export { openStorage, type Records, type Storage, type StorageOptions } from "./storage.ts";

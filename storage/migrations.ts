@@ -91,4 +91,15 @@ export const migrations: readonly string[] = [
   `,
   // How the blob is compressed; unknown where an older engine noted it.
   "ALTER TABLE distribution ADD COLUMN media_type TEXT",
+  // The manifest that an image came by, for each of its names.
+  `
+  CREATE TABLE image_origins (
+    image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    reference TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    platform TEXT,
+    PRIMARY KEY (image_id, reference)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX image_origins_by_manifest ON image_origins (manifest);
+  `,
 ];

@@ -14,6 +14,7 @@ import { ContainerTable } from "./records/containers.ts";
 import { DistributionTable } from "./records/distribution.ts";
 import { DocumentTable } from "./records/documents.ts";
 import { ImageTable } from "./records/images.ts";
+import { OriginTable } from "./records/origins.ts";
 import { ReferenceTable } from "./records/references.ts";
 import { OverlaySnapshotStore } from "./snapshots/store.ts";
 import { Trash } from "./trash.ts";
@@ -24,6 +25,7 @@ import { WorkerPool } from "./workers/pool.ts";
 export interface Records {
   readonly images: ImageTable;
   readonly references: ReferenceTable;
+  readonly origins: OriginTable;
   readonly distribution: DistributionTable;
   readonly containers: ContainerTable;
   /** A table of JSON documents for any other kind: networks, endpoints, volumes. `kind` is its name in the database. */
@@ -116,6 +118,7 @@ function openRecords(database: Database): Records {
   return {
     images: new ImageTable(database),
     references: new ReferenceTable(database),
+    origins: new OriginTable(database),
     distribution: new DistributionTable(database),
     containers: new ContainerTable(database),
     documents: (kind) => new DocumentTable(database, kind),

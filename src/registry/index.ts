@@ -40,6 +40,7 @@ export {
   isSamePlatform,
   type Platform,
   parsePlatform,
+  platformRank,
 } from "./platform.ts";
 export {
   cancelUpload,

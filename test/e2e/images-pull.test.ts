@@ -225,6 +225,24 @@ test("pull: an index gives the image of the platform", async () => {
   assert.equal(rig.images.get(byDigest).id, arm.configDigest);
 });
 
+test("pull: an index's word for an image's platform counts as much as the config's", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const [arm64, s390x] = ["arm64", "s390x"].map((architecture) => ({ os: "linux", architecture }));
+  assert.ok(arm64 !== undefined && s390x !== undefined);
+  const { manifest: digest, configDigest } = registry.addImage("single", [Buffer.from("amd64, it says")]);
+  const entry = { mediaType: types.manifest, digest, size: registry.manifests.get(digest)?.bytes.length };
+  const manifests = [{ ...entry, platform: arm64 }];
+  registry.addManifest("multi", { schemaVersion: 2, mediaType: types.index, manifests }, types.index);
+  const [single, multi] = [`${registry.address}/x:single`, `${registry.address}/x:multi`];
+  await rig.pull(single);
+  assert.throws(() => rig.images.get(single, arm64), /does not match the specified platform/);
+  const said = shown(await rig.pull(multi, { platform: arm64 }));
+  assert.match(said.at(-1) ?? "", /^Status: Downloaded newer image/);
+  for (const name of [single, multi]) assert.equal(rig.images.get(name, arm64).id, configDigest);
+  assert.throws(() => rig.images.get(multi, s390x), /does not match the specified platform/);
+});
+
 test("pull: credentials go to the registry and its token server, never to where a redirect points", async () => {
   await using registry = await RogueRegistry.start();
   await using tokens = await RogueRegistry.start();

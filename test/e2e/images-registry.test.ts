@@ -129,6 +129,39 @@ for (const [compression, compress, form, layerType] of [
   });
 }
 
+test("push: an image that came by two manifests goes to each name by its own", async () => {
+  await using registry = await RogueRegistry.start();
+  await using rig = await openImages();
+  const content = [randomBytes(1000)];
+  const first = registry.addImage("1", content);
+  const second = registry.addImage("2", content, { compress: (tar) => zstdCompressSync(tar) });
+  assert.equal(first.configDigest, second.configDigest);
+  const [one, two] = [`${registry.address}/x:1`, `${registry.address}/y:2`];
+  await rig.pull(one);
+  await rig.pull(two);
+  await rig.storage.collect();
+  const digests = [`${registry.address}/x@${first.manifest}`, `${registry.address}/y@${second.manifest}`];
+  for (const [name, manifest] of [
+    [one, first.manifest],
+    [two, second.manifest],
+  ] as const) {
+    assert.ok(
+      shown(await rig.push(name))
+        .at(-1)
+        ?.includes(`digest: ${manifest} `),
+      name,
+    );
+  }
+  assert.deepEqual(rig.images.inspect(one).RepoDigests, digests);
+  // A registry that lost the blob gets what is here.
+  registry.blobs.delete(second.layers[0] ?? "");
+  assert.ok(
+    shown(await rig.push(two))
+      .at(-1)
+      ?.includes(`digest: ${first.manifest} `),
+  );
+});
+
 test("login and pull: a registry with TLS, a private CA and a password", async () => {
   const user = { name: "me", password: "secret" };
   await using registry = await startRegistry(here, { hasTls: true, user });

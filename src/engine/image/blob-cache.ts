@@ -13,14 +13,15 @@ import type { Image } from "./resolve.ts";
 const anonymous: Access = { credentials: {} };
 
 /** Until disposed, neither its layers nor the blobs that it came from go away, whatever is removed meanwhile. */
-export function holdImage(parts: ImageParts, { chainIds, record }: Image): Disposable {
-  const { content, layers } = parts.storage;
+export function holdImage(parts: ImageParts, { id, chainIds, record }: Image): Disposable {
+  const { content, layers, records } = parts.storage;
   using undo = new DisposableStack();
   for (const chainId of chainIds) {
     layers.retain(chainId);
     undo.defer(() => void layers.release(chainId));
   }
-  const blobs = [record.manifestDigest, ...chainIds.map((chainId) => layers.get(chainId).blob ?? null)];
+  const manifests = records.origins.ofImage(id).map((origin) => origin.manifest);
+  const blobs = [record.manifestDigest, ...manifests, ...chainIds.map((chainId) => layers.get(chainId).blob ?? null)];
   undo.use(content.hold(blobs.filter((blob) => blob !== null)));
   return undo.move();
 }

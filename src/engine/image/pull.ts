@@ -58,6 +58,8 @@ interface Pull extends PullRequest {
 /** One reference of a pull, and what the registry says it stands for. */
 interface NamedPull extends Pull {
   readonly digest: string;
+  /** By the index that led to the manifest. */
+  readonly offered?: Platform | undefined;
 }
 
 const indexDepthLimit = 3;
@@ -80,22 +82,15 @@ export async function pullImage(
 async function pullFrom(pull: Pull): Promise<void> {
   const { parts, ref, repository, platform, output, signal } = pull;
   const tags = isNameOnly(ref) ? await listTags(repository, signal) : undefined;
-  const one = tags === undefined ? await pullOne(pull) : undefined;
-  let isNew = one?.isNew ?? false;
-  for (const tag of tags ?? []) isNew = (await pullOne({ ...pull, ref: withTag(ref, tag) })).isNew || isNew;
+  let isNew = tags === undefined && (await pullOne(pull));
+  for (const tag of tags ?? []) isNew = (await pullOne({ ...pull, ref: withTag(ref, tag) })) || isNew;
   const news = isNew ? "Downloaded newer image for" : "Image is up to date for";
   say(output, `Status: ${news} ${familiarReference(ref)}`);
-  if (platform !== undefined && one?.isChosen === false) warnOfPlatform(parts, ref, platform, output);
+  if (platform !== undefined && tags === undefined) warnOfPlatform(parts, ref, platform, output);
 }
 
-interface Pulled {
-  /** The name has a new image. */
-  readonly isNew: boolean;
-  /** From an index, for its platform: that its config says another does not count. */
-  readonly isChosen: boolean;
-}
-
-async function pullOne(pull: Pull): Promise<Pulled> {
+/** True when the name has a new image. */
+async function pullOne(pull: Pull): Promise<boolean> {
   const { ref, repository, output, signal } = pull;
   const target = ref.digest ?? (await resolveTag(repository, ref.tag ?? "latest", signal)).digest;
   const manifest = await getManifest(pull, target);
@@ -104,14 +99,17 @@ async function pullOne(pull: Pull): Promise<Pulled> {
   const digest = ref.digest ?? manifest.digest;
   const isNew = await pullManifest({ ...pull, digest }, manifest, 0);
   say(output, `Digest: ${digest}`);
-  return { isNew, isChosen: manifest.kind === "index" };
+  return isNew;
 }
 
 /** True when the name had another image before, or none. */
-function nameImage({ parts, ref, digest }: NamedPull, id: Digest): boolean {
-  const before = parts.storage.records.references.find(formatReference(storedReference(ref)));
+function nameImage({ parts, ref, digest, offered }: NamedPull, id: Digest, manifest: Digest): boolean {
+  const { references, origins } = parts.storage.records;
+  const reference = formatReference(storedReference(ref));
+  const before = references.find(reference);
   if (ref.digest !== undefined && before !== undefined && before !== id)
     throw new EngineError("conflict", `cannot overwrite digest ${digest}`);
+  origins.set(id, { reference, manifest, platform: offered });
   setDigest(parts, ref, digest, id);
   if (ref.digest === undefined) setName(parts, ref, id);
   return before !== id;
@@ -155,7 +153,7 @@ async function pullIndex(pull: NamedPull, index: ImageIndex, depth: number): Pro
   const { tag: _, ...name } = pull.ref;
   const manifest = await getManifest({ ...pull, ref: name }, entry.digest);
   checkSystem(entry.platform);
-  return pullManifest(pull, manifest, depth + 1);
+  return pullManifest({ ...pull, offered: entry.platform }, manifest, depth + 1);
 }
 
 function checkSystem(platform: Platform | undefined): void {
@@ -167,19 +165,22 @@ const unsupportedSystem = (prefix = "") =>
 
 async function pullImageManifest(pull: NamedPull, manifest: ImageManifest): Promise<boolean> {
   const { parts, puller, repository, ref, output, signal } = pull;
-  const { transaction, records } = parts.storage;
-  const { digest: id } = manifest.config;
-  if (records.images.find(id) !== undefined) return transaction(() => nameImage(pull, id));
+  const { transaction, records, content } = parts.storage;
+  const { digest, mediaType, bytes, config: descriptor } = manifest;
+  const { digest: id } = descriptor;
+  using _ = content.hold([digest]);
+  const isHere = () => records.images.find(id) !== undefined;
+  if (isHere() && !content.has(digest)) await content.ingest(bytes, { digest, mediaType });
+  if (isHere()) return transaction(() => nameImage(pull, id, digest));
   checkSystem(pull.platform);
-  checkSupported(manifest.config.mediaType);
+  checkSupported(descriptor.mediaType);
   for (const layer of manifest.layers) checkLayerType(layer.mediaType);
-  using _ = parts.storage.content.hold([manifest.digest]);
   const { json, config } = await fetchConfig(pull, manifest);
   checkDepth(config, "failed to register layer: ");
   const { diffIds } = config.rootfs;
   using _layers = await puller.pull({ repository, ref, layers: manifest.layers, diffIds }, output, signal);
-  await parts.storage.content.ingest(manifest.bytes, { digest: manifest.digest, mediaType: manifest.mediaType });
-  return transaction(() => nameImage(pull, createImage(parts, { configJson: json, manifestDigest: manifest.digest })));
+  await content.ingest(bytes, { digest, mediaType });
+  return transaction(() => nameImage(pull, createImage(parts, { configJson: json, manifestDigest: digest }), digest));
 }
 
 async function fetchConfig({ puller, repository, signal }: Pull, { config }: ImageManifest) {
@@ -200,7 +201,7 @@ function warnOfPlatform(parts: ImageParts, ref: Reference, platform: Platform, o
   const image = findImage(parts, formatReference(ref));
   if (image === undefined) return;
   try {
-    checkPlatform(image, familiarReference(ref), platform);
+    checkPlatform(parts, image, familiarReference(ref), platform);
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
     say(output, `WARNING: ${error.message}`);

@@ -58,9 +58,12 @@ export class LayerPusher {
     const pushed = await this.#uploads.share(key, output, signal, (transfer) =>
       this.#pushWithRetries(target, transfer),
     );
-    // What a pulled manifest calls the blob is not always what it is.
-    const mediaType = blob === undefined ? pushed.mediaType : await layerTypeOf(this.#parts, blob.digest);
-    distribution.add(layer.diffId, { digest: pushed.digest, repository: repositoryName(ref), mediaType });
+    const { digest } = pushed;
+    // Only of a blob that we packed or unpacked do we know what is in it.
+    const isKnown = blob === undefined || layer.blob === digest || distribution.find(digest)?.diffId === layer.diffId;
+    // What a pulled manifest calls it is not always what it is.
+    const mediaType = blob === undefined ? pushed.mediaType : await layerTypeOf(this.#parts, digest);
+    if (isKnown) distribution.add(layer.diffId, { digest, repository: repositoryName(ref), mediaType });
     return pushed;
   }
 

@@ -85,7 +85,8 @@ async function pushTo(push: Push): Promise<void> {
 async function pushTag(push: Push, ref: TaggedReference, image: Image): Promise<void> {
   const { parts, repository, output, signal } = push;
   using _ = holdImage(parts, image);
-  const kept = await keptManifest(parts, image);
+  const kept = await keptManifest(push, ref, image);
+  using _blobs = parts.storage.content.hold(kept?.layers.map((layer) => layer.digest) ?? []);
   const layers = await pushLayers(push, ref, image, kept);
   const config = await pushConfig(push, image);
   const manifest = kept ?? buildManifest(config, layers);
@@ -118,16 +119,32 @@ async function pushConfig({ repository, signal }: Push, image: Image): Promise<D
   return there ?? pushBlob(repository, Buffer.from(image.record.configJson), signal);
 }
 
-/** What was pulled goes out again bit for bit under its digest, as long as its blobs are here. */
-async function keptManifest(parts: ImageParts, image: Image): Promise<ImageManifest | undefined> {
+/** What was pulled goes out again bit for bit under its digest: to where it came from, and elsewhere as long as its blobs are here. */
+async function keptManifest(push: Push, ref: TaggedReference, image: Image): Promise<ImageManifest | undefined> {
+  const { parts, repository, signal } = push;
+  const origins = parts.storage.records.origins.ofImage(image.id);
+  const own = origins.find(({ reference }) => reference === formatReference(ref));
+  const isThere = async (blob: Digest) => (await statBlob(repository, blob, signal)) !== undefined;
+  const ofName = own && (await wholeManifest(parts, image, own.manifest, isThere));
+  return ofName ?? wholeManifest(parts, image, image.record.manifestDigest, () => false);
+}
+
+/** `isElsewhere` is asked for the blobs that are not here. */
+async function wholeManifest(
+  parts: ImageParts,
+  image: Image,
+  digest: Digest | null,
+  isElsewhere: (blob: Digest) => Promise<boolean> | false,
+): Promise<ImageManifest | undefined> {
   const { content } = parts.storage;
-  const digest: Digest | null = image.record.manifestDigest;
   if (digest === null || !content.has(digest)) return undefined;
   const bytes = await content.readBytes(digest, manifestSizeLimit);
   const manifest = parseManifest(bytes, detectMediaType(bytes));
   if (manifest.kind !== "manifest" || manifest.config.digest !== image.id) return undefined;
-  const isHere = (blob: Digest, index: number): boolean => content.has(blob) || isDropped(parts, image, index, blob);
-  return manifest.layers.every((layer, index) => isHere(layer.digest, index)) ? manifest : undefined;
+  for (const [index, { digest: blob }] of manifest.layers.entries()) {
+    if (!content.has(blob) && !isDropped(parts, image, index, blob) && !(await isElsewhere(blob))) return undefined;
+  }
+  return manifest;
 }
 
 /** To save space; it can be had again. */

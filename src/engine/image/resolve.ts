@@ -7,6 +7,7 @@ import {
   imageRunsOn,
   type Platform,
   parseAnyReference,
+  platformRank,
   type Reference,
   storedReference,
   withDefaultTag,
@@ -40,7 +41,7 @@ export function findImage(parts: ImageParts, text: string): Image | undefined {
 export function getImage(parts: ImageParts, text: string, platform?: Platform): Image {
   const image = findImage(parts, text);
   if (image === undefined) throw noSuchImage(text);
-  if (platform !== undefined) checkPlatform(image, text, platform);
+  if (platform !== undefined) checkPlatform(parts, image, text, platform);
   return image;
 }
 
@@ -60,10 +61,12 @@ export function noSuchImage(text: string): EngineError {
   return new EngineError("notFound", `No such image: ${name}`);
 }
 
-/** The image is here and runs on something else: a pull may bring the right one. */
-export function checkPlatform(image: Image, text: string, platform: Platform): void {
+/** The image is here and runs on something else: a pull may bring the right one. Where its config errs, an index's word is enough. */
+export function checkPlatform(parts: ImageParts, image: Image, text: string, platform: Platform): void {
   const own = platformOf(image.config);
   if (imageRunsOn(platform, own)) return;
+  const offered = parts.storage.records.origins.ofImage(image.id).map((origin) => origin.platform);
+  if (offered.some((one) => one !== undefined && platformRank(platform, one) !== undefined)) return;
   const [is, wanted] = [formatPlatform(own), formatPlatform(platform)];
   const message = `image with reference ${shownName(text)} was found but its platform (${is}) does not match the specified platform (${wanted})`;
   throw new EngineError("notFound", message);
