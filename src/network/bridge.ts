@@ -14,6 +14,8 @@ export interface BridgeSetup {
   readonly isIpv6Enabled: boolean;
   /** Connections from 127.0.0.1 to published ports leave by this bridge. */
   readonly isReachedFromLoopback: boolean;
+  /** Its ports do not meet: the host answers for all addresses, so that what is for a linked container passes the firewall. */
+  readonly isIsolated: boolean;
 }
 
 /** The bridge interfaces of our networks, in the host's namespace. */
@@ -55,6 +57,8 @@ export class Bridges implements Disposable {
     if (isNew) tryWriteSysctl(`net/ipv6/conf/${setup.name}/accept_ra`, "0");
     if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");
     writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, setup.isReachedFromLoopback ? "1" : "0");
+    writeSysctl(`net/ipv4/conf/${setup.name}/proxy_arp_pvlan`, setup.isIsolated ? "1" : "0");
+    if (setup.isIsolated) writeSysctl(`net/ipv4/neigh/${setup.name}/proxy_delay`, "0");
     const batch = new RouteBatch();
     const present = this.#route.listAddresses(index);
     for (const stale of staleAddresses(present, setup, this.isForeign(setup.name))) batch.deleteAddress(stale);

@@ -45,6 +45,8 @@ export const sets: readonly SetDefinition[] = [
   { name: "hairpin6", key: concatenate("interface", "ipv6Address"), hasRanges: true },
   { name: "ports4", key: concatenate("ipv4Address", "protocol", "port"), value: target4 },
   { name: "ports6", key: concatenate("ipv6Address", "protocol", "port"), value: target6 },
+  // Who of an isolated bridge's containers reaches which port of another: source, destination, and its port.
+  { name: "linked4", key: concatenate("ipv4Address", "ipv4Address", "protocol", "port") },
   // Ports of 127.0.0.0/8: for this machine alone.
   { name: "loopback4", key: concatenate("ipv4Address", "protocol", "port") },
   { name: "any4", key: concatenate("protocol", "port"), value: target4 },
@@ -120,6 +122,13 @@ const isOpen6 = [
   nft.loadDestinationPort(word(5)),
   nft.lookup({ set: "open6", register: R1 }),
 ];
+const isLinked4 = [
+  nft.loadSourceAddress4(word(0)),
+  nft.loadDestinationAddress4(word(1)),
+  nft.loadMeta("l4proto", word(2)),
+  nft.loadDestinationPort(word(3)),
+  nft.lookup({ set: "linked4", register: R1 }),
+];
 const isOpen = (family: Family) => (family === 4 ? [...isIpv4, ...isOpen4] : [...isIpv6, ...isOpen6]);
 const isPing = (protocol: number) => [nft.loadMeta("l4proto", R1), nft.equals(R1, Uint8Array.of(protocol))];
 const [ICMP, ICMP6] = [1, 58];
@@ -192,6 +201,7 @@ const known: readonly Rule[] = [
   ["filter-forward", [...comesFrom("internal"), nft.drop]],
   ["filter-forward", [...leavesTo("internal"), nft.drop]],
   ["filter-forward", [...belongsToKnown, nft.accept]],
+  ["filter-forward", [...isIpv4, ...comesFrom("isolated"), ...leavesTo("isolated"), ...isLinked4, nft.accept]],
 ];
 
 const routed: readonly Rule[] = [

@@ -47,6 +47,11 @@ export interface PortForward {
 /** A container's port, by its own address. */
 export type PortTarget = Pick<PortForward, "protocol" | "container" | "containerPort">;
 
+/** On an isolated bridge: what `from` reaches all the same. IPv4 only, as in dockerd. */
+export interface PortLink extends PortTarget {
+  readonly from: Address;
+}
+
 type Change = ReadonlyMap<string, readonly Element[]>;
 
 export class Firewall implements Disposable {
@@ -59,6 +64,7 @@ export class Firewall implements Disposable {
   readonly #networks = new Map<string, FirewallNetwork>();
   readonly #forwards = new Map<string, PortForward>();
   readonly #open = new Map<string, PortTarget>();
+  #links: ReadonlyMap<string, PortLink> = new Map();
   readonly #closed = new Set<Family>();
   /** The ruleset's generation as our own transactions leave it: another value means that somebody else was here. */
   #generation = 0;
@@ -86,6 +92,7 @@ export class Firewall implements Disposable {
     for (const network of this.#networks.values()) addAll(batch, networkElements(network));
     addAll(batch, forwardElements([...this.#forwards.values()]));
     addAll(batch, targetElements([...this.#open.values()]));
+    addAll(batch, linkElements(this.#links.values()));
     addAll(batch, familyElements([...this.#closed]));
     this.#socket.commit(batch, `install table ${this.#table}`);
     this.#isInstalled = true;
@@ -128,6 +135,20 @@ export class Firewall implements Disposable {
   closeTargets(targets: readonly PortTarget[]): void {
     const known = targets.filter((target) => this.#open.delete(targetKey(target)));
     if (known.length > 0) this.#change((batch) => removeAll(batch, targetElements(known)));
+  }
+
+  /** These, and none of those before. */
+  setLinks(wanted: readonly PortLink[]): void {
+    const before = this.#links;
+    const links = new Map(wanted.map((link) => [linkKey(link), link]));
+    const lost = [...before].filter(([key]) => !links.has(key)).map(([, link]) => link);
+    const fresh = [...links].filter(([key]) => !before.has(key)).map(([, link]) => link);
+    if (lost.length + fresh.length === 0) return;
+    this.#links = links;
+    this.#change((batch) => {
+      removeAll(batch, linkElements(lost));
+      addAll(batch, linkElements(fresh));
+    });
   }
 
   /** The host forwards in this family because of us: strangers do not pass, unless another engine's device or a VPN is involved. */
@@ -273,6 +294,13 @@ function targetElements(targets: readonly PortTarget[]): Change {
   return new Map([4 as const, 6 as const].map((family) => [`open${family}`, elementsOf(family)]));
 }
 
+function linkElements(links: Iterable<PortLink>): Change {
+  const keys = Array.from(links, ({ from, protocol, container, containerPort }) =>
+    Buffer.concat([addressBytes(from), addressBytes(container), protocolField(protocol), portField(containerPort)]),
+  );
+  return new Map([["linked4", keys.map((key) => ({ key }))]]);
+}
+
 const protocolField = (protocol: Protocol): Uint8Array => Uint8Array.of(protocolNumbers[protocol], 0, 0, 0);
 const portField = (port: number): Uint8Array => Uint8Array.of(port >> 8, port & 0xff, 0, 0);
 const familyElements = (families: readonly Family[]): Change =>
@@ -280,5 +308,6 @@ const familyElements = (families: readonly Family[]): Change =>
 
 const targetKey = ({ protocol, container, containerPort }: PortTarget): string =>
   `${protocol} ${container.family} ${container.value} ${containerPort}`;
+const linkKey = (link: PortLink): string => `${link.from.value} ${targetKey(link)}`;
 const keyOf = ({ protocol, host, hostPort }: PortForward): string =>
   `${protocol} ${host.family} ${host.value} ${hostPort}`;

@@ -1,7 +1,14 @@
 /** The door of `src/network`: what the kernel does for networks, without knowing containers or Docker. */
 export * from "./address.ts";
 export { type BridgeSetup, Bridges } from "./bridge.ts";
-export { type Access, Firewall, type FirewallNetwork, type PortForward, type Protocol } from "./firewall.ts";
+export {
+  type Access,
+  Firewall,
+  type FirewallNetwork,
+  type PortForward,
+  type PortLink,
+  type Protocol,
+} from "./firewall.ts";
 export type { FirewallPolicy } from "./firewall-rules.ts";
 export { Flows } from "./flows.ts";
 export { Forwarding } from "./forwarding.ts";

@@ -62,3 +62,33 @@ test(
     assert.match(await readFile(plain.sandbox.files.resolvConf, "utf8"), /^nameserver 127\.0\.0\.11$/m);
   },
 );
+
+test(
+  "--icc=false: a linked container reaches the ports that the other exposes, and nobody anything else",
+  options,
+  async () => {
+    await using host = await TestHost.start({ bridge: { isIccEnabled: false } });
+    const server = await host.container({ exposed: ["80/tcp"] });
+    const client = await host.container({ hostConfig: { Links: [`${server.record.id}:srv`] } });
+    const stranger = await host.container();
+    await sh(`mkdir ${host.directory}/www; echo page > ${host.directory}/www/index.html`);
+    for (const port of [80, 81])
+      await server.serve(`busybox httpd -f -p ${port} -h ${host.directory}/www`, `:${port} `);
+    await client.serve(`busybox httpd -f -p 80 -h ${host.directory}/www`, ":80 ");
+    const get = (to: typeof server, port: number) =>
+      `curl -sf --max-time 1 http://${to.record.networks.bridge?.IPAddress}:${port}`;
+    const isRefused = async (from: typeof server, command: string) =>
+      assert.notEqual((await from.attempt(command)).code, 0, command);
+    assert.equal(await client.run(get(server, 80)), "page");
+    await isRefused(client, get(server, 81));
+    await isRefused(stranger, get(server, 80));
+    await isRefused(server, get(client, 80));
+    const second = await host.container({ hostConfig: { Links: [`${server.record.id}:srv`] } });
+    assert.equal(await second.run(get(server, 80)), "page");
+    client.record.hostConfig = { ...client.record.hostConfig, Links: [] };
+    await host.service.unlink(client.record, { child: server.record, alias: "srv" });
+    await isRefused(client, get(server, 80));
+    await second.stop();
+    assert.match(await sh("nft list ruleset"), /set linked4 \{[^}=]*\}/);
+  },
+);

@@ -15,6 +15,8 @@ export function setUpBridge({ bridges, firewall, forwarding, config }: Parts, ne
     isIpv6Enabled: record.isIpv6Enabled && bridge.gatewayMode6 !== "isolated",
     // Nobody but our table keeps its containers from the host's own loopback then.
     isReachedFromLoopback: !record.isInternal && config.bridge.isFirewallEnabled,
+    // Without a firewall nothing else would keep its containers apart.
+    isIsolated: record.name === "bridge" && !bridge.areContainersConnected && config.bridge.isFirewallEnabled,
   });
   if (config.bridge.isForwardingEnabled) {
     if (record.isIpv4Enabled) forwarding.ensure(4);

@@ -8,6 +8,7 @@ import { setUpBridge } from "./bridge-network.ts";
 import type { NetworkContext } from "./context.ts";
 import { ensureDefaultNetworks } from "./defaults.ts";
 import type { NetworkFiles } from "./files.ts";
+import { linkedPorts } from "./link-ports.ts";
 import { announce, linksOf } from "./names.ts";
 import type { ContainerSandbox, Endpoint } from "./network.ts";
 import { setUpParent } from "./parent-network.ts";
@@ -30,6 +31,7 @@ export async function restoreNetworks(
     const sandbox = sandboxOf(context, container, filesOf(container));
     if (sandbox !== undefined) await sandboxes.adopt(sandbox);
   }
+  if (!context.config.bridge.isIccEnabled) context.firewall.setLinks(linkedPorts(sandboxes.list()));
   // One transaction puts the table there with every network and port: no packet meets half of it.
   context.firewall.install();
   await context.relay.dropUnclaimed();

@@ -40,6 +40,7 @@ import { checkFlags, firewallPolicy } from "./flags.ts";
 import { filterNetworks, inspectNetwork } from "./inspect.ts";
 import type { LegacyLink } from "./legacy-links.ts";
 import { dropLink } from "./link-hosts.ts";
+import { linkedPorts } from "./link-ports.ts";
 import { connectContainer, disconnectContainer, findEndpoint } from "./membership.ts";
 import { isPredefined, isUserNetwork } from "./modes.ts";
 import type { Network } from "./network.ts";
@@ -152,6 +153,7 @@ export class NetworkService {
     const { id } = container ?? containers.get(containerRef);
     await locks.run(id, async () => {
       await disconnectContainer(this.#context, this.#sandboxes, { ref, container: containers.get(id), force });
+      this.#linkPorts();
     });
   }
 
@@ -181,18 +183,22 @@ export class NetworkService {
   }
 
   /** Under the container's lock, before its task is created. Undoes itself when it throws. */
-  attach(container: ContainerRecord, files: { readonly directory: string }): Promise<Sandbox> {
-    return this.#sandboxes.attach(container, files.directory);
+  async attach(container: ContainerRecord, files: { readonly directory: string }): Promise<Sandbox> {
+    const sandbox = await this.#sandboxes.attach(container, files.directory);
+    this.#linkPorts();
+    return sandbox;
   }
 
   /** After the exit, or to undo an attach. Idempotent; clears what is operational in the record. */
-  detach(container: ContainerRecord): Promise<void> {
-    return this.#sandboxes.detach(container);
+  async detach(container: ContainerRecord): Promise<void> {
+    const detached = this.#sandboxes.detach(container);
+    this.#linkPorts();
+    await detached;
   }
 
   /** The container is being removed. */
   forget(container: ContainerRecord): Promise<void> {
-    return this.#sandboxes.detach(container);
+    return this.detach(container);
   }
 
   /** The resolver answers to the new name. */
@@ -207,7 +213,14 @@ export class NetworkService {
   /** `docker rm --link`: the record has lost the link already. */
   async unlink(container: ContainerRecord, link: LegacyLink): Promise<void> {
     const sandbox = this.#sandboxes.find(container.id);
+    this.#linkPorts();
     if (sandbox !== undefined) await dropLink(sandbox, link);
+  }
+
+  /** After every change of who is on the default bridge, or linked there. */
+  #linkPorts(): void {
+    const { firewall, config } = this.#context;
+    if (!config.bridge.isIccEnabled) firewall.setLinks(linkedPorts(this.#sandboxes.list()));
   }
 
   /** Brings the kernel in line with the database: before anything is attached, once. */
