@@ -52,6 +52,7 @@ export class Task extends EventEmitter<TaskEvents> {
   readonly exited: Promise<ExitRecord>;
   /** The shim has let go: the container's mounts and cgroup are gone, its bundle and socket can be used again. */
   readonly closed: Promise<void>;
+  #isLetGo = false;
   readonly #connection: ShimConnection;
   readonly #runningExecs = new Map<string, (exit: ExecExit) => void>();
   #resolveExit: (record: ExitRecord) => void = () => undefined;
@@ -202,14 +203,17 @@ export class Task extends EventEmitter<TaskEvents> {
 
   /** Lets go of the shim without touching the container: the daemon ends. */
   disconnect(): void {
+    this.#isLetGo = true;
     this.#connection.close();
   }
 
   async #findExitRecord(): Promise<ExitRecord> {
     await this.closed;
     const record = await readExitRecord(this.bundle);
-    if (record === undefined) throw shimGone();
-    return record;
+    if (record !== undefined) return record;
+    // It runs on, and another daemon will see its end.
+    if (this.#isLetGo) return new Promise(() => undefined);
+    throw shimGone();
   }
 
   #receive(event: ShimEvent): void {
