@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { errnoText } from "./errno-text.ts";
 
 /**
@@ -33,8 +34,12 @@ export function isKind(error: unknown, kind: ErrorKind): error is EngineError {
 /** The `code` of a failed system call ("ENOENT"), wherever it came from: node, `#native` or undici. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !("code" in error)) return undefined;
+  if (error.code === unnamedQuota) return "EDQUOT";
   return typeof error.code === "string" ? error.code : undefined;
 }
+
+/** What node calls EDQUOT, for which libuv has no name. */
+const unnamedQuota = `Unknown system error -${constants.errno.EDQUOT}`;
 
 /** What went wrong first, where undoing it went wrong as well. */
 export function firstOf(error: unknown): unknown {
@@ -64,5 +69,7 @@ const isSystemError = (error: Error): error is SystemError =>
   errnoOf(error) !== undefined &&
   !("address" in error || "hostname" in error);
 
-const describeCall = ({ code, syscall, path, dest }: SystemError): string =>
-  `${[syscall, path, dest].filter((part) => part !== undefined).join(" ")}: ${errnoText(code)}`;
+const describeCall = (error: SystemError): string => {
+  const { syscall, path, dest } = error;
+  return `${[syscall, path, dest].filter((part) => part !== undefined).join(" ")}: ${errnoText(errnoOf(error) ?? "")}`;
+};

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import koffi from "koffi";
 
@@ -5,7 +6,7 @@ import koffi from "koffi";
 export type PathBytes = string | Uint8Array;
 
 /** The call makes a new map each time, and failures are not rare: looking whether something is there is one. */
-const errorMap = getSystemErrorMap();
+const errorMap = getSystemErrorMap().set(-constants.errno.EDQUOT, ["EDQUOT", "disk quota exceeded"]);
 
 /** A failed system call, in the shape of node's own: `code` is the errno's name and the only thing to decide by. */
 export class SystemError extends Error {
