@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { lineOf, must, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
@@ -116,4 +118,16 @@ test("takeover: a shim that does not answer holds up nobody, and is taken over w
   const asking = "until docker exec stuck true; do sleep 0.05; done";
   await must(["timeout", "20", "sh", "-c", asking], { env: daemon.environment });
   await daemon.ok("rm", "-f", "stuck", "free");
+});
+
+test("takeover: with live-restore, containers run on when the daemon is told to end", async () => {
+  await using live = await startDaemon();
+  writeFileSync(join(live.folder, "daemon.json"), '{"live-restore": true}');
+  await live.restart();
+  await live.ok("run", "-d", "--name", "lives", "busybox", "sleep", "1000");
+  const state = () => live.ok("inspect", "-f", "{{.State.Pid}} {{.State.Running}}", "lives");
+  const before = await state();
+  await live.restart();
+  assert.equal(await state(), before);
+  assert.equal(await live.ok("exec", "lives", "echo", "there"), "there");
 });
