@@ -131,16 +131,8 @@ function listen(server: Server, address: ListenAddress): Promise<void> {
 }
 
 function listenOptions(address: ListenAddress): ListenOptions & { fd?: number } {
-  switch (address.kind) {
-    case "unix":
-      return { path: address.path };
-    case "tcp":
-      return "fd" in address ? { fd: address.fd } : { host: address.host, port: address.port };
-    case "fd":
-      return { fd: address.fd };
-    default:
-      return address satisfies never;
-  }
+  if ("fd" in address) return { fd: address.fd };
+  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
 }
 
 /** Until here only root could connect: a new socket is writable for its owner alone. */
