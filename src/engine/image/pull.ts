@@ -32,7 +32,6 @@ import {
   withTag,
 } from "#registry";
 import { parseImageConfig, systemOf } from "./config.ts";
-
 import type { ImageParts } from "./parts.ts";
 import { type ProgressOutput, say } from "./progress.ts";
 import type { LayerPuller } from "./pull-layers.ts";
