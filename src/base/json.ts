@@ -1,6 +1,7 @@
 /**
- * JSON as Go's decoder reads it: same grammar, same words for what is wrong. The engine has this one parser for request
- * bodies, whatever their Content-Type says: what is checked is what is executed (THREATS C4).
+ * JSON as Go's decoder reads it: same grammar, same words for what is wrong. The engine has this one parser: for
+ * request bodies, whatever their Content-Type says (what is checked is what is executed, THREATS C4), and for what registries
+ * and archives bring.
  */
 export type Json = null | boolean | string | JsonNumber | JsonObject | readonly Json[];
 
@@ -59,21 +60,18 @@ export function parseWholeJson(text: string): Json {
   return value;
 }
 
-/** json.Unmarshal into plain values: V8 is faster; only what it refuses is read again, for Go's words. */
-export function unmarshalJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return toPlain(parseWholeJson(text));
-  }
-}
+/** json.Unmarshal into plain values. */
+export const unmarshalJson = (text: string): unknown => readPlain(text, parseWholeJson);
 
 /** json.Decoder into plain values: the first of the text, whatever follows it. */
-export function decodeJson(text: string): unknown {
+export const decodeJson = (text: string): unknown => readPlain(text, (all) => parseJson(all).value);
+
+/** V8 is faster; only what it refuses is read as Go does, for Go's words. */
+function readPlain(text: string, read: (text: string) => Json): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return toPlain(parseJson(text).value);
+    return toPlain(read(text));
   }
 }
 
@@ -255,7 +253,8 @@ class Scanner {
   }
 }
 
-const escapes: Readonly<Record<string, string>> = {
+/** What a letter behind a backslash stands for (RFC 8259, section 7); \u is for the reader. */
+export const escapes: Readonly<Record<string, string>> = {
   '"': '"',
   "\\": "\\",
   "/": "/",

@@ -1,3 +1,4 @@
+import { escapes } from "#base/json";
 import type { LogOptions } from "./options.ts";
 
 /** Which messages are wanted, and how they look on the wire. */
@@ -146,7 +147,7 @@ export class LogLines {
         length = writeUtf8(out, length, unit);
         i += 4;
       } else {
-        const plain = escapes[code] ?? 0;
+        const plain = escapeCodes[code] ?? 0;
         if (plain === 0) return -1;
         out[length++] = plain;
       }
@@ -162,18 +163,8 @@ export class LogLines {
   }
 }
 
-const escapes = new Uint8Array(128);
-for (const [letter, plain] of Object.entries({
-  '"': '"',
-  "\\": "\\",
-  "/": "/",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-}))
-  escapes[letter.charCodeAt(0)] = plain.charCodeAt(0);
+const escapeCodes = new Uint8Array(256);
+for (const [letter, plain] of Object.entries(escapes)) escapeCodes[letter.charCodeAt(0)] = plain.charCodeAt(0);
 
 function isAt(bytes: Uint8Array, position: number, text: Uint8Array): boolean {
   for (let i = 0; i < text.length; i++) if (bytes[position + i] !== text[i]) return false;
