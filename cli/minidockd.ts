@@ -2,7 +2,6 @@
 
 import { messageOf } from "#base/errors";
 import { buildInfo } from "#daemon/build-info";
-import type { Configuration } from "#daemon/configuration";
 import { type Invocation, loadConfig } from "#daemon/load-config";
 import type { Daemon } from "#daemon/main";
 import { FlagError } from "./flags.ts";
@@ -46,8 +45,8 @@ async function run({ configuration }: Extract<Invocation, { kind: "run" }>): Pro
   const { startDaemon } = await import("#daemon/main");
   const stopped = interrupted();
   try {
-    const starting = startDaemon(configuration.config);
-    reloadOnHangup(starting, configuration);
+    const starting = startDaemon(configuration);
+    reloadOnHangup(starting);
     await using _daemon = await starting;
     await stopped;
   } catch (error) {
@@ -56,19 +55,11 @@ async function run({ configuration }: Extract<Invocation, { kind: "run" }>): Pro
   process.exit();
 }
 
-/** One after the other, the first when all is up; a file that cannot be used changes nothing. */
-function reloadOnHangup(starting: Promise<Daemon>, started: Configuration): void {
-  let configuration = started;
-  let turn = Promise.resolve();
-  const reload = async () => {
-    const daemon = await starting;
-    const next = configuration.reread();
-    await daemon.reload(next.config);
-    configuration = next;
-  };
-  const failed = (error: unknown) => void process.stderr.write(`Error reloading configuration: ${messageOf(error)}\n`);
+/** One after the other, the first when all is up. */
+function reloadOnHangup(starting: Promise<Daemon>): void {
+  let turn: Promise<unknown> = starting.catch(() => undefined);
   process.on("SIGHUP", () => {
-    turn = turn.then(reload).catch(failed);
+    turn = turn.then(async () => (await starting).reload());
   });
 }
 

@@ -8,7 +8,7 @@ import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
 import { buildEngine } from "./build-engine.ts";
 import { removeCgroupParent } from "./cgroup-parent.ts";
-import type { DaemonConfig } from "./config.ts";
+import type { Configuration } from "./configuration.ts";
 import { engineVersion } from "./defaults.ts";
 import { holdExecRoot } from "./exec-root.ts";
 import { listenAddresses } from "./listeners.ts";
@@ -22,15 +22,16 @@ import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export interface Daemon extends AsyncDisposable {
-  /** `systemctl reload docker`. Throws what is wrong with the configuration, and then nothing has changed. */
-  readonly reload: (config: DaemonConfig) => Promise<void>;
+  /** `systemctl reload docker`: the configuration file anew. One that cannot be used is logged, and changes nothing. */
+  readonly reload: () => Promise<void>;
 }
 
-export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
+export async function startDaemon(configuration: Configuration): Promise<Daemon> {
+  const { config } = configuration;
   await using parts = new AsyncDisposableStack();
   useProxies(config.proxies, process.env);
   const log = createLog(logLevelOf(config), config.logFormat);
-  let current = config;
+  let current = configuration;
   const addresses = await listenAddresses(config, takeActivatedSockets(process.env));
   parts.use(await holdPidfile(config.pidfile));
   const spawner = parts.use(
@@ -45,7 +46,7 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   parts.defer(() => removeCgroupParent(config.cgroupParent));
   parts.defer(() => engine.networks.shutdown());
   parts.defer(async () => {
-    await stopContainers(context, current);
+    await stopContainers(context, current.config);
     execRoot.isNeeded = context.index.list().some((container) => container.isRunning);
   });
 
@@ -58,9 +59,15 @@ export async function startDaemon(config: DaemonConfig): Promise<Daemon> {
   await finish();
   const running = parts.move();
   return {
-    reload: async (changed) => {
-      await reloadEngine(built, changed);
-      current = changed;
+    reload: async () => {
+      try {
+        const changed = current.reread();
+        await reloadEngine(built, changed.config);
+        current = changed;
+        log.info("Reloaded configuration");
+      } catch (err) {
+        log.error({ err }, "Error reloading configuration");
+      }
     },
     [Symbol.asyncDispose]: () => {
       notifySystemd(process.env, "STOPPING=1");
