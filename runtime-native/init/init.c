@@ -21,8 +21,8 @@ static void complain(const char *what, const char *object)
 }
 
 /*
- * Everything is blocked and taken one by one from sigwaitinfo, but for the signals that this process causes itself: blocked,
- * those would be ignored or loop (sigaction(2), signal(7)).
+ * Everything is blocked and taken one by one from sigwaitinfo, but for the signals that this process causes itself:
+ * blocked, those would be ignored or loop (sigaction(2), signal(7)).
  */
 static void block_signals(sigset_t *waited, sigset_t *before)
 {

@@ -98,7 +98,7 @@ static int parse_rule(const struct json *json, struct device_exception *rule, st
         rule->type = 'c';
     for (const char *at = access && *access ? access : "rwm"; *at; at++) {
         const char *known = strchr("mrw", *at); /* BPF_DEVCG_ACC_MKNOD is 1, READ 2, WRITE 4 */
-        if (known) /* other letters mean nothing, to runc too */
+        if (known)                              /* other letters mean nothing, to runc too */
             rule->access |= 1U << (known - "mrw");
     }
     return 0;

@@ -52,7 +52,7 @@ int cgroup_follow(struct cgroup *cgroup, pid_t pid, struct fault *f);
 int cgroup_delegate(const struct cgroup *cgroup, uid_t owner, struct fault *f);
 /* Without root's rights over cgroups: no root, or root of a user namespace. What may not be made is left then. */
 bool cgroup_is_rootless(void);
-void cgroup_assume_rootless(bool is_rootless); /* --rootless: do not find out */
+void cgroup_assume_rootless(bool is_rootless);                          /* --rootless: do not find out */
 bool cgroup_is_listed(const char *controllers, const char *controller); /* in "cpu,cpuacct" or "cpu io" */
 
 const struct cgroup_dir *cgroup_find(const struct cgroup *cgroup, const char *controller); /* of v1 */

@@ -7,8 +7,9 @@
 
 struct globals {
     const char *root;
-    bool has_default_root, is_rootless, has_no_cgroups; /* --cgroup-manager disabled: what is made stays in our own cgroups */
-    const struct usage *usage;        /* of the command that runs */
+    bool has_default_root, is_rootless,
+        has_no_cgroups;        /* --cgroup-manager disabled: what is made stays in our own cgroups */
+    const struct usage *usage; /* of the command that runs */
 };
 
 #define FAILED (-1) /* the fault says why; exit code 1 */

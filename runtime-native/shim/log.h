@@ -61,7 +61,7 @@ struct log_writer {
 int log_writer_start(struct log_writer *w, const struct log_options *o, struct log_file *f, struct loop *l,
                      struct fault *fault);
 void log_writer_take(struct log_writer *w, const char *entry, size_t size);
-void log_writer_send(struct log_writer *w); /* what the child takes now */
+void log_writer_send(struct log_writer *w);  /* what the child takes now */
 void log_writer_close(struct log_writer *w); /* waits until all is written */
 
 /* ---- log-json.c, log-local.c: formats */

@@ -5,15 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    if (is_true)
-        return;
-    failures++;
-    printf("not ok: %s\n", name);
-}
+#include "check.h"
 
 /* Parses and writes again; NULL where the parser refuses. The caller frees it. */
 static char *round_trip(const char *text, size_t length)
@@ -38,20 +30,16 @@ static char *round_trip(const char *text, size_t length)
 static void accepts(const char *text, const char *written)
 {
     char *result = round_trip(text, strlen(text));
-    if (!result || strcmp(result, written) != 0) {
-        failures++;
-        printf("not ok: %s gives %s\n", text, result ? result : "an error");
-    }
+    if (!result || strcmp(result, written) != 0)
+        fail("%s gives %s", text, result ? result : "an error");
     free(result);
 }
 
 static void refuses(const char *text)
 {
     char *result = round_trip(text, strlen(text));
-    if (result) {
-        failures++;
-        printf("not ok: %s is accepted as %s\n", text, result);
-    }
+    if (result)
+        fail("%s is accepted as %s", text, result);
     free(result);
 }
 
@@ -181,5 +169,5 @@ int main(void)
     test_depth();
     test_readers();
     test_writer();
-    return failures > 0;
+    return report("json");
 }

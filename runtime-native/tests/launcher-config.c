@@ -8,17 +8,8 @@
 
 #include "../launcher/config.h"
 #include "../launcher/options.h"
+#include "check.h"
 #include "io.h"
-
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    if (is_true)
-        return;
-    failures++;
-    printf("not ok: %s\n", name);
-}
 
 static void test_mount_options(void)
 {
@@ -55,10 +46,8 @@ static void refuses(const char *text, const char *message)
     struct fault f = {0};
     struct config config = {0};
     bool is_refused = config_load(&config, directory, NULL, &f) < 0 || config_validate(&config, &f) < 0;
-    if (!is_refused || strcmp(f.message, message) != 0) {
-        failures++;
-        printf("not ok: \"%s\" instead of \"%s\"\n", f.message, message);
-    }
+    if (!is_refused || strcmp(f.message, message) != 0)
+        fail("\"%s\" instead of \"%s\"", f.message, message);
     config_free(&config);
     (void)unlinkat(dir, "config.json", 0);
     (void)rmdir(directory);
@@ -120,6 +109,5 @@ int main(void)
     test_mount_options();
     test_refusals();
     test_flags();
-    printf("%s: launcher-config\n", failures ? "not ok" : "ok");
-    return failures != 0;
+    return report("launcher-config");
 }

@@ -4,14 +4,7 @@
 #include <string.h>
 
 #include "../launcher/criu-message.h"
-
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    printf("%s: %s\n", is_true ? "ok" : "not ok", name);
-    failures += !is_true;
-}
+#include "check.h"
 
 static bool has_bytes(const struct message *m, const char *bytes, size_t size)
 {
@@ -75,5 +68,5 @@ int main(void)
     test_writing();
     test_reading();
     test_refusing();
-    return failures > 0;
+    return report("launcher-criu");
 }

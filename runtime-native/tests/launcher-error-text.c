@@ -4,19 +4,16 @@
 #include <string.h>
 
 #include "../launcher/log.h"
+#include "check.h"
 
 int main(void)
 {
-    int failures = 0;
     for (int error = 1; error < 134; error++) {
         const char *theirs = strerrordesc_np(error), *ours = error_text(error);
         if (!theirs ||
             (tolower((unsigned char)*theirs) == tolower((unsigned char)*ours) && strcmp(theirs + 1, ours + 1) == 0))
             continue;
-        failures++;
-        printf("not ok: %d is \"%s\", not \"%s\"\n", error, theirs, ours);
+        fail("%d is \"%s\", not \"%s\"", error, theirs, ours);
     }
-    if (failures == 0)
-        printf("ok: launcher-error-text\n");
-    return failures > 0;
+    return report("launcher-error-text");
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int failures;
+#include "check.h"
 
 struct call {
     uint32_t arch;
@@ -21,8 +21,7 @@ static void expect_answer(const struct seccomp_filter *filter, struct call call,
     uint32_t got = bpf_run(filter, &data);
     if (got == wanted)
         return;
-    failures++;
-    printf("not ok: %s: %#x instead of %#x\n", name, got, wanted);
+    fail("%s: %#x instead of %#x", name, got, wanted);
 }
 
 static void with_profile(const char *text, void (*test)(const struct seccomp_filter *filter))
@@ -32,8 +31,7 @@ static void with_profile(const char *text, void (*test)(const struct seccomp_fil
     struct seccomp_filter filter;
     AUTO_JSON struct json_document *document = json_parse(text, strlen(text), &f);
     if (!document || seccomp_prepare(&arena, json_root(document), false, &filter, &f) < 0) {
-        failures++;
-        printf("not ok: %s\n", f.message);
+        fail("%s", f.message);
     } else {
         test(&filter);
     }
@@ -47,10 +45,8 @@ static void refuses(const char *text, const char *message)
     struct seccomp_filter filter;
     AUTO_JSON struct json_document *document = json_parse(text, strlen(text), &f);
     if (!document || seccomp_prepare(&arena, json_root(document), false, &filter, &f) == 0 ||
-        strcmp(f.message, message) != 0) {
-        failures++;
-        printf("not ok: %s instead of %s\n", f.message, message);
-    }
+        strcmp(f.message, message) != 0)
+        fail("%s instead of %s", f.message, message);
     arena_free(&arena);
 }
 
@@ -158,6 +154,5 @@ int main(void)
             "\"args\":"
             "[{\"index\":6,\"op\":\"SCMP_CMP_EQ\"}]}]}",
             "syscalls only have up to 6 arguments (6 given)");
-    printf("%s: launcher-seccomp\n", failures ? "not ok" : "ok");
-    return failures != 0;
+    return report("launcher-seccomp");
 }

@@ -15,17 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "io.h"
-
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    if (is_true)
-        return;
-    failures++;
-    printf("not ok: %s (%s)\n", name, strerror(errno));
-}
 
 static void make_tree(int root)
 {
@@ -146,11 +137,11 @@ static int forget_openat2(void)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-static int test_all(const char *how)
+static void test_all(void)
 {
     char directory[] = "/var/tmp/path-test-XXXXXX";
     if (!mkdtemp(directory))
-        return 1;
+        abort();
     AUTO_CLOSE int base = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     make_tree(base);
     AUTO_CLOSE int root = openat(base, "root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -159,13 +150,13 @@ static int test_all(const char *how)
     test_plain(root);
     test_making(root, outside);
     remove_tree(directory);
-    printf("%s: path by %s\n", failures ? "not ok" : "ok", how);
-    return failures != 0;
 }
 
 int main(void)
 {
-    int by_kernel = test_all("openat2");
+    test_all();
+    int by_kernel = report("path by openat2");
     expect(forget_openat2() == 0, "filter openat2");
-    return test_all("the walk") || by_kernel;
+    test_all();
+    return report("path by the walk") || by_kernel;
 }

@@ -13,18 +13,9 @@
 #include <unistd.h>
 
 #include "../relay/ports.h"
+#include "check.h"
 
 #define PATIENCE_MS 5000
-
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    if (is_true)
-        return;
-    failures++;
-    printf("not ok: %s (%s)\n", name, strerror(errno));
-}
 
 /* What main.c does with namespaces and spare descriptors. */
 int relay_socket(const struct relay *r, int namespace_fd, int family, int type, int protocol)
@@ -222,7 +213,5 @@ int main(void)
     test_nobody_there(pid, idle, listener, port);
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
-    if (failures == 0)
-        printf("ok: relay-pair\n");
-    return failures > 0;
+    return report("relay-pair");
 }

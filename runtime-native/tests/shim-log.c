@@ -6,17 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "io.h"
-
-static int failures;
-
-static void expect(bool is_true, const char *name)
-{
-    if (is_true)
-        return;
-    failures++;
-    printf("not ok: %s\n", name);
-}
 
 /* The log of `input` written in pieces of `step` bytes, without its times. */
 static char *log_of(const char *input, size_t size, size_t step)
@@ -93,5 +84,5 @@ int main(void)
 {
     test_cuts();
     test_longest();
-    return failures > 0;
+    return report("shim-log");
 }
