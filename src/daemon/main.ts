@@ -19,6 +19,7 @@ import { takeOver } from "./reconcile.ts";
 import { logLevelOf, reloadEngine } from "./reload.ts";
 import { stopContainers } from "./shutdown.ts";
 import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
+import { refuseUnserved } from "./unserved.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export interface Daemon extends AsyncDisposable {
@@ -31,6 +32,7 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
   await using parts = new AsyncDisposableStack();
   useProxies(config.proxies, process.env);
   const log = createLog(logLevelOf(config), config.logFormat);
+  refuseUnserved(config, log);
   let current = configuration;
   const addresses = await listenAddresses(config, takeActivatedSockets(process.env));
   parts.use(await holdPidfile(config.pidfile));

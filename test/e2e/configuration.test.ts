@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -19,7 +19,7 @@ import {
   socket,
   unixAddress,
 } from "#native";
-import { lineOf, must, stop } from "#test/command";
+import { lineOf, must, run, stop } from "#test/command";
 import { type Daemon, launchEnvironment, packageRoot, startDaemon } from "#test/daemon";
 import { HttpClient } from "#test/http";
 
@@ -199,6 +199,33 @@ test("Type=notify: systemd is told when the engine is ready", async () => {
     assert.equal(message.toString("utf8", 0, recv(fd, message)), "READY=1");
   } finally {
     closeSync(fd);
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("options that somebody relies on and that are not served stop the start, before anything is made", async () => {
+  const folder = mkdtempSync("/var/tmp/mdt-unserved-");
+  const paths = [
+    "--data-root",
+    join(folder, "d"),
+    "--exec-root",
+    join(folder, "e"),
+    "-H",
+    `unix://${join(folder, "s")}`,
+  ];
+  try {
+    for (const [flags, reason] of [
+      [["--userns-remap", "default"], /--userns-remap is not supported/],
+      [["--authorization-plugin", "guard"], /failed to validate authorization plugin: plugin "guard" not found/],
+      [["--exec-opt", "native.cgroupdriver=systemd"], /native\.cgroupdriver=systemd is not supported/],
+    ] as const) {
+      const minidockd = join(packageRoot, "bin", "minidockd");
+      const { status, stderr } = await run([minidockd, ...paths, ...flags], { env: launchEnvironment });
+      assert.equal(status, 1);
+      assert.match(stderr, reason);
+      assert.deepEqual(readdirSync(folder), []);
+    }
+  } finally {
     rmSync(folder, { recursive: true });
   }
 });

@@ -1,0 +1,26 @@
+import { existsSync } from "node:fs";
+import type { Log } from "#base/log";
+import type { DaemonConfig } from "./config.ts";
+
+/**
+ * Options of dockerd's that this engine does not serve. What somebody relies on for the safety of the host stops the start: an engine
+ * that ran without it would be a lie. The rest is said in the log.
+ */
+export function refuseUnserved(config: DaemonConfig, log: Log): void {
+  const [plugin] = config.authorizationPlugins;
+  if (plugin !== undefined) throw new Error(`failed to validate authorization plugin: plugin "${plugin}" not found`);
+  if (config.usernsRemap !== "" && !/^(root|0)(:|$)/.test(config.usernsRemap)) {
+    throw new Error("--userns-remap is not supported: containers would run as the host's root all the same");
+  }
+  if (config.isSelinuxEnabled) {
+    if (existsSync("/sys/fs/selinux/enforce")) throw new Error("--selinux-enabled is not supported");
+    log.warn("Docker could not enable SELinux on the host system");
+  }
+  if (config.execOptions.some((option) => /=\s*systemd\s*$/.test(option))) {
+    throw new Error("--exec-opt native.cgroupdriver=systemd is not supported: cgroups are made by cgroupfs");
+  }
+  if (!["", "overlay2"].includes(config.storageDriver)) {
+    log.warn({ asked: config.storageDriver }, "the storage driver is overlay2 all the same");
+  }
+  if (config.metricsAddress !== "") log.warn({ address: config.metricsAddress }, "no metrics are served");
+}
