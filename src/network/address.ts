@@ -40,13 +40,19 @@ function parseGroups(text: string): bigint {
   return [...front, ...zeros, ...back].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
 }
 
-export function formatAddress(address: Address): string {
-  if (address.family === 4) return [24n, 16n, 8n, 0n].map((shift) => (address.value >> shift) & 0xffn).join(".");
-  const groups = Array.from({ length: 8 }, (_, i) => ((address.value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
+export function formatAddress({ family, value }: Address): string {
+  if (family === 4) {
+    const bits = Number(value);
+    return `${bits >>> 24}.${(bits >>> 16) & 255}.${(bits >>> 8) & 255}.${bits & 255}`;
+  }
+  const digits = hexOf({ family, value });
+  const groups = Array.from({ length: 8 }, (_, i) => digits.slice(4 * i, 4 * i + 4).replace(/^0{1,3}/, ""));
   const zeros = longestZeros(groups);
   if (zeros.length < 2) return groups.join(":");
   return `${groups.slice(0, zeros.start).join(":")}::${groups.slice(zeros.start + zeros.length).join(":")}`;
 }
+
+const hexOf = ({ family, value }: Address): string => value.toString(16).padStart(widthOf(family) / 4, "0");
 
 /** The run that `::` stands for: the first of the longest ones (RFC 5952, 4.2). */
 function longestZeros(groups: readonly string[]): { readonly start: number; readonly length: number } {
@@ -60,10 +66,7 @@ function longestZeros(groups: readonly string[]): { readonly start: number; read
 }
 
 /** Network byte order. */
-export function addressBytes(address: Address): Uint8Array {
-  const size = widthOf(address.family) / 8;
-  return Uint8Array.from({ length: size }, (_, i) => Number((address.value >> BigInt(8 * (size - 1 - i))) & 0xffn));
-}
+export const addressBytes = (address: Address): Uint8Array => Buffer.from(hexOf(address), "hex");
 
 export function addressFromBytes(bytes: Uint8Array): Address {
   const value = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
@@ -103,6 +106,8 @@ export const contains = (prefix: Prefix, address: Address): boolean =>
 
 export const overlaps = (a: Prefix, b: Prefix): boolean =>
   a.family === b.family && a.base <= lastOf(b) && b.base <= lastOf(a);
+
+export const isSame = (a: Address, b: Address): boolean => a.family === b.family && a.value === b.value;
 
 export const isLoopback = (address: Address): boolean =>
   address.family === 4 ? address.value >> 24n === 127n : address.value === 1n;

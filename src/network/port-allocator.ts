@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Address, type Family, formatAddress, isUnspecified } from "./address.ts";
+import { type Address, formatAddress, isSame, isUnspecified } from "./address.ts";
 import type { Protocol } from "./firewall.ts";
 
 export interface PortRange {
@@ -27,7 +27,8 @@ export function ephemeralPorts(): PortRange {
 /** Who has which port of which address, after moby's libnetwork/portallocator. Pure: no socket is touched. */
 export class PortAllocator {
   readonly #ephemeral: PortRange;
-  readonly #taken = new Map<string, Set<number>>();
+  /** By protocol and port: the addresses that have it are few. */
+  readonly #holders = new Map<string, Address[]>();
   /** Where the last search in a range ended: a freed port is not handed out again at once. */
   readonly #last = new Map<string, number>();
 
@@ -39,18 +40,16 @@ export class PortAllocator {
   allocate(addresses: readonly Address[], protocol: Protocol, range: PortRange | undefined): number {
     const { first, last } = range ?? this.#ephemeral;
     if (first === last) {
-      const holder = addresses
-        .map((address) => this.#holder(address, protocol, first))
-        .find((key) => key !== undefined);
-      if (holder !== undefined) throw new PortError(`Bind for ${holder}:${first} failed: port is already allocated`);
-      return this.#take(addresses, protocol, first);
+      const holder = this.#findHolder(addresses, protocol, first);
+      if (holder === undefined) return this.#take(addresses, protocol, first);
+      throw new PortError(`Bind for ${formatAddress(holder)}:${first} failed: port is already allocated`);
     }
-    const names = addresses.map((address) => `${keyOf(address, protocol)} ${first}-${last}`);
+    const names = addresses.map((address) => `${protocol} ${formatAddress(address)} ${first}-${last}`);
     const size = last - first + 1;
     const start = this.#last.get(names[0] ?? "") ?? last;
     for (let i = 1; i <= size; i += 1) {
       const port = first + ((start - first + i) % size);
-      if (addresses.some((address) => this.#holder(address, protocol, port) !== undefined)) continue;
+      if (this.#findHolder(addresses, protocol, port) !== undefined) continue;
       for (const name of names) this.#last.set(name, port);
       return this.#take(addresses, protocol, port);
     }
@@ -58,34 +57,25 @@ export class PortAllocator {
   }
 
   release(address: Address, protocol: Protocol, port: number): void {
-    this.#taken.get(keyOf(address, protocol))?.delete(port);
+    const key = `${port}/${protocol}`;
+    const left = (this.#holders.get(key) ?? []).filter((holder) => !isSame(holder, address));
+    if (left.length > 0) this.#holders.set(key, left);
+    else this.#holders.delete(key);
   }
 
   #take(addresses: readonly Address[], protocol: Protocol, port: number): number {
-    for (const address of addresses) {
-      const key = keyOf(address, protocol);
-      const ports = this.#taken.get(key) ?? new Set<number>();
-      this.#taken.set(key, ports.add(port));
-    }
+    const key = `${port}/${protocol}`;
+    this.#holders.set(key, [...(this.#holders.get(key) ?? []), ...addresses]);
     return port;
   }
 
-  /** The address that has the port already: itself, the unspecified one, or, for that, any of its family. */
-  #holder(address: Address, protocol: Protocol, port: number): string | undefined {
-    const unspecified: Address = { family: address.family, value: 0n };
-    if (this.#taken.get(keyOf(address, protocol))?.has(port) === true) return formatAddress(address);
-    if (this.#taken.get(keyOf(unspecified, protocol))?.has(port) === true) return formatAddress(unspecified);
-    if (!isUnspecified(address)) return undefined;
-    return this.#anyHolder(address.family, protocol, port);
-  }
-
-  #anyHolder(family: Family, protocol: Protocol, port: number): string | undefined {
-    const start = `${protocol} ${family} `;
-    for (const [key, ports] of this.#taken)
-      if (key.startsWith(start) && ports.has(port)) return key.slice(start.length);
-    return undefined;
+  /** Who has the port already on one of the addresses. */
+  #findHolder(addresses: readonly Address[], protocol: Protocol, port: number): Address | undefined {
+    const holders = this.#holders.get(`${port}/${protocol}`);
+    return holders?.find((holder) => addresses.some((address) => collide(address, holder)));
   }
 }
 
-const keyOf = (address: Address, protocol: Protocol): string =>
-  `${protocol} ${address.family} ${formatAddress(address)}`;
+/** A port of one is a port of the other. */
+export const collide = (a: Address, b: Address): boolean =>
+  a.family === b.family && (a.value === b.value || isUnspecified(a) || isUnspecified(b));

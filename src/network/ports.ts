@@ -1,8 +1,8 @@
 import { errnoText } from "#base/errno-text";
-import { type Address, formatAddress, isLoopback, isUnspecified, parseAddress } from "./address.ts";
+import { type Address, formatAddress, isLoopback, parseAddress } from "./address.ts";
 import type { Firewall, PortForward, Protocol } from "./firewall.ts";
 import type { Flows } from "./flows.ts";
-import { type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
+import { collide, type PortAllocator, PortError, type PortRange } from "./port-allocator.ts";
 import type { HeldPort, Relay } from "./relay.ts";
 import { RelayError } from "./relay-connection.ts";
 
@@ -296,11 +296,7 @@ function groupByPort(sorted: readonly PortRequest[]): PortRequest[][] {
 
 /** Whether two of them cannot be listened at with the same port. Datagrams can: the kernel lets sockets share it. */
 const overlap = (addresses: readonly Address[]): boolean =>
-  addresses.some((a, i) =>
-    addresses
-      .slice(i + 1)
-      .some((b) => a.family === b.family && (a.value === b.value || isUnspecified(a) || isUnspecified(b))),
-  );
+  addresses.some((a, i) => addresses.slice(i + 1).some((b) => collide(a, b)));
 
 const bracketed = (address: Address): string =>
   address.family === 4 ? formatAddress(address) : `[${formatAddress(address)}]`;

@@ -3,7 +3,7 @@ import { errnoText } from "#base/errno-text";
 import { errnoOf } from "#base/errors";
 import { type Id, newId, shortId } from "#base/ids";
 import type { Log } from "#base/log";
-import type { Address } from "./address.ts";
+import { type Address, isSame } from "./address.ts";
 import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
 import type { ChildLink } from "./parents.ts";
@@ -337,8 +337,6 @@ export class Sandboxes implements Disposable {
     }
   }
 }
-
-const isSame = (a: Address, b: Address): boolean => a.family === b.family && a.value === b.value;
 
 function setUpLoopback(): void {
   openWithLoopback()[Symbol.dispose]();

@@ -51,10 +51,9 @@ export function portMap(config: ContainerConfig, published: readonly PublishedPo
   }
   for (const { protocol, containerPort, host, hostPort } of published) {
     const name = `${containerPort}/${protocol}`;
-    map[name] = [
-      ...(map[name] ?? []),
-      { HostIp: formatAddress(host), HostPort: hostPort === 0 ? "" : String(hostPort) },
-    ];
+    const bindings = map[name] ?? [];
+    bindings.push({ HostIp: formatAddress(host), HostPort: hostPort === 0 ? "" : String(hostPort) });
+    map[name] = bindings;
   }
   return map;
 }
