@@ -130,7 +130,21 @@ export function parseBool(text: string): boolean {
 }
 
 /** strconv.ParseInt with base 10. */
-export function parseInt10(text: string): number {
-  if (!/^[+-]?\d+$/.test(text)) throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  return Number(text);
+export const parseInt10 = (text: string): number => parsedInteger(text, /^[+-]?\d+$/.test(text) ? text : undefined);
+
+const literals = /^[+-]?(?:0x(?:_?[\da-f])+|0b(?:_?[01])+|0o?(?:_?[0-7])*|[1-9](?:_?\d)*)$/i;
+
+/** strconv.ParseInt with base 0, which pflag uses: 16, 0x10, 020 and 1_6 are numbers. */
+export function parseInteger(text: string): number {
+  if (!literals.test(text)) return parsedInteger(text, undefined);
+  const digits = text.replaceAll("_", "");
+  return parsedInteger(text, digits.replace(/^([+-]?)0(?=\d)/, "$10o"));
+}
+
+function parsedInteger(text: string, digits: string | undefined): number {
+  const failed = (reason: string) => new Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${reason}`);
+  if (digits === undefined) throw failed("invalid syntax");
+  const value = Number(digits.replace(/^[+-]/, "")) * (digits.startsWith("-") ? -1 : 1);
+  if (Math.abs(value) >= 2 ** 63) throw failed("value out of range");
+  return value;
 }

@@ -33,14 +33,15 @@ function readText(path: string): string {
 }
 
 export function parseConfig(text: string, flags: Settings): Settings {
-  const found = flatten(parseJson(text));
+  const config = parseJson(text);
+  const found = flatten(config);
   const unknown = [...found.keys()].filter((key) => !byKey.has(key) && !flagNames.has(key) && !fileOnlyKeys.has(key));
   if (unknown.length > 0) {
     throw new Error(`the following directives don't match any configuration option: ${unknown.join(", ")}`);
   }
   refuseConflicts(found, flags);
   const settings = new Map<string, Setting>();
-  for (const [key, value] of found) {
+  for (const [key, value] of [...Object.entries(config).filter(([key]) => byKey.has(key)), ...found]) {
     const option = byKey.get(key);
     // A flag's name where the file wants another ("host" for "hosts") is let through and means nothing, as in dockerd.
     if (option === undefined || value === null) continue;
@@ -91,13 +92,14 @@ const masked = (key: string, value: string): string =>
   key.endsWith("-proxy") ? value.replace(/\/\/[^@/]*@/, "//xxxxx:xxxxx@") : value;
 
 function wrongType(value: unknown, { key, kind }: Option): Error {
+  const isFraction = typeof value === "number" && !Number.isInteger(value);
+  const type = isFraction && kind.goType === "int" ? `number ${value}` : jsonType(value);
   return new Error(
-    `invalid JSON: json: cannot unmarshal ${jsonType(value)} into Go struct field Config.${key} of type ${kind.goType}`,
+    `invalid JSON: json: cannot unmarshal ${type} into Go struct field Config.${key} of type ${kind.goType}`,
   );
 }
 
 function jsonType(value: unknown): string {
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number" && !Number.isInteger(value)) return `number ${value}`;
   return typeof value === "boolean" ? "bool" : typeof value;
 }

@@ -10,6 +10,7 @@ import { normalizeHosts } from "./hosts.ts";
 import { type Option, options } from "./options.ts";
 import { proxiesOf } from "./proxies.ts";
 import { Reader } from "./settings-reader.ts";
+import { checkTlsFiles } from "./tls-files.ts";
 import { validateSettings } from "./validate-settings.ts";
 import { display, type Setting } from "./values.ts";
 
@@ -45,6 +46,7 @@ export function loadConfig(argv: readonly string[], environment: Environment): I
   const readAgain = () => readConfigFile(configFile, flags, values.has("config-file")) ?? new Map();
   const change = (running: Settings) => reloaded(running, readAgain(), flags);
   const configuration = configurationOf(settings, change, (merged) => toConfig(merged, configFile, environment));
+  checkTlsFiles(configuration.config.tls);
   return isSet("validate") ? { kind: "validated" } : { kind: "run", configuration };
 }
 

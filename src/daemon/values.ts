@@ -1,6 +1,6 @@
 /** The kinds of values that dockerd's options have: how each is written on the command line, in daemon.json, and in messages. */
 import { isIP } from "node:net";
-import { parseBool, parseInt10 } from "#cli/flags";
+import { parseBool, parseInt10, parseInteger } from "#cli/flags";
 
 export type Setting = string | boolean | number | readonly Setting[] | { readonly [key: string]: Setting };
 
@@ -33,7 +33,7 @@ export const integer: Kind = {
   valueName: "int",
   goType: "int",
   isJson: (value): value is number => typeof value === "number" && Number.isInteger(value),
-  add: (_, value) => parseInt10(value),
+  add: (_, value) => parseInteger(value),
 };
 
 /** Bytes, with the suffixes of docker/go-units: 64m, 1GiB, 0.5g. */
@@ -57,7 +57,7 @@ export const address: Kind = {
   goType: "net.IP",
   isJson: isString,
   add: (_, value) => {
-    if (isIP(value.trim()) === 0) throw new Error(`failed to parse IP: ${JSON.stringify(value)}`);
+    if (value !== "" && isIP(value.trim()) === 0) throw new Error(`failed to parse IP: ${JSON.stringify(value)}`);
     return value.trim();
   },
 };

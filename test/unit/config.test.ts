@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -89,16 +90,70 @@ test("config: a file may be UTF-16 with a byte order mark", () => {
   assert.equal(load("--config-file", file.path).isDebug, true);
 });
 
+/** A key and a certificate that signs itself. */
+class Identity implements Disposable {
+  readonly #folder = mkdtempSync("/var/tmp/tools-config-");
+  readonly certFile = join(this.#folder, "cert.pem");
+  readonly keyFile = join(this.#folder, "key.pem");
+  constructor() {
+    const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", this.keyFile];
+    execFileSync("openssl", ["req", "-x509", ...key, "-out", this.certFile, "-subj", "/CN=x"], { stdio: "ignore" });
+  }
+  [Symbol.dispose](): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
 test("config: TLS verifies unless told not to, and tlsverify alone turns it on", () => {
   using empty = new ConfigFile("");
+  using identity = new Identity();
+  const files = ["--tlscacert", identity.certFile, "--tlscert", identity.certFile, "--tlskey", identity.keyFile];
   const tls = (...flags: string[]) => {
-    const { isEnabled, isClientVerified } = load("--config-file", empty.path, ...flags).tls;
+    const { isEnabled, isClientVerified } = load("--config-file", empty.path, ...files, ...flags).tls;
     return [isEnabled, isClientVerified];
   };
   assert.deepEqual(tls("--tls"), [true, true]);
   assert.deepEqual(tls("--tlsverify"), [true, true]);
   assert.deepEqual(tls("--tlsverify=false"), [true, false]);
   assert.deepEqual(tls(), [false, false]);
+});
+
+test("config: TLS without files that fit is refused before anything starts, in dockerd's words", () => {
+  using empty = new ConfigFile("");
+  using identity = new Identity();
+  using other = new Identity();
+  const { certFile, keyFile } = identity;
+  const refusal = (ca: string, cert: string, key: string) => {
+    const flags = ["--tlsverify", "--tlscacert", ca, "--tlscert", cert, "--tlskey", key];
+    try {
+      loadConfig(["--validate", "--config-file", empty.path, ...flags], {});
+    } catch (error) {
+      return error instanceof Error ? error.message.replace("invalid TLS configuration: ", "") : error;
+    }
+    return undefined;
+  };
+  const unreadable = (cert: string, key: string, reason: string) =>
+    `Error reading X509 key pair (cert: "${cert}", key: "${key}"): ${reason}. Make sure the key is not encrypted.`;
+  assert.equal(refusal(certFile, certFile, keyFile), undefined);
+  assert.equal(
+    refusal(certFile, "/nope", keyFile),
+    `Could not load X509 key pair (cert: "/nope", key: "${keyFile}"): open /nope: no such file or directory`,
+  );
+  const mismatch = unreadable(certFile, other.keyFile, "tls: private key does not match public key");
+  assert.equal(refusal(certFile, certFile, other.keyFile), mismatch);
+  const empties = unreadable(empty.path, keyFile, "tls: failed to find any PEM data in certificate input");
+  assert.equal(refusal(certFile, empty.path, keyFile), empties);
+  assert.equal(refusal(keyFile, certFile, keyFile), `failed to append certificates from PEM file: "${keyFile}"`);
+  assert.equal(
+    refusal("/nope", certFile, keyFile),
+    'could not read CA certificate "/nope": open /nope: no such file or directory',
+  );
+});
+
+test("config: whole numbers are read as Go reads them, in any base", () => {
+  using empty = new ConfigFile("");
+  const mtu = (text: string) => load("--config-file", empty.path, "--mtu", text).bridge.mtu;
+  assert.deepEqual(["0x5dc", "02734", "0b11", "1_500", "+9"].map(mtu), [1500, 1500, 3, 1500, 9]);
 });
 
 const badFlags: Readonly<Record<string, string>> = {
@@ -109,6 +164,9 @@ const badFlags: Readonly<Record<string, string>> = {
   "--mtu abc": 'invalid argument "abc" for "--mtu" flag: strconv.ParseInt: parsing "abc": invalid syntax',
   "--debug=maybe":
     'invalid argument "maybe" for "-D, --debug" flag: strconv.ParseBool: parsing "maybe": invalid syntax',
+  "--mtu 1__0": 'invalid argument "1__0" for "--mtu" flag: strconv.ParseInt: parsing "1__0": invalid syntax',
+  "--mtu 99999999999999999999":
+    'invalid argument "99999999999999999999" for "--mtu" flag: strconv.ParseInt: parsing "99999999999999999999": value out of range',
   "--label bad": 'invalid argument "bad" for "--label" flag: bad attribute format: bad',
   "-H foo://x": `invalid argument "foo://x" for "-H, --host" flag: invalid bind address (foo://x): unsupported proto 'foo'`,
   "-H tcp://127.0.0.1:0":
@@ -142,6 +200,9 @@ for (const [line, message] of Object.entries(badFlags)) {
 const badFiles: Readonly<Record<string, string>> = {
   '{"bogus":1}': "the following directives don't match any configuration option: bogus",
   '{"hosts":"x"}': "invalid JSON: json: cannot unmarshal string into Go struct field Config.hosts of type []string",
+  '{"debug":{}}': "invalid JSON: json: cannot unmarshal object into Go struct field Config.debug of type bool",
+  '{"group":1.5}': "invalid JSON: json: cannot unmarshal number into Go struct field Config.group of type string",
+  '{"mtu":1.5}': "invalid JSON: json: cannot unmarshal number 1.5 into Go struct field Config.mtu of type int",
   '{"mtu":"x"}': "invalid JSON: json: cannot unmarshal string into Go struct field Config.mtu of type int",
   "[]": "invalid JSON: json: cannot unmarshal array into Go value of type map[string]interface {}",
   '{"log-level":"x"}':
