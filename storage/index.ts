@@ -1,6 +1,7 @@
 /** The door of `storage/`. */
 export { applyXattr, isAllowedXattr } from "./archive/attributes.ts";
 export { type Compression, decompress, detectCompression } from "./archive/compression.ts";
+export { followLinks } from "./archive/root-path.ts";
 export { type ChainId, chainIdOf, chainIdsOf, parseChainId } from "./layers/chain.ts";
 export type {
   ContainerRecord,

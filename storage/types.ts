@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import type { Digest, Id } from "#base/ids";
-import type { Owner, PathBytes } from "#native";
+import type { FileStat, Owner, PathBytes } from "#native";
+import type { Found } from "./archive/root-path.ts";
 import type { ChainId } from "./layers/chain.ts";
 
 /** A blob in the content store (OCI image spec, descriptor.md). */
@@ -215,6 +216,10 @@ export interface Archive {
   unpack(rootFd: number, path: PathBytes, tar: Readable, options?: UnpackOptions): Promise<void>;
   /** Copies what is in the directory `path` into the directory `targetPath` below `targetFd`: owners, xattrs, times and links too. */
   copy(rootFd: number, path: PathBytes, targetFd: number, targetPath: PathBytes, signal?: AbortSignal): Promise<void>;
+  /** lstat(2) below a root. A file system that does not answer is ETIMEDOUT, and holds up nobody else. */
+  lstat(rootFd: number, path: string): Promise<FileStat>;
+  /** See `followLinks`; in time, as `lstat`. */
+  follow(rootFd: number, path: string, options: { readonly allowsMissing: boolean }): Promise<Found>;
   /** Bytes of the files below a folder of ours, each inode once. */
   measure(directory: string, signal?: AbortSignal): Promise<number>;
 }

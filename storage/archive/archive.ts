@@ -2,12 +2,14 @@ import { closeSync, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "#base/errors";
-import { O_DIRECTORY, O_PATH, type PathBytes, type Pipe, pipe2, setPipeSize } from "#native";
+import { type FileStat, O_DIRECTORY, O_PATH, type PathBytes, type Pipe, pipe2, setPipeSize } from "#native";
 import { passing } from "../garbage.ts";
 import type { Archive, PackOptions, UnpackOptions } from "../types.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { decompress } from "./compression.ts";
+import type { Found } from "./root-path.ts";
 
 /**
  * The main thread's ends of the streams. Bytes go through a pipe: the worker's end blocks, ours does not, and closing ours is
@@ -57,6 +59,14 @@ export class TreeArchive implements Archive {
     return this.#pool.run<"measure">({ kind: "measure", directory }, { signal });
   }
 
+  lstat(rootFd: number, path: string): Promise<FileStat> {
+    return inTime(this.#pool.run<"lstat">({ kind: "lstat", rootFd, path }));
+  }
+
+  follow(rootFd: number, path: string, { allowsMissing }: { readonly allowsMissing: boolean }): Promise<Found> {
+    return inTime(this.#pool.run<"follow">({ kind: "follow", rootFd, path, allowsMissing }));
+  }
+
   async *#packedDirectory(directory: string, options: PackOptions): AsyncGenerator<Buffer, void> {
     const fd = openSync(directory, O_PATH | O_DIRECTORY);
     try {
@@ -83,6 +93,24 @@ export class TreeArchive implements Archive {
       if (!isWhole) await done.catch(() => undefined);
     }
     await done;
+  }
+}
+
+const patienceMs = 10_000;
+
+/** The thread waits on for a disk that does not answer; whoever asked does not. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const end = new AbortController();
+  const late = delay(patienceMs, undefined, { signal: end.signal }).then(() => {
+    const message = `the file system has not answered within ${patienceMs / 1000} s`;
+    throw Object.assign(new Error(message), { code: "ETIMEDOUT" });
+  });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    end.abort();
+    work.catch(() => undefined);
   }
 }
 

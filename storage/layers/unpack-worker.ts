@@ -2,6 +2,7 @@ import { parentPort } from "node:worker_threads";
 import { errnoOf, messageOf } from "#base/errors";
 import { fingerprintTree, hashFile } from "../archive/fingerprint.ts";
 import { measureTree } from "../archive/measure.ts";
+import { followLinks, lstatBelow } from "../archive/root-path.ts";
 import { copyTree, packToFd, unpackFromFd } from "../archive/streams.ts";
 import { removeDirectory } from "../archive/tree.ts";
 import { syncFileSystem } from "../disk-sync.ts";
@@ -28,6 +29,10 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
     case "copy":
       copyTree(job);
       return null;
+    case "lstat":
+      return lstatBelow(job.rootFd, job.path);
+    case "follow":
+      return followLinks(job.rootFd, job.path, job);
     case "changes":
       return findChanges(job.upper, job.lowerFd);
     case "measure":

@@ -1,5 +1,6 @@
 import type { Digest } from "#base/ids";
-import type { Owner } from "#native";
+import type { FileStat, Owner } from "#native";
+import type { Found } from "../archive/root-path.ts";
 import type { Change, PackOptions } from "../types.ts";
 
 /** Everything that walks trees or reads tars happens in worker threads. Descriptors are the process's: they pass by number. */
@@ -33,6 +34,8 @@ export type Job =
       readonly targetFd: number;
       readonly targetPath: Uint8Array;
     }
+  | { readonly kind: "lstat"; readonly rootFd: number; readonly path: string }
+  | { readonly kind: "follow"; readonly rootFd: number; readonly path: string; readonly allowsMissing: boolean }
   | { readonly kind: "changes"; readonly upper: string; readonly lowerFd: number | undefined }
   | { readonly kind: "measure"; readonly directory: string }
   | { readonly kind: "fingerprint"; readonly directory: string }
@@ -46,6 +49,8 @@ export interface JobResults {
   readonly pack: null;
   readonly unpack: null;
   readonly copy: null;
+  readonly lstat: FileStat;
+  readonly follow: Found;
   readonly changes: Change[];
   readonly measure: number;
   readonly fingerprint: Digest;

@@ -8,7 +8,6 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import type { PathStat, PutArchiveOptions } from "./options.ts";
-import { followLinks, lstatBelow } from "./root-path.ts";
 import { openRoot, type RootView } from "./root-view.ts";
 import { openUserFiles } from "./user-files.ts";
 
@@ -21,7 +20,7 @@ export async function statPath(
 ): Promise<PathStat> {
   return await explaining(path, reference, async () => {
     await using root = await openRoot(context, container, { isReadOnly: true });
-    return describe(root, path);
+    return await describe(context, root, path);
   });
 }
 
@@ -37,7 +36,7 @@ export async function getArchive(
     await using undo = new AsyncDisposableStack();
     const root = undo.use(await openRoot(context, container, { isReadOnly: true }));
     const wanted = keepEnding(posix.join("/", path), path);
-    const stat = describe(root, wanted);
+    const stat = await describe(context, root, wanted);
     const stream = addAbortSignal(
       signal,
       context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted) }),
@@ -60,7 +59,7 @@ export async function putArchive(
 ): Promise<void> {
   const unpack = async () => {
     await using root = await openRoot(context, container, { isReadOnly: false });
-    const directory = extractionPoint(root, path);
+    const directory = await extractionPoint(context, root, path);
     refuseReadOnly(container, directory);
     const owner = options.copyUidGid ? await ownerOf(context, container) : undefined;
     try {
@@ -79,9 +78,10 @@ export async function putArchive(
 }
 
 /** The directory itself, every link followed: an archive may be unpacked into a symlink that leads to one. */
-function extractionPoint(root: RootView, path: string): string {
-  const found = keepEnding(followLinks(root.rootFd, posix.join("/", path), { allowsMissing: false }).path, path);
-  const stat = lstat(root, found);
+async function extractionPoint(context: ContainerContext, { rootFd }: RootView, path: string): Promise<string> {
+  const { path: end } = await context.storage.archive.follow(rootFd, posix.join("/", path), { allowsMissing: false });
+  const found = keepEnding(end, path);
+  const stat = await lstat(context, rootFd, found);
   if (!isDirectory(stat)) throw new EngineError("invalidParameter", "extraction point is not a directory");
   return posix.resolve("/", found);
 }
@@ -116,22 +116,24 @@ async function ownerOf(
   }
 }
 
-function describe(root: RootView, path: string): PathStat {
-  const stat = lstat(root, path);
-  const isLink = isType(stat, S_IFLNK);
+async function describe(context: ContainerContext, { rootFd }: RootView, path: string): Promise<PathStat> {
+  const stat = await lstat(context, rootFd, path);
+  const target = isType(stat, S_IFLNK)
+    ? await context.storage.archive.follow(rootFd, path, { allowsMissing: true })
+    : undefined;
   return {
     name: lastPart(path),
     size: stat.sizeBytes,
     mode: goFileMode(stat.mode),
     mtime: formatMtime(stat),
-    linkTarget: isLink ? followLinks(root.rootFd, path, { allowsMissing: true }).path : "",
+    linkTarget: target?.path ?? "",
   };
 }
 
 /** The failed path is the one that was asked for, as Go's os.Lstat puts it. */
-function lstat(root: RootView, path: string): FileStat {
+async function lstat({ storage }: ContainerContext, rootFd: number, path: string): Promise<FileStat> {
   try {
-    return lstatBelow(root.rootFd, path);
+    return await storage.archive.lstat(rootFd, path);
   } catch (error) {
     const reason = reasons[errnoOf(error) ?? ""];
     if (reason === undefined) throw error;

@@ -27,11 +27,11 @@ import {
   S_IFREG,
   umount2,
 } from "#native";
+import { followLinks } from "#storage";
 import type { MountTree } from "../volume/trees.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { containerDirectory } from "./paths.ts";
-import { followLinks } from "./root-path.ts";
 
 /** A descriptor of the root directory, valid until disposed. */
 export interface RootView extends AsyncDisposable {
