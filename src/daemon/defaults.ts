@@ -121,8 +121,15 @@ export function systemFacts(config: DaemonConfig, identity: EngineIdentity): Sys
     defaultAddressPools: config.defaultAddressPools,
     cdiSpecDirs: config.cdiSpecDirs,
     seccompProfile: config.seccompProfile,
+    hasNoNewPrivileges: config.hasNoNewPrivileges,
+    openAddresses: config.tls.isClientVerified ? [] : openAddresses(config),
   };
 }
+
+const openAddresses = ({ hosts, tls }: DaemonConfig): SystemFacts["openAddresses"] =>
+  hosts
+    .filter((host) => host.startsWith("tcp://"))
+    .map((host) => ({ address: host.slice("tcp://".length), isEncrypted: tls.isEnabled }));
 
 /** `--storage-opt blobs.watermark=PERCENT`: how full the disk may be before compressed layers that a registry has are dropped. */
 export function blobWatermark({ storageOptions }: Pick<DaemonConfig, "storageOptions">): number {

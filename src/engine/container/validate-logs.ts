@@ -38,7 +38,7 @@ function checkLogOptions(driver: string, options: Readonly<Record<string, string
     }
   }
   const known = driverOptions[driver];
-  if (known === undefined) refuse(`logger: no log driver named '${driver}' is registered`);
+  if (known === undefined) refuse(`error looking up logging plugin ${driver}: plugin "${driver}" not found`);
   for (const option of Object.keys(own)) {
     if (!known?.includes(option)) refuse(`unknown log opt '${option}' for ${driver} log driver`);
   }

@@ -10,6 +10,7 @@ export interface CgroupFeatures {
   readonly oomKillDisable: boolean;
   readonly memorySwappiness: boolean;
   readonly kernelMemory: boolean;
+  readonly kernelMemoryTcp: boolean;
   readonly cpuShares: boolean;
   readonly cpuCfs: boolean;
   readonly cpuRealtime: boolean;
@@ -25,8 +26,6 @@ export interface CgroupFeatures {
   readonly mems: string;
   readonly pidsLimit: boolean;
   readonly devices: boolean;
-  /** What `docker info` shows for what is missing. */
-  readonly warnings: readonly string[];
 }
 
 const unifiedRoot = "/sys/fs/cgroup";
@@ -48,75 +47,55 @@ export function findV1Mounts(mountinfo: string): ReadonlyMap<string, string> {
   return mounts;
 }
 
-/** Looks for the files that hold limits, and notes what is missing in moby's words. */
+/** Looks for the files that hold limits. */
 class V1Probe {
-  readonly warnings: string[] = [];
   readonly #mounts = findV1Mounts(readFileSync("/proc/self/mountinfo", "utf8"));
 
-  has(controller: string): boolean {
-    return this.#mounts.has(controller);
+  mountOf(controller: string): string | undefined {
+    return this.#mounts.get(controller);
   }
 
-  controller(name: string, warning: string): string | undefined {
-    const path = this.#mounts.get(name);
-    if (path === undefined) this.warnings.push(warning);
-    return path;
-  }
-
-  /** `feature` is missed aloud only where the controller itself is there. */
-  file(controller: string | undefined, name: string, feature?: string): boolean {
-    if (controller === undefined) return false;
-    const isThere = existsSync(join(controller, name));
-    if (!isThere && feature !== undefined) this.warnings.push(`Your kernel does not support ${feature}`);
-    return isThere;
+  has(controller: string, file: string): boolean {
+    const mount = this.mountOf(controller);
+    return mount !== undefined && existsSync(join(mount, file));
   }
 }
 
 function detectV1(): CgroupFeatures {
   const probe = new V1Probe();
-  const limits = { ...probeMemory(probe), ...probeCpu(probe), ...probeBlkio(probe) };
-  const cpuset = probe.controller("cpuset", "Unable to find cpuset cgroup in mounts");
-  const pids = probe.controller("pids", "Unable to find pids cgroup in mounts");
+  const cpuset = probe.mountOf("cpuset");
   return {
     version: 1,
-    ...limits,
+    ...probeMemory(probe),
+    cpuShares: probe.has("cpu", "cpu.shares"),
+    cpuCfs: probe.has("cpu", "cpu.cfs_quota_us"),
+    cpuRealtime: probe.has("cpu", "cpu.rt_period_us"),
+    ...probeBlkio(probe),
     cpuset: cpuset !== undefined,
     cpus: cpuset === undefined ? "" : readLine(join(cpuset, "cpuset.cpus")),
     mems: cpuset === undefined ? "" : readLine(join(cpuset, "cpuset.mems")),
-    pidsLimit: pids !== undefined,
-    devices: probe.has("devices"),
-    warnings: probe.warnings,
+    pidsLimit: probe.mountOf("pids") !== undefined,
+    devices: probe.mountOf("devices") !== undefined,
   };
 }
 
 function probeMemory(probe: V1Probe) {
-  const memory = probe.controller("memory", "Your kernel does not support cgroup memory limit");
   return {
-    memoryLimit: memory !== undefined,
-    swapLimit: probe.file(memory, "memory.memsw.limit_in_bytes", "swap memory limit"),
-    memoryReservation: probe.file(memory, "memory.soft_limit_in_bytes", "memory reservation"),
-    oomKillDisable: probe.file(memory, "memory.oom_control", "oom control"),
-    memorySwappiness: probe.file(memory, "memory.swappiness", "memory swappiness"),
-    kernelMemory: probe.file(memory, "memory.kmem.limit_in_bytes"),
-  };
-}
-
-function probeCpu(probe: V1Probe) {
-  const cpu = probe.controller("cpu", "Unable to find cpu cgroup in mounts");
-  return {
-    cpuShares: probe.file(cpu, "cpu.shares", "CPU shares"),
-    cpuCfs: probe.file(cpu, "cpu.cfs_quota_us", "CPU CFS scheduler"),
-    cpuRealtime: probe.file(cpu, "cpu.rt_period_us", "CPU realtime scheduler"),
+    memoryLimit: probe.mountOf("memory") !== undefined,
+    swapLimit: probe.has("memory", "memory.memsw.limit_in_bytes"),
+    memoryReservation: probe.has("memory", "memory.soft_limit_in_bytes"),
+    oomKillDisable: probe.has("memory", "memory.oom_control"),
+    memorySwappiness: probe.has("memory", "memory.swappiness"),
+    kernelMemory: probe.has("memory", "memory.kmem.limit_in_bytes"),
+    kernelMemoryTcp: probe.has("memory", "memory.kmem.tcp.limit_in_bytes"),
   };
 }
 
 function probeBlkio(probe: V1Probe) {
-  const blkio = probe.controller("blkio", "Unable to find blkio cgroup in mounts");
-  const throttle = (name: string): boolean =>
-    probe.file(blkio, `blkio.throttle.${name}`, `cgroup blkio throttle.${name}`);
+  const throttle = (name: string): boolean => probe.has("blkio", `blkio.throttle.${name}`);
   return {
-    blkioWeight: probe.file(blkio, "blkio.weight", "cgroup blkio weight"),
-    blkioWeightDevice: probe.file(blkio, "blkio.weight_device", "cgroup blkio weight_device"),
+    blkioWeight: probe.has("blkio", "blkio.weight"),
+    blkioWeightDevice: probe.has("blkio", "blkio.weight_device"),
     blkioReadBps: throttle("read_bps_device"),
     blkioWriteBps: throttle("write_bps_device"),
     blkioReadIops: throttle("read_iops_device"),
@@ -126,12 +105,7 @@ function probeBlkio(probe: V1Probe) {
 
 function detectV2(): CgroupFeatures {
   const controllers = readLine(join(unifiedRoot, "cgroup.controllers")).split(" ");
-  const warnings: string[] = [];
-  const has = (name: string): boolean => {
-    const isThere = controllers.includes(name);
-    if (!isThere) warnings.push(`Unable to find ${name} controller`);
-    return isThere;
-  };
+  const has = (name: string): boolean => controllers.includes(name);
   const own = readLine("/proc/self/cgroup").replace(/^0::/, "");
   const memory = has("memory");
   const cpu = has("cpu");
@@ -145,6 +119,7 @@ function detectV2(): CgroupFeatures {
     oomKillDisable: false,
     memorySwappiness: false,
     kernelMemory: false,
+    kernelMemoryTcp: false,
     cpuShares: cpu,
     cpuCfs: cpu,
     cpuRealtime: false,
@@ -159,7 +134,6 @@ function detectV2(): CgroupFeatures {
     mems: readLine(join(unifiedRoot, "cpuset.mems.effective")),
     pidsLimit: has("pids"),
     devices: true,
-    warnings,
   };
 }
 

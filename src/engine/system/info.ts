@@ -3,6 +3,7 @@ import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
 import type { ContainerIndex } from "../container/container-index.ts";
 import type { RegistryTrust, SystemFacts, SystemParts } from "./service.ts";
+import { systemWarnings } from "./warnings.ts";
 
 /** GET /info, in the order of moby's system.Info. */
 export async function systemInfo({ index, images, events, host, registry, facts }: SystemParts): Promise<SystemInfo> {
@@ -29,7 +30,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
     },
     MemoryLimit: cgroup.memoryLimit,
     SwapLimit: cgroup.swapLimit,
-    KernelMemoryTCP: cgroup.kernelMemory,
+    KernelMemoryTCP: cgroup.kernelMemoryTcp,
     CpuCfsPeriod: cgroup.cpuCfs,
     CpuCfsQuota: cgroup.cpuCfs,
     CPUShares: cgroup.cpuShares,
@@ -39,7 +40,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
     Debug: facts.isDebug,
     NFd: fds.length,
     OomKillDisable: cgroup.oomKillDisable,
-    NGoroutines: 1,
+    NGoroutines: process.getActiveResourcesInfo().length,
     SystemTime: now.toISOString(),
     LoggingDriver: facts.loggingDriver,
     CgroupDriver: "cgroupfs",
@@ -69,7 +70,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
     LiveRestoreEnabled: facts.isLiveRestoreEnabled,
     Isolation: "",
     InitBinary: "docker-init",
-    Containerd: { Address: "", Namespaces: { Containers: "", Plugins: "" } },
+    Containerd: null,
     ContainerdCommit: commit(""),
     RuncCommit: commit(facts.gitCommit),
     InitCommit: commit(facts.gitCommit),
@@ -79,7 +80,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
     FirewallBackend: { Driver: "nftables", Info: null },
     DiscoveredDevices: null,
     CDISpecDirs: [...facts.cdiSpecDirs],
-    Warnings: [...cgroup.warnings],
+    Warnings: systemWarnings(facts, host),
   };
 }
 
@@ -137,11 +138,14 @@ function securityOptions(host: SystemParts["host"], facts: SystemFacts): string[
   if (host.hasAppArmor) options.push("name=apparmor");
   if (host.hasSeccomp) options.push(`name=seccomp,profile=${facts.seccompProfile}`);
   if (host.cgroup.version === 2 && host.hasCgroupNamespaces) options.push("name=cgroupns");
+  if (facts.hasNoNewPrivileges) options.push("name=no-new-privileges");
   return options;
 }
 
 async function operatingSystem(): Promise<{ name: string; version: string }> {
-  const text = await readFile("/etc/os-release", "utf8").catch(() => "");
+  const text = await readFile("/etc/os-release", "utf8").catch(() =>
+    readFile("/usr/lib/os-release", "utf8").catch(() => ""),
+  );
   const value = (key: string) => new RegExp(`^${key}="?([^"\n]*)"?$`, "m").exec(text)?.[1] ?? "";
   return { name: value("PRETTY_NAME") || "Linux", version: value("VERSION_ID") };
 }

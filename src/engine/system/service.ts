@@ -30,6 +30,9 @@ export interface SystemFacts {
   readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
   readonly cdiSpecDirs: readonly string[];
   readonly seccompProfile: string;
+  readonly hasNoNewPrivileges: boolean;
+  /** TCP addresses at which anybody who reaches them is served: without TLS, or with TLS but no client certificate. */
+  readonly openAddresses: readonly { readonly address: string; readonly isEncrypted: boolean }[];
 }
 
 /** What `docker info` shows of the registries, as it is now. */
