@@ -49,7 +49,11 @@ const reserved: readonly (readonly [specifier: RegExp, places: readonly string[]
   [/^undici$/, ["src/registry", "src/engine/image"], "only images go out to other machines"],
   [/^tar-stream$/, ["storage", "src/engine/image"], "layers are unpacked by storage, `docker save` archives by images"],
   [/^pino$/, ["src/base"], "one log"],
-  [/^node:child_process$/, ["src/runtime/spawner.ts", "cli"], "the daemon never forks"],
+  [
+    /^node:child_process$/,
+    ["src/runtime/spawner.ts", "src/runtime/apparmor.ts", "cli"],
+    "the daemon never forks for a container",
+  ],
 ];
 
 interface Source {

@@ -1,4 +1,5 @@
 /** Starts and supervises the tasks of containers: bundles, shims (docs/shim-protocol.md), cgroup figures. */
+export { appArmorParser, loadPolicy } from "./apparmor.ts";
 export { readExitRecord, writeBundle } from "./bundle.ts";
 export { type CgroupPaths, findCgroupPaths, listPids } from "./cgroup.ts";
 export { type BlkioEntry, type CgroupStats, type CpuStats, type MemoryStats, readStats } from "./cgroup-stats.ts";

@@ -86,6 +86,7 @@ export const recordingHost: HostInfo = {
   },
   hasSeccomp: true,
   hasAppArmor: false,
+  canConfine: false,
   hasCgroupNamespaces: true,
   isIpv4ForwardingDisabled: false,
   hasRecursiveReadOnly: true,

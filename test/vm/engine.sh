@@ -1,6 +1,7 @@
 # Runs in the virtual machine (test/vm/boot): the engine on a pure cgroup v2 host with Debian's own kernel, through the stock CLI.
 echo # the BIOS has left its escape codes on this line
 cd /work
+mount -t securityfs securityfs /sys/kernel/security
 mkdir -p /var/lib/mini /run/mini /etc/docker
 echo '{}' >/etc/docker/daemon.json
 export DOCKER_HOST=unix:///run/mini/s HOME=/root
@@ -48,6 +49,23 @@ check 'a published port' page busybox wget -qO- http://127.0.0.1:8080/
 check 'privileged mounts' 0 docker run --rm --privileged busybox sh -c 'mount -t tmpfs x /tmp; echo $?'
 check 'a user' 1000:5 docker run --rm -u 1000:5 busybox sh -c 'echo $(id -u):$(id -g)'
 check 'a terminal' /dev/pts/0 sh -c 'docker run --rm -t busybox busybox tty | tr -d "\r"'
+if [ -e /sbin/apparmor_parser ]; then
+    profile='cat /proc/self/attr/current'
+    mounts='mount -t tmpfs x /tmp 2>/dev/null && echo mounted || echo refused'
+    check 'confined by AppArmor' 'docker-default (enforce)' docker run --rm busybox $profile
+    check 'an exec too' 'docker-default (enforce)' docker exec long $profile
+    check 'inspect tells the profile' docker-default docker inspect -f '{{.AppArmorProfile}}' long
+    check 'info tells it' '[name=apparmor name=seccomp,profile=builtin name=cgroupns]' docker info -f '{{.SecurityOptions}}'
+    check 'privileged is unconfined' unconfined docker run --rm --privileged --security-opt apparmor=docker-default busybox $profile
+    check 'unconfined when asked' unconfined docker run --rm --security-opt apparmor=unconfined busybox $profile
+    check 'no mount behind it' refused docker run --rm --cap-add SYS_ADMIN --security-opt seccomp=unconfined busybox sh -c "$mounts"
+    check 'but without it' mounted docker run --rm --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined busybox sh -c "$mounts"
+    check 'a profile that is not there' 1 sh -c 'docker run --rm --security-opt apparmor=nosuch busybox true 2>&1 | grep -c "apparmor"'
+    docker stop -t 0 long >/dev/null
+    echo 'profile docker-default { }' | apparmor_parser -R
+    docker start long >/dev/null
+    check 'a profile that was unloaded is loaded again' 'docker-default (enforce)' docker exec long $profile
+fi
 # Links that other kernels of ours do not have: a parent that is a VLAN, and one that stands in for a parent.
 for network in 'ipvlan -o parent=docker0.20' 'ipvlan -o ipvlan_mode=l3s' macvlan; do
     docker network create -d $network shared >/dev/null

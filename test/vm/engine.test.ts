@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { busyboxTar } from "#test/busybox";
 import { must, run } from "#test/command";
 import { packageRoot } from "#test/daemon";
+import { apparmorParser } from "./apparmor.ts";
 
 const timeoutMs = 280_000;
 const hasQemu = (await run(["sh", "-c", "command -v qemu-system-x86_64 mke2fs depmod cpio"])).status === 0;
@@ -31,7 +32,8 @@ test("vm: the engine on Debian's kernel with nothing but cgroup v2", {
   try {
     const docker = (await must(["sh", "-c", "command -v docker"])).trim();
     const script = join(packageRoot, "test/vm/engine.sh");
-    const { stdout } = await run([join(packageRoot, "test/vm/boot"), script, `${folder}:/work`, docker], {
+    const files = [`${folder}:/work`, docker, ...(await apparmorParser())];
+    const { stdout } = await run([join(packageRoot, "test/vm/boot"), script, ...files], {
       env: { ...process.env, MINIDOCK_VM_MEMORY: "3000", MINIDOCK_VM_TIMEOUT: String(timeoutMs / 1000) },
       timeoutMs,
     });

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { run } from "#test/command";
 import { packageRoot } from "#test/daemon";
+import { apparmorParser } from "./apparmor.ts";
 
 /** For a machine that has much else to do; alone it takes a quarter of that. */
 const timeoutMs = 280_000;
 const vmTimeoutMs = 260_000;
 const hasQemu = (await run(["sh", "-c", "command -v qemu-system-x86_64 mke2fs depmod cpio"])).status === 0;
-const cache = process.env.MINIDOCK_VM_CACHE ?? "/var/tmp/minidock-vm";
 
 const tests = ["test/runtime", "test/helpers"];
 /** What busybox lacks or does otherwise. */
@@ -17,15 +17,6 @@ const programs =
   "/usr/sbin/runc /usr/bin/env /usr/bin/timeout /usr/bin/setpriv /usr/bin/script /usr/bin/unshare /usr/bin/newuidmap /usr/bin/newgidmap /usr/sbin/useradd /usr/sbin/groupadd /usr/sbin/usermod /usr/sbin/userdel /etc/login.defs /etc/pam.d".split(
     " ",
   );
-
-/** The one program that loads profiles into the kernel; Debian's package is downloaded once, and not installed. */
-async function apparmorParser(): Promise<string[]> {
-  const parser = join(cache, "apparmor/sbin/apparmor_parser");
-  mkdirSync(join(cache, "apparmor"), { recursive: true });
-  const download = `cd ${cache}/apparmor && apt-get download -q apparmor && dpkg-deb -x apparmor_*.deb . && rm apparmor_*.deb`;
-  if (!existsSync(parser)) await run(["sh", "-c", download]);
-  return existsSync(parser) ? [`${parser}:/sbin/apparmor_parser`] : [];
-}
 
 test("vm: minirun on nothing but cgroup v2, with AppArmor, and as runc does", {
   skip: !hasQemu && "needs qemu-system-x86, e2fsprogs, kmod and cpio",

@@ -5,6 +5,8 @@ import type { MountPoint } from "#api-schema/mount";
 import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
 import type { Attachment } from "../network/endpoint-settings.ts";
 import { shownLinks } from "../network/legacy-links.ts";
+import { profileOf } from "../spec/apparmor.ts";
+import { parseSecurityOptions } from "../spec/security-options.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { containerSizes } from "./inspect-sizes.ts";
@@ -25,10 +27,14 @@ export async function inspectContainer(
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
     links: shownLinks(record, (reference) => context.index.find(reference)?.record),
+    appArmorProfile: context.host.hasAppArmor ? appliedProfile(record) : "",
     defaultUlimits: Object.values(context.defaults.spec.ulimits ?? {}),
     sizes,
   });
 }
+
+const appliedProfile = ({ state, hostConfig }: ContainerRecord): string =>
+  state.hasRun ? profileOf(hostConfig, parseSecurityOptions(hostConfig.SecurityOpt)) : "";
 
 /** What the record itself does not say. */
 export interface InspectFacts {
@@ -38,6 +44,8 @@ export interface InspectFacts {
   readonly graphData: Record<string, string>;
   readonly execIds: readonly string[];
   readonly links: string[] | null;
+  /** Of the last start; "" where nothing is confined. */
+  readonly appArmorProfile: string;
   readonly defaultUlimits: readonly Ulimit[];
   readonly sizes: { readonly sizeRw: number; readonly sizeRootFs: number } | undefined;
 }
@@ -68,7 +76,7 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     Platform: "linux",
     MountLabel: "",
     ProcessLabel: "",
-    AppArmorProfile: "",
+    AppArmorProfile: facts.appArmorProfile,
     ExecIDs: facts.execIds.length === 0 ? null : [...facts.execIds],
     HostConfig: {
       ...hostConfig,

@@ -7,7 +7,7 @@ import type { ContainerContext } from "../container/context.ts";
 import { runningTask } from "../container/errors.ts";
 import { openUserFiles } from "../container/user-files.ts";
 import { linkEnvironment } from "../network/legacy-links.ts";
-import { execProcess } from "../spec/index.ts";
+import { ensureProfile, execProcess } from "../spec/index.ts";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
 import { Exec, type ExecConfig } from "./exec.ts";
 import { execFailureOf } from "./exec-failure.ts";
@@ -29,6 +29,7 @@ export async function createExec(context: ContainerContext, container: Container
     ...(ulimits === undefined ? {} : { ulimits }),
     ...(hasNoNewPrivileges === undefined ? {} : { hasNoNewPrivileges }),
   });
+  await ensureProfile(process);
   const exec = new Exec(container.id, config, process, detachKeys);
   context.execs.set(exec.id, exec);
   container.execs.set(exec.id, exec);

@@ -5,6 +5,7 @@ import { EngineError } from "#base/errors";
 import type { Process, Rlimit, Seccomp, Spec, Uint64 } from "#runtime";
 import type { ContainerRecord } from "#storage";
 import { homeOf, type ReadFile, resolveUser } from "./accounts.ts";
+import { profileOf } from "./apparmor.ts";
 import { chooseCapabilities } from "./capabilities.ts";
 import { deviceAccess } from "./devices.ts";
 import { containerEnvironment, withHome } from "./environment.ts";
@@ -143,9 +144,7 @@ export function appArmorOf(
   security: SecurityOptions,
   host: HostInfo,
 ): Pick<Process, "apparmorProfile"> {
-  if (!host.hasAppArmor) return {};
-  const profile = security.appArmor || (hostConfig.Privileged ? "unconfined" : "docker-default");
-  return { apparmorProfile: profile };
+  return host.canConfine ? { apparmorProfile: profileOf(hostConfig, security) } : {};
 }
 
 function seccompOf(input: SpecInput, security: SecurityOptions, capabilities: string[]): Seccomp | undefined {

@@ -1,6 +1,7 @@
 /** What this machine can do, read once when the daemon starts. Everything in `spec/` and `validate*` takes it as a value. */
 import { existsSync, readFileSync } from "node:fs";
 import { hostname, machine, release } from "node:os";
+import { canConfine, hasAppArmor } from "./apparmor.ts";
 import { availableCapabilities, knownCapabilities } from "./capabilities.ts";
 import { type CgroupFeatures, detectCgroupFeatures } from "./cgroup-features.ts";
 
@@ -23,6 +24,8 @@ export interface HostInfo {
   readonly cgroup: CgroupFeatures;
   readonly hasSeccomp: boolean;
   readonly hasAppArmor: boolean;
+  /** Containers get an AppArmor profile. */
+  readonly canConfine: boolean;
   readonly hasCgroupNamespaces: boolean;
   readonly isIpv4ForwardingDisabled: boolean;
   /** The kernel and the runtime can make a whole tree of mounts read-only (mount_setattr, Linux 5.12). */
@@ -62,7 +65,8 @@ export function detectHost(): HostInfo {
     capabilities: availableCapabilities(BigInt(`0x${field(status, "CapEff")}`)),
     cgroup: detectCgroupFeatures(),
     hasSeccomp: field(status, "Seccomp") !== "",
-    hasAppArmor: existsSync("/sys/kernel/security/apparmor/profiles"),
+    hasAppArmor: hasAppArmor(),
+    canConfine: canConfine(process.env),
     hasCgroupNamespaces: existsSync("/proc/self/ns/cgroup"),
     // The network service turns it on after this, so it is looked up each time.
     get isIpv4ForwardingDisabled() {

@@ -5,6 +5,7 @@ import type { ContainerRecord } from "#storage";
 import { linkEnvironment } from "../network/legacy-links.ts";
 import type { Sandbox } from "../network/service.ts";
 import type { ReadFile } from "./accounts.ts";
+import { ensureProfile } from "./apparmor.ts";
 import { type SpecDefaults, specOf } from "./build.ts";
 import { withEngineMounts } from "./engine-mounts.ts";
 import { readHostDevices } from "./host-devices.ts";
@@ -14,6 +15,7 @@ import type { FindContainer } from "./namespaces.ts";
 import { prepareSharedMemory } from "./shared-memory.ts";
 
 export type { ReadFile } from "./accounts.ts";
+export { ensureProfile } from "./apparmor.ts";
 export type { SpecDefaults } from "./build.ts";
 export { type ExecRequest, type ExecTarget, execProcess } from "./exec.ts";
 export { readHostDevices } from "./host-devices.ts";
@@ -43,7 +45,7 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
   const propagates = mounts.some((mount) => mount.type === "bind" && /shared|slave/.test(mount.propagation));
   // `--network container:x` takes the other's names, so they are the sandbox's and not the record's.
   const config = { ...container.config, Hostname: sandbox.hostname, Domainname: sandbox.domainname };
-  return specOf({
+  const spec = specOf({
     ...options,
     container: { ...container, config },
     linkEnvironment: linkEnvironment(container, options.findContainer),
@@ -52,4 +54,6 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
     devices: await readHostDevices(container.hostConfig),
     mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",
   });
+  await ensureProfile(spec.process);
+  return spec;
 }
