@@ -7,7 +7,7 @@ import { overrideEnvironment, withHome } from "../../src/engine/spec/environment
 import { parseCpuList, parseKernelRelease } from "../../src/engine/spec/host-info.ts";
 import { rootPropagationOf } from "../../src/engine/spec/propagation.ts";
 import { linuxResources } from "../../src/engine/spec/resources.ts";
-import { customFilter } from "../../src/engine/spec/seccomp.ts";
+import { customFilter, defaultFilter } from "../../src/engine/spec/seccomp.ts";
 import { mergeTmpfsOptions } from "../../src/engine/spec/tmpfs-options.ts";
 
 test("environment: a bare name removes, an assignment replaces in place", () => {
@@ -95,6 +95,19 @@ const target = { capabilities: [], architecture: "amd64", kernel: { major: 6, mi
 
 test("seccomp: a profile that says nothing is no filter", () => {
   assert.equal(customFilter("{}", target), undefined);
+});
+
+test("seccomp: sockets of every family but AF_ALG and AF_VSOCK", () => {
+  const holds = {
+    SCMP_CMP_LT: (a: number, b: number) => a < b,
+    SCMP_CMP_EQ: Object.is,
+    SCMP_CMP_GT: (a: number, b: number) => a > b,
+  };
+  const rules = defaultFilter(target)?.syscalls?.filter(({ names }) => names.includes("socket")) ?? [];
+  const isAllowed = (family: number) =>
+    rules.some(({ args }) => args?.every(({ op, value }) => holds[op as keyof typeof holds](family, Number(value))));
+  const refused = Array.from({ length: 64 }, (_, family) => family).filter((family) => !isAllowed(family));
+  assert.deepEqual(refused, [38, 40]);
 });
 
 test("seccomp: what a profile cannot say is told as dockerd tells it", () => {

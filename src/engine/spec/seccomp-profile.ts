@@ -82,6 +82,7 @@ const always = [
 ];
 
 const ENOSYS = 38;
+const AF_ALG = 38;
 const AF_VSOCK = 40;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET: any of them needs CAP_SYS_ADMIN. */
 const newNamespaces = 0x7e02_0000;
@@ -115,7 +116,10 @@ export const defaultProfile: SeccompProfile = {
     { names: always, action: "SCMP_ACT_ALLOW" },
     // Before 4.8 a tracer could get around seccomp.
     allow("process_vm_readv process_vm_writev ptrace", { includes: { minKernel: "4.8" } }),
-    allow("socket", { args: [{ index: 0, value: AF_VSOCK, op: "SCMP_CMP_NE" }] }),
+    // Neither AF_ALG (CVE-2026-31431) nor AF_VSOCK, as of moby/profiles 0.2.1: two NE would be an AND, which libseccomp refuses.
+    allow("socket", { args: [{ index: 0, value: AF_ALG, op: "SCMP_CMP_LT" }] }),
+    allow("socket", { args: [{ index: 0, value: AF_ALG + 1, op: "SCMP_CMP_EQ" }] }),
+    allow("socket", { args: [{ index: 0, value: AF_VSOCK, op: "SCMP_CMP_GT" }] }),
     personality(0),
     personality(0x8),
     personality(0x2_0000),
