@@ -20,7 +20,7 @@ function stuckFileSystem(target: string): Disposable {
   };
 }
 
-test("stuck: docker cp from and to a disk that does not answer holds up nobody else", async () => {
+test("stuck: cp from and to a disk that does not answer, and starts with it, hold up nobody else", async () => {
   await using daemon = await startDaemon();
   const base = join(daemon.folder, "base");
   const far = join(base, "far");
@@ -31,15 +31,14 @@ test("stuck: docker cp from and to a disk that does not answer holds up nobody e
     await daemon.ok("run", "-d", "--name", "stuck", "-v", `${base}:/data:rslave`, "busybox", "sleep", "1000");
     await daemon.ok("run", "-d", "--name", "free", "busybox", "sleep", "1000");
     let settled = 0;
-    const copies: Promise<unknown>[] = [];
+    const waiting: Promise<unknown>[] = [];
     {
       using _disk = stuckFileSystem(far);
-      const cp = (...argv: string[]) => daemon.docker(["cp", ...argv]).finally(() => settled++);
+      const ask = (...argv: string[]) => waiting.push(daemon.docker(argv).finally(() => settled++));
       for (let n = 0; n < 5; n++) {
-        copies.push(
-          cp("stuck:/data/far/file", daemon.folder),
-          cp(join(daemon.folder, "daemon.json"), "stuck:/data/far/"),
-        );
+        ask("cp", "stuck:/data/far/file", daemon.folder);
+        ask("cp", join(daemon.folder, "daemon.json"), "stuck:/data/far/");
+        ask("run", "--rm", "-v", `${far}:/x`, "busybox", "true");
       }
       assert.equal(await daemon.ok("exec", "free", "echo", "on"), "on");
       assert.equal(await daemon.ok("run", "--rm", "busybox", "echo", "on"), "on");
@@ -47,7 +46,7 @@ test("stuck: docker cp from and to a disk that does not answer holds up nobody e
       assert.equal(await daemon.ok("ps", "-q", "-f", "name=stuck").then((id) => id.length), 12);
       assert.equal(settled, 0, "the disk answered");
     }
-    await Promise.all(copies);
+    await Promise.all(waiting);
     await daemon.ok("rm", "-f", "stuck", "free");
   } finally {
     umount2(base, MNT_DETACH);
