@@ -22,6 +22,8 @@ export interface ExecStartOptions {
 
 /** Ended execs can be inspected this long; moby sweeps every five minutes. */
 const keepEndedMs = 5 * 60_000;
+/** Unless there are more of them: a health check of somebody's own, or a CI run, makes a hundred a second. */
+const maxKept = 4096;
 const resizeWaitMs = 10_000;
 
 /** Further processes in running containers: `docker exec`. */
@@ -118,11 +120,16 @@ export class ExecService {
     return container;
   }
 
+  /** They are in the order of their creation, so that few are looked at. */
   #forgetOld(): void {
+    const { execs, index } = this.#context;
     const oldest = Date.now() - keepEndedMs;
-    for (const exec of this.#context.execs.values()) {
-      const isOld = exec.endedAtMs !== undefined && exec.endedAtMs < oldest;
-      if (isOld || this.#context.index.find(exec.containerId) === undefined) this.#context.execs.delete(exec.id);
+    for (const { id, containerId, endedAtMs } of execs.values()) {
+      const isAbandoned = index.find(containerId) === undefined;
+      if (endedAtMs === undefined && !isAbandoned) continue;
+      const isOld = endedAtMs !== undefined && endedAtMs < oldest;
+      if (!isOld && !isAbandoned && execs.size < maxKept) return;
+      execs.delete(id);
     }
   }
 }
