@@ -1,5 +1,6 @@
 /* shim.json, and the one thing of config.json that the shim must know. */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,11 +41,11 @@ static int read_log(struct log_options *o, const struct json *log, struct fault 
     if (driver < 0 || mode < 0)
         return -1;
     if (json_uint64(log, "maxSizeBytes", &o->max_size) < 0 || json_uint64(log, "maxFiles", &max_files) < 0 ||
-        json_uint64(log, "maxBufferBytes", &max_buffer) < 0 || max_files > 100000)
+        json_uint64(log, "maxBufferBytes", &max_buffer) < 0)
         return fault_text(f, STAGE_CONFIG, "shim.json: log: a size is no number");
     o->driver = (enum log_driver)driver;
     o->is_non_blocking = mode == 1;
-    o->max_files = (unsigned)max_files;
+    o->max_files = max_files < UINT_MAX ? (unsigned)max_files : UINT_MAX;
     o->max_buffer = max_buffer;
     o->path = json_string(log, "path");
     o->attrs = json_get(log, "attrs");

@@ -54,16 +54,26 @@ void log_file_flush(struct log_file *f)
     f->used = 0;
 }
 
-static void shift(const char *path, unsigned from)
+/* The file that was rotated `age` times; 0: the one that is written. */
+static const char *name_of(char name[PATH_MAX], const char *path, unsigned age)
+{
+    if (age == 0)
+        snprintf(name, PATH_MAX, "%s", path);
+    else
+        snprintf(name, PATH_MAX, "%s.%u", path, age);
+    return name;
+}
+
+/* Makes each file one older, up to the first free name: `max-file` may be far more than there are. */
+static void shift(const char *path, unsigned max_files)
 {
     char old[PATH_MAX], new[PATH_MAX];
-    if (from == 0)
-        snprintf(old, sizeof old, "%s", path);
-    else
-        snprintf(old, sizeof old, "%s.%u", path, from);
-    snprintf(new, sizeof new, "%s.%u", path, from + 1);
-    if (rename(old, new) < 0 && errno != ENOENT)
-        note("rename %s: %m", old);
+    unsigned age = 1;
+    while (age < max_files - 1 && access(name_of(new, path, age), F_OK) == 0)
+        age++;
+    for (; age > 0; age--)
+        if (rename(name_of(old, path, age - 1), name_of(new, path, age)) < 0 && errno != ENOENT)
+            note("rename %s: %m", old);
 }
 
 /* Readers may be in the middle of the file, so it is moved or unlinked, never cut. */
@@ -72,8 +82,7 @@ static void rotate(struct log_file *f)
     if (f->max_files < 2)
         (void)unlink(f->path);
     else
-        for (unsigned from = f->max_files - 1; from-- > 0;)
-            shift(f->path, from);
+        shift(f->path, f->max_files);
     int fd = open_log(f->path, O_TRUNC);
     if (fd < 0) {
         note("open %s: %m", f->path);

@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors";
+import { atoi, goQuote, int64, numberProblem, uint32 } from "#base/strconv";
 
 /** The query words of a request, read as Go's net/url and moby's httputils read them. */
 export class Query {
@@ -45,9 +46,7 @@ export class Query {
   int(key: string): number | undefined {
     const text = this.get(key);
     if (text === "") return undefined;
-    const problem = numberProblem(text, int64);
-    if (problem !== undefined) throw new EngineError("system", `strconv.Atoi: parsing ${goQuote(text)}: ${problem}`);
-    return Number(text);
+    return atoi(text);
   }
 
   /** httputils.Uint32Value, for the height and width of a terminal. */
@@ -57,20 +56,6 @@ export class Query {
     if (problem === undefined) return Number(text);
     throw new EngineError("invalidParameter", `invalid ${what} ${goQuote(text)}: ${problem}`);
   }
-}
-
-interface Range {
-  readonly min: bigint;
-  readonly max: bigint;
-}
-const int64: Range = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
-const uint32: Range = { min: 0n, max: 2n ** 32n - 1n };
-
-/** What Go's strconv would complain about. */
-function numberProblem(text: string, { min, max }: Range): string | undefined {
-  if (!/^[+-]?[0-9]+$/.test(text)) return "invalid syntax";
-  const value = BigInt(text.replace(/^\+/, ""));
-  return value < min || value > max ? "value out of range" : undefined;
 }
 
 /** `seconds[.nanoseconds]` as the CLI sends points in time, in nanoseconds; undefined when empty. */
@@ -92,24 +77,6 @@ function parseInt64(text: string): bigint {
   if (problem !== undefined) throw new EngineError("system", `strconv.ParseInt: parsing ${goQuote(text)}: ${problem}`);
   return BigInt(text.replace(/^\+/, ""));
 }
-
-/** Go's %q for the texts that end up in messages. */
-export function goQuote(text: string): string {
-  return `"${text.replace(/["\\]/g, "\\$&").replace(/[\x00-\x1f\x7f]/g, controlEscape)}"`;
-}
-
-const shortEscapes: Readonly<Record<string, string>> = {
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-};
-
-export const controlEscape = (character: string): string =>
-  shortEscapes[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 
 function unescaped(text: string): string {
   const bad = /%(?![0-9a-fA-F]{2}).{0,2}/s.exec(text);

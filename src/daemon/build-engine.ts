@@ -5,6 +5,7 @@ import {
   type ContainerContext,
   ContainerIndex,
   ContainerService,
+  checkLogDefaults,
   containersUsing,
   detectHost,
   type Engine,
@@ -47,6 +48,7 @@ export interface EngineParts {
 
 /** The services, each from what it needs. */
 export async function buildEngine(config: DaemonConfig, { spawner, storage, log }: Foundations): Promise<EngineParts> {
+  checkLogDefaults({ driver: config.logDriver, options: config.logOptions });
   const clock = systemClock;
   const events = new Events(clock);
   const locks = new Locks();

@@ -113,3 +113,38 @@ test("logs: a reader that stops reading does not hold the container", async () =
   watching.kill("SIGKILL");
   await daemon.ok("rm", "-f", "w1");
 });
+
+test("logs: an option's value is looked at when the log is opened, in dockerd's words", async () => {
+  const refusals: readonly (readonly [driver: string, option: string, words: string])[] = [
+    ["json-file", "max-size=10q", "invalid suffix: 'q'"],
+    ["json-file", "max-size=0", "max-size must be a positive number"],
+    ["json-file", "max-file=x", 'strconv.Atoi: parsing "x": invalid syntax'],
+    ["json-file", "tag={{.ID", "template: log-tag:1: unclosed action"],
+    ["local", "max-file=1", "compression cannot be enabled when max file count is 1"],
+    ["local", "compress=yes", 'error reading compress log option: strconv.ParseBool: parsing "yes": invalid syntax'],
+  ];
+  for (const [driver, option, words] of refusals) {
+    await daemon.ok("create", "--name", "odd", "--log-driver", driver, "--log-opt", option, "busybox", "true");
+    const prefix = "failed to create task for container: failed to initialize logging driver";
+    const started = await daemon.docker(["start", "odd"]);
+    assert.equal(started.stderr.split("\n")[0], `Error response from daemon: ${prefix}: ${words}`);
+    assert.equal((await daemon.docker(["logs", "odd"])).stderr, `Error response from daemon: ${words}\n`);
+    assert.equal(await daemon.ok("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "odd"), "created 128");
+    await daemon.ok("rm", "odd");
+  }
+});
+
+test("logs: unknown drivers and options are refused at create, in dockerd's words", async () => {
+  const refusal = async (...flags: string[]) => (await daemon.docker(["create", ...flags, "busybox"])).stderr.trim();
+  const words = "Error response from daemon: ";
+  assert.equal(
+    await refusal("--log-driver", "nosuch"),
+    `${words}error looking up logging plugin nosuch: plugin "nosuch" not found`,
+  );
+  assert.equal(
+    await refusal("--log-driver", "local", "--log-opt", "tag=x"),
+    `${words}unknown log opt 'tag' for log driver local`,
+  );
+  assert.equal(await refusal("--log-opt", "nope=1"), `${words}unknown log opt 'nope' for json-file log driver`);
+  assert.equal(await refusal("--log-opt", "cache-disabled=x"), `${words}invalid value for option cache-disabled: x`);
+});

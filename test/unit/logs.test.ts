@@ -3,7 +3,7 @@ import { appendFile, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { type LogSource, readLogs } from "../../src/engine/container/logs.ts";
+import { type LogSource, readLogs } from "../../src/engine/log/reader.ts";
 import type { LogOptions } from "../../src/engine/container/options.ts";
 
 const everything: LogOptions = { stdout: true, stderr: true, follow: false, timestamps: false, details: false };

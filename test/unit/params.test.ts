@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isKind } from "#base/errors";
-import { goQuote, Query, timestamp } from "../../src/api/params.ts";
+import { goQuote } from "#base/strconv";
+import { Query, timestamp } from "../../src/api/params.ts";
 
 test("params: dockerd takes every word for true but the few that say no", () => {
   for (const no of ["", "0", "no", "No", "false", "FALSE", "none", "%20false%20"])

@@ -1,13 +1,14 @@
 import { mkdir } from "node:fs/promises";
-import { EngineError } from "#base/errors";
+import { dirname } from "node:path";
+import { EngineError, messageOf } from "#base/errors";
 import { type LogConfig, type ShimConfig, writeBundle } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import { shimLogConfig } from "../log/shim-config.ts";
 import type { Sandbox } from "../network/service.ts";
 import { buildSpec, unmountSharedMemory } from "../spec/index.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
-import { shimLogConfig } from "./log-config.ts";
-import { bundleDirectory, logPath, shimSocket } from "./paths.ts";
+import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
 import { openUserFiles } from "./user-files.ts";
 
 export interface Bundle {
@@ -35,8 +36,9 @@ export async function prepareBundle(
     mounts: await context.volumes.resolve(record),
     bundleOf: (id) => bundleDirectory(defaults, id),
   });
+  const log = await openLogOf(context, container);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await writeBundle(directory, { spec, shim: shimConfig(context, container) });
+  await writeBundle(directory, { spec, shim: shimConfig(context, container, log) });
   return { directory, socket: shimSocket(defaults, record.id) };
 }
 
@@ -46,7 +48,7 @@ export async function releaseSharedMemory(context: ContainerContext, record: Con
   await unmountSharedMemory(record.id, (id) => bundleDirectory(context.defaults, id));
 }
 
-function shimConfig(context: ContainerContext, container: Container): ShimConfig {
+function shimConfig(context: ContainerContext, container: Container, log: LogConfig): ShimConfig {
   const { record } = container;
   const { config, hostConfig } = record;
   const runtime = runtimeOf(context, record.runtime);
@@ -61,7 +63,7 @@ function shimConfig(context: ContainerContext, container: Container): ShimConfig
     terminal: config.Tty,
     ...(config.Tty && height > 0 && width > 0 ? { consoleSize: [height, width] as const } : {}),
     stdin: stdinMode(config.OpenStdin, config.StdinOnce),
-    log: logConfigOf(context, container),
+    log,
   };
 }
 
@@ -76,5 +78,15 @@ function runtimeOf(context: ContainerContext, name: string): RuntimeEntry {
   return runtime;
 }
 
-const logConfigOf = (context: ContainerContext, container: Container): LogConfig =>
-  shimLogConfig(container.record, logPath(context.defaults, container.id));
+/** And the folder that the log is in. */
+async function openLogOf(context: ContainerContext, { record }: Container): Promise<LogConfig> {
+  let log: LogConfig;
+  try {
+    log = shimLogConfig(record, containerDirectory(context.defaults, record.id));
+  } catch (cause) {
+    const words = "failed to create task for container: failed to initialize logging driver";
+    throw new EngineError("system", `${words}: ${messageOf(cause)}`, { cause });
+  }
+  if (log.path !== undefined) await mkdir(dirname(log.path), { recursive: true, mode: 0o700 });
+  return log;
+}

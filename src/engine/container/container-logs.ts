@@ -1,10 +1,11 @@
 import type { Readable } from "node:stream";
 import { EngineError } from "#base/errors";
+import { readLogs } from "../log/reader.ts";
+import { logPathOf, shimLogConfig } from "../log/shim-config.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
-import { readLogs } from "./logs.ts";
 import type { LogOptions } from "./options.ts";
-import { logPath } from "./paths.ts";
+import { containerDirectory } from "./paths.ts";
 
 /** The log of one container; `follow` ends with the run that is going on now. */
 export function readContainerLogs(
@@ -16,12 +17,16 @@ export function readContainerLogs(
   if (container.isRemovalInProgress || container.status === "dead") {
     throw new EngineError("conflict", "can not get logs from container which is dead or marked for removal");
   }
-  const { config, hostConfig } = container.record;
+  const { record, task } = container;
+  const { config, hostConfig } = record;
+  const directory = containerDirectory(context.defaults, record.id);
+  // moby opens the log for that, and says what it finds.
+  if (!container.isRunning) shimLogConfig(record, directory);
   const source = {
     driver: hostConfig.LogConfig.Type,
-    path: logPath(context.defaults, container.id),
+    path: logPathOf(record, directory) ?? "",
     framing: config.Tty ? ("raw" as const) : ("stdcopy" as const),
   };
-  const ended = container.task?.exited.catch(() => undefined) ?? Promise.resolve();
-  return readLogs(source, options, { ended, signal });
+  const ended = task?.exited.catch(() => undefined) ?? Promise.resolve();
+  return readLogs(source, { ...options, follow: options.follow && task !== undefined }, { ended, signal });
 }

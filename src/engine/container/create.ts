@@ -12,11 +12,10 @@ import { resolveLinks } from "../network/legacy-links.ts";
 import { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
-import { shimLogConfig } from "./log-config.ts";
 import { resolveMounts } from "./mounts.ts";
 import { reserveRandomName } from "./names.ts";
 import type { CreateOptions } from "./options.ts";
-import { containerDirectory, logPath } from "./paths.ts";
+import { containerDirectory } from "./paths.ts";
 import { checkNamed, type PreparedCreate, prepareCreate } from "./prepare-create.ts";
 
 export interface CreateAnswer {
@@ -84,8 +83,6 @@ async function build(context: ContainerContext, plan: Plan): Promise<Container> 
   undo.defer(() => emitContainerEvent(context, container, "destroy"));
   record.mounts = await resolveMounts(context, { id, config, hostConfig, isReadOnlyNonRecursive });
   undo.defer(() => context.volumes.discard(id, record.mounts));
-  // A log option that does not parse is refused now, not at the first start.
-  shimLogConfig(record, logPath(context.defaults, id));
   await context.volumes.copyUp(record);
 
   context.index.insert(container);

@@ -3,6 +3,7 @@ import type { HostConfig, Ulimit } from "#api-schema/container-config";
 import type { ContainerInspect, InspectState, NetworkSettings } from "#api-schema/container-inspect";
 import type { MountPoint } from "#api-schema/mount";
 import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
+import { logPathOf } from "../log/shim-config.ts";
 import type { Attachment } from "../network/endpoint-settings.ts";
 import { shownLinks } from "../network/legacy-links.ts";
 import { profileOf } from "../spec/apparmor.ts";
@@ -10,7 +11,7 @@ import { parseSecurityOptions } from "../spec/security-options.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import { containerSizes } from "./inspect-sizes.ts";
-import { containerDirectory, logPath } from "./paths.ts";
+import { containerDirectory } from "./paths.ts";
 
 export async function inspectContainer(
   context: ContainerContext,
@@ -23,7 +24,6 @@ export async function inspectContainer(
   const metadata = snapshots.has(record.id) ? { ...snapshots.metadata(record.id) } : {};
   return inspectOf(record, {
     directory: containerDirectory(context.defaults, record.id),
-    logPath: logPath(context.defaults, record.id),
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
     links: shownLinks(record, (reference) => context.index.find(reference)?.record),
@@ -40,7 +40,6 @@ const appliedProfile = ({ state, hostConfig }: ContainerRecord): string =>
 export interface InspectFacts {
   /** Of hosts, hostname and resolv.conf. */
   readonly directory: string;
-  readonly logPath: string;
   readonly graphData: Record<string, string>;
   readonly execIds: readonly string[];
   readonly links: string[] | null;
@@ -69,7 +68,7 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
     ResolvConfPath: file("resolv.conf"),
     HostnamePath: file("hostname"),
     HostsPath: file("hosts"),
-    LogPath: hasLog ? facts.logPath : "",
+    LogPath: hasLog ? (logPathOf(record, facts.directory) ?? "") : "",
     Name: `/${record.name}`,
     RestartCount: state.restartCount,
     Driver: "overlay2",

@@ -5,7 +5,6 @@ type Roots = Pick<ContainerContext["defaults"], "dataRoot" | "execRoot">;
 
 /** Log files, hosts, hostname and resolv.conf: what lives as long as the container. */
 export const containerDirectory = (roots: Roots, id: string): string => join(roots.dataRoot, "containers", id);
-export const logPath = (roots: Roots, id: string): string => join(containerDirectory(roots, id), `${id}-json.log`);
 export const checkpointDirectory = (roots: Roots, id: string): string =>
   join(containerDirectory(roots, id), "checkpoints");
 

@@ -7,6 +7,7 @@ import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
 import { type ImageConfig, platformOf } from "../image/config.ts";
+import { mergeLogConfig } from "../log/options.ts";
 import type { HostInfo } from "../spec/host-info.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../spec/masked-paths.ts";
 import { containerOf } from "../spec/modes.ts";
@@ -14,7 +15,6 @@ import { parseSecurityOptions } from "../spec/security-options.ts";
 import { commandOf, mergeImageConfig } from "./merge.ts";
 import type { CreateOptions } from "./options.ts";
 import { type CheckedRequest, type CreateDefaults, validateCreate } from "./validate.ts";
-import { mergeLogConfig } from "./validate-logs.ts";
 
 /** What an image tells a new container. `images` finds it. */
 export interface FoundImage {

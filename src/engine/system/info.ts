@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
 import type { ContainerIndex } from "../container/container-index.ts";
+import { logDrivers } from "../log/options.ts";
 import type { RegistryTrust, SystemFacts, SystemParts } from "./service.ts";
 import { systemWarnings } from "./warnings.ts";
 
@@ -26,7 +27,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
       Volume: ["local"],
       Network: ["bridge", "host", "ipvlan", "macvlan", "null", "overlay"],
       Authorization: null,
-      Log: ["json-file", "local"],
+      Log: [...logDrivers],
     },
     MemoryLimit: cgroup.memoryLimit,
     SwapLimit: cgroup.swapLimit,

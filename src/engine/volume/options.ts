@@ -1,6 +1,6 @@
 /** Options of the local driver: what it mounts (moby volume/local). */
-import { EngineError } from "#base/errors";
-import { parseBytes } from "../container/size-units.ts";
+import { EngineError, messageOf } from "#base/errors";
+import { parseSize } from "#base/size-units";
 import { hostOf } from "./network-address.ts";
 
 export type DriverOptions = Readonly<Record<string, string>>;
@@ -30,9 +30,15 @@ export function checkDriverOptions(options: DriverOptions): void {
 }
 
 function checkSize(size: string): void {
-  const sizeBytes = parseBytes(size);
-  if (sizeBytes === undefined) refuse(`invalid size: '${size}'`);
-  if (sizeBytes !== 0) refuse("quota size requested but no quota support");
+  if (sizeOf(size) !== 0) refuse("quota size requested but no quota support");
+}
+
+function sizeOf(size: string): number {
+  try {
+    return parseSize(size);
+  } catch (error) {
+    return refuse(messageOf(error));
+  }
 }
 
 function refuse(message: string): never {

@@ -3,8 +3,8 @@ import type { EndpointSettings } from "#api-schema/network-settings";
 import { EndpointSettings as EndpointSettingsSchema } from "#api-schema/network-settings";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { zero } from "../../decode.ts";
-import { goQuote } from "../../params.ts";
 
 /**
  * What moby's create route (postContainersCreate) makes of requests of older versions and of fields that have moved.

@@ -2,9 +2,9 @@ import type { FastifyInstance } from "fastify";
 import { WaitResponse } from "#api-schema/container-verbs";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Engine, WaitCondition } from "#engine";
 import { encode } from "../../encode.ts";
-import { goQuote } from "../../params.ts";
 import { sendHeaders } from "../../stream.ts";
 import type { Named } from "../../urls.ts";
 

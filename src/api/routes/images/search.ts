@@ -1,8 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { SearchItems } from "#api-schema/image";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { type Engine, Filters } from "#engine";
-import { goQuote } from "../../params.ts";
 import { sendJson } from "../../reply.ts";
 import { accessOf } from "./access.ts";
 

@@ -1,8 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { NetworkInspect } from "#api-schema/network";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Engine } from "#engine";
-import { goQuote } from "../../params.ts";
 import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { EngineError } from "#base/errors";
-import { goQuote } from "../../params.ts";
+import { goQuote } from "#base/strconv";
 import { sendJsonText } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 

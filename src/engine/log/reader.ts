@@ -2,6 +2,7 @@ import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import { Readable } from "node:stream";
 import { EngineError, messageOf } from "#base/errors";
+import type { LogOptions } from "../container/options.ts";
 import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import {
   blockSize,
@@ -14,10 +15,9 @@ import {
   readFrom,
   skipLines,
   type Tail,
-} from "./log-files.ts";
-import { type LogFormat, LogLines } from "./log-lines.ts";
-import { findLocalTail, LocalEntries, skipEntries } from "./log-local.ts";
-import type { LogOptions } from "./options.ts";
+} from "./files.ts";
+import { type LogFormat, LogLines } from "./json-lines.ts";
+import { findLocalTail, LocalEntries, skipEntries } from "./local-entries.ts";
 
 /** A container's log as its reader needs to know it. */
 export interface LogSource {

@@ -1,5 +1,5 @@
-import { type LogFile, readFrom, type Tail } from "./log-files.ts";
-import { fixedTime, type LogFormat } from "./log-lines.ts";
+import { type LogFile, readFrom, type Tail } from "./files.ts";
+import { fixedTime, type LogFormat } from "./json-lines.ts";
 
 /**
  * The local driver's files: protobuf entries, each between two copies of its length (4 bytes, big endian), so that a tail is

@@ -1,5 +1,5 @@
 import { escapes } from "#base/json";
-import type { LogOptions } from "./options.ts";
+import type { LogOptions } from "../container/options.ts";
 
 /** Which messages are wanted, and how they look on the wire. */
 export interface LogFormat extends Omit<LogOptions, "follow" | "tail"> {

@@ -11,8 +11,6 @@ export interface LogFile {
   readonly inode: bigint;
 }
 
-/** More than any `max-file` that somebody would set; rotated files are numbered without gaps. */
-const mostFiles = 1000;
 export const blockSize = 256 << 10;
 const newline = 0x0a;
 
@@ -30,14 +28,14 @@ export async function openLog(path: string): Promise<LogFile | undefined> {
 }
 
 /**
- * The log's files, oldest first, as they were at one moment: the shim may rotate while they are opened, which shows in the
+ * The log's files, oldest first and numbered without gaps, as they were at one moment: the shim may rotate while they are opened, which shows in the
  * inode behind `path`. The caller owns the handles.
  */
 export async function openLogs(path: string): Promise<LogFile[]> {
   for (;;) {
     const current = await openLog(path);
     const files = current === undefined ? [] : [current];
-    for (let n = 1; n < mostFiles; n++) {
+    for (let n = 1; ; n++) {
       const rotated = (await openLog(`${path}.${n}`)) ?? (await openLog(`${path}.${n}.gz`));
       if (rotated === undefined) break;
       files.unshift(rotated);

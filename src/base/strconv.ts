@@ -1,0 +1,62 @@
+/** Go's strconv, whose complaints dockerd passes on to its clients. */
+import { EngineError } from "./errors.ts";
+
+interface Range {
+  readonly min: bigint;
+  readonly max: bigint;
+}
+export const int64: Range = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
+export const uint32: Range = { min: 0n, max: 2n ** 32n - 1n };
+
+const [invalidSyntax, outOfRange] = ["invalid syntax", "value out of range"];
+
+/** What is wrong with a whole number, undefined for nothing. */
+export function numberProblem(text: string, { min, max }: Range): string | undefined {
+  if (!/^[+-]?[0-9]+$/.test(text)) return invalidSyntax;
+  const value = BigInt(text.replace(/^\+/, ""));
+  return value < min || value > max ? outOfRange : undefined;
+}
+
+export function atoi(text: string): number {
+  const problem = numberProblem(text, int64);
+  if (problem !== undefined) refuse("Atoi", text, problem);
+  return Number(text);
+}
+
+export function parseFloat64(text: string): number {
+  const digits = String.raw`\d+(?:_\d+)*`;
+  const pattern = new RegExp(`^[+-]?(?:${digits}(?:\\.(?:${digits})?)?|\\.${digits})(?:e[+-]?${digits})?$`, "i");
+  if (!pattern.test(text)) refuse("ParseFloat", text, invalidSyntax);
+  const value = Number(text.replaceAll("_", ""));
+  if (!Number.isFinite(value)) refuse("ParseFloat", text, outOfRange);
+  return value;
+}
+
+export function parseBool(text: string): boolean {
+  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
+  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
+  return refuse("ParseBool", text, invalidSyntax);
+}
+
+/** moby passes these on as they are, so they count as its own failures. */
+function refuse(name: string, text: string, problem: string): never {
+  throw new EngineError("system", `strconv.${name}: parsing ${goQuote(text)}: ${problem}`);
+}
+
+/** Go's %q for the texts that end up in messages. */
+export function goQuote(text: string): string {
+  return `"${text.replace(/["\\]/g, "\\$&").replace(/[\x00-\x1f\x7f]/g, controlEscape)}"`;
+}
+
+const shortEscapes: Readonly<Record<string, string>> = {
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+};
+
+const controlEscape = (character: string): string =>
+  shortEscapes[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
