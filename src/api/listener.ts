@@ -6,8 +6,9 @@ import { hostname } from "node:os";
 import type { TlsOptions } from "node:tls";
 import { errorBody } from "./errors.ts";
 import { foreignPage } from "./foreign-page.ts";
+import { protocolFault, unknownEncoding } from "./protocol-fault.ts";
 import { type Routing, routeUpgrade } from "./upgrade.ts";
-import { DockerRequest, DockerResponse, leavesHttp } from "./wire.ts";
+import { DockerRequest, DockerResponse, hasBody, leavesHttp } from "./wire.ts";
 
 export type ListenAddress =
   | { readonly kind: "unix"; readonly path: string; readonly mode: number; readonly gid: number }
@@ -74,11 +75,23 @@ export class Listener implements AsyncDisposable {
   #serve(routing: Routing): void {
     const refusal = refusalFor(this.#address);
     this.#server.on("request", (request, response: DockerResponse) => {
+      const fault = protocolFault(request);
+      if (fault !== undefined) return void request.socket.end(plainRefusal(fault));
       const reason = refusal(request);
       if (reason === undefined) routing(request, response);
       else response.writeHead(403, { "content-type": "application/json" }).end(errorBody(reason));
     });
+    // Go asks for a body only where there is one.
+    this.#server.on("checkContinue", (request, response: DockerResponse) => {
+      if (hasBody(request)) response.writeContinue();
+      this.#server.emit("request", request, response);
+    });
+    this.#server.on("checkExpectation", (_request, response: DockerResponse) => {
+      response.writeHead(417, { connection: "close", "content-length": 0 }).end();
+    });
     this.#server.on("upgrade", (request, socket: Socket, head) => {
+      const fault = protocolFault(request);
+      if (fault !== undefined) return void socket.end(plainRefusal(fault));
       const reason = refusal(request);
       if (reason !== undefined) return void socket.end(plainRefusal("403 Forbidden"));
       const forget = () => this.#streams.delete(socket);
@@ -100,8 +113,10 @@ export class Listener implements AsyncDisposable {
 }
 
 /** As Go's server answers what it cannot or will not read as a request. */
-const plainRefusal = (status: string): string =>
-  `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`;
+function plainRefusal(status: string): string {
+  const text = status === unknownEncoding ? "Unsupported transfer encoding" : status;
+  return `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${text}`;
+}
 
 function createServer(address: ListenAddress): Server {
   const options: ServerOptions<typeof DockerRequest, typeof DockerResponse> = {
@@ -112,6 +127,8 @@ function createServer(address: ListenAddress): Server {
     headersTimeout: headersTimeoutMs,
     requestTimeout: 0,
     keepAliveTimeout: 0,
+    // Its refusal is not Go's: protocolFault has it.
+    requireHostHeader: false,
   };
   const tls = address.kind === "tcp" ? address.tls : undefined;
   const server =

@@ -48,7 +48,7 @@ export interface RequestTarget {
 
 /** `/v1.44/containers/json?all=1` → 1.44, /containers/json, ?all=1. */
 export function splitTarget(target: string): RequestTarget {
-  const url = target.startsWith("/") ? target : target.replace(/^[a-z]+:\/\/[^/?]*/i, "");
+  const url = originForm(target);
   const mark = url.indexOf("?");
   const whole = mark < 0 ? url : url.slice(0, mark);
   const versioned = /^\/v([0-9.]+)(?=\/)/.exec(whole);
@@ -59,8 +59,13 @@ export function splitTarget(target: string): RequestTarget {
   };
 }
 
+/** RFC 9112, 3.2.2: what a proxy's client sends names the host once more. */
+const originForm = (target: string): string =>
+  target.startsWith("/") ? target : target.replace(/^[a-z]+:\/\/[^/?]*/i, "");
+
 /** The path that gorilla/mux redirects to, or undefined when it is clean already (Go's path.Clean, trailing slash kept). */
-export function cleanPath(target: string): string | undefined {
+export function cleanPath(given: string): string | undefined {
+  const target = originForm(given);
   const mark = target.indexOf("?");
   const raw = mark < 0 ? target : target.slice(0, mark);
   const path = decoded(raw);

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
-import { takeConnection } from "./upgrade.ts";
+import { isUpgraded, takeConnection } from "./upgrade.ts";
 
 /** The limit of the library that dockerd uses. */
 const maxPayload = 32 * 1024 * 1024;
@@ -11,14 +11,21 @@ const handshakes = new WebSocketServer({ noServer: true, clientTracking: false, 
 
 /** Answers the handshake; the stream carries what the messages carry, whatever their borders. */
 export async function acceptWebSocket(request: FastifyRequest, reply: FastifyReply): Promise<Duplex> {
-  if (request.headers.upgrade?.toLowerCase() !== "websocket")
-    throw new EngineError("invalidParameter", "not websocket protocol");
+  refuseUnless(
+    request.headers.upgrade?.toLowerCase() === "websocket" && isUpgraded(request.raw),
+    "not websocket protocol",
+  );
+  refuseUnless(request.headers["sec-websocket-version"] === "13", "missing or bad WebSocket Version");
   const connection = takeConnection(request, reply);
   const socket = await new Promise<WebSocket>((resolve, reject) => {
     connection.once("close", () => reject(new Error("the client has gone")));
     handshakes.handleUpgrade(request.raw, connection, Buffer.alloc(0), resolve);
   });
   return new WebSocketStream(socket, { isBinary: !isOlder(request.apiVersion, "1.28") });
+}
+
+function refuseUnless(isMet: boolean, message: string): void {
+  if (!isMet) throw new EngineError("invalidParameter", message);
 }
 
 /** A websocket as a Duplex with half-close towards us only: a client that closes is gone, as websockets have it. */

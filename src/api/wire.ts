@@ -61,7 +61,8 @@ export class DockerResponse<R extends IncomingMessage = IncomingMessage> extends
     if (this.req.method !== "HEAD" && Number(this.getHeader("content-length")) > goBufferBytes) {
       this.removeHeader("content-length");
     }
-    if (this.endsConnection()) this.setHeader("connection", "close");
+    const isLast = this.req.httpVersion === "1.1" && /\bclose\b/i.test(this.req.headers.connection ?? "");
+    if (isLast || this.endsConnection()) this.setHeader("connection", "close");
     else if (!this.hasHeader("connection")) this.removeHeader("connection");
     return typeof reason === "string" ? super.writeHead(status, reason) : super.writeHead(status);
   }

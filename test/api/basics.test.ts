@@ -187,6 +187,38 @@ test("an Upgrade that no route offers is ignored, and the connection lives on", 
   socket.destroy();
 });
 
+const faults: Readonly<Record<string, readonly [request: string, status: string]>> = {
+  "no Host": ["GET /_ping HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header"],
+  "two Hosts": [request("GET /_ping", "Host: e"), "400 Bad Request"],
+  "a Host that is none": ["GET /_ping HTTP/1.1\r\nHost: a b\r\n\r\n", "400 Bad Request: malformed Host header"],
+  "HTTP/2.0 as text": [
+    "GET /_ping HTTP/2.0\r\nHost: d\r\n\r\n",
+    "505 HTTP Version Not Supported: unsupported protocol version",
+  ],
+  "HTTP/0.9": ["GET /_ping\r\n\r\n", "400 Bad Request"],
+  "a coding that is not chunked": [request("POST /build", "Transfer-Encoding: gzip, chunked"), "501 Not Implemented"],
+};
+for (const [name, [text, status]] of Object.entries(faults)) {
+  test(`protocol: ${name} is refused as by Go's server, and the connection ends`, async () => {
+    await using api = await startApi();
+    const head = headOf(await api.raw(text));
+    assert.deepEqual(head, [`HTTP/1.1 ${status}`, "Content-Type: text/plain; charset=utf-8", "Connection: close"]);
+  });
+}
+
+test("protocol: an absolute request target is the path in it", async () => {
+  await using api = await startApi();
+  assert.equal(bodyOf(await api.raw(request("GET http://docker/v1.51/_ping"))), "OK");
+});
+
+test("protocol: a client that says Connection: close hears it back, and one that expects what nobody knows is told 417", async () => {
+  await using api = await startApi();
+  assert.ok(headOf(await api.raw(request("GET /_ping", "Connection: close"))).includes("Connection: close"));
+  const unmet = headOf(await api.raw(request("GET /_ping", "Expect: 200-ok")));
+  assert.deepEqual([unmet[0], unmet.includes("Connection: close")], ["HTTP/1.1 417 Expectation Failed", true]);
+  assert.match(await api.raw(request("GET /_ping", "Expect: 100-continue")), /^HTTP\/1.1 200 OK/);
+});
+
 test("BuildKit's connections are refused with a reason", async () => {
   await using api = await startApi();
   for (const path of ["/grpc", "/v1.51/session"]) {

@@ -59,6 +59,25 @@ test("attach/ws: an unknown container is an ordinary 404", async () => {
   assert.ok(answer.endsWith('{"message":"No such container: nosuch"}\n'));
 });
 
+test("attach/ws: what is no handshake is told so", async () => {
+  await using api = await startApi(script);
+  const ask = async (...headers: string[]) => {
+    const lines = [
+      "GET /containers/c/attach/ws HTTP/1.1",
+      "Host: d",
+      "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+      ...headers,
+    ];
+    const answer = await api.raw(`${lines.join("\r\n")}\r\n\r\n`);
+    return `${answer.slice(9, 12)} ${answer.trim().split("\r\n").at(-1)}`;
+  };
+  const noProtocol = '400 {"message":"not websocket protocol"}';
+  assert.equal(await ask(), noProtocol);
+  assert.equal(await ask("Upgrade: websocket", "Sec-WebSocket-Version: 13"), noProtocol);
+  const old = await ask("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8");
+  assert.equal(old, '400 {"message":"missing or bad WebSocket Version"}');
+});
+
 test("TCP: a page of another origin or host is refused, by websocket and by request", async () => {
   await using api = await startApi(script);
   const refused = new WebSocket(`ws://127.0.0.1:${api.port}${path}`, { origin: "http://evil.example" });

@@ -70,6 +70,13 @@ test("attach: without Upgrade the connection itself becomes the stream", async (
   await daemon.ok("rm", "plain");
 });
 
+test("attach: who asks for a stream of nothing is done at once", async () => {
+  await daemon.ok("run", "-d", "--name", "none", "busybox", "sleep", "1000");
+  const answer = await daemon.http.post("/containers/none/attach?stream=1");
+  assert.deepEqual([answer.status, answer.text], [200, ""]);
+  await daemon.ok("rm", "-f", "none");
+});
+
 test("websocket: input and output go both ways in binary frames", async () => {
   await daemon.ok("run", "-di", "--name", "ws", "busybox", "cat");
   const client = new WebSocket(`ws+unix:${daemon.socket}:/containers/ws/attach/ws?stream=1&stdin=1&stdout=1&stderr=1`);

@@ -36,7 +36,8 @@ export function attachContainer(
     connect: async (client) => {
       if (options.logs) await sendLogs(context, container, options, client);
       emitContainerEvent(context, container, "attach");
-      if (!options.stream) return void client.end();
+      const isJoined = stdin || options.stdout || options.stderr;
+      if (!options.stream || !isJoined) return void client.end();
       let settled: Promise<unknown> | undefined;
       const shim = await shimConnection(container, client, (task) => {
         settled = endOf(task).then(() => context.locks.run(container.id, async () => undefined));
