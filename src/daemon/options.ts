@@ -144,6 +144,13 @@ export const options: readonly Option[] = [
   option("cri-containerd", kinds.flag, "start containerd with cri", { isIgnored: true }),
   option("cpu-rt-period", kinds.integer, "Limit the CPU real-time period of the parent cgroup", { isIgnored: true }),
   option("cpu-rt-runtime", kinds.integer, "Limit the CPU real-time runtime of the parent cgroup", { isIgnored: true }),
+  option("network-diagnostic-port", kinds.integer, "TCP port of the network diagnostic server", { isIgnored: true }),
+  option("restart", kinds.flag, "Restart containers at the start (they always are)", {
+    shorthand: "r",
+    isIgnored: true,
+  }),
+  option("allow-nondistributable-artifacts", kinds.list(), "Push nondistributable artifacts", { isIgnored: true }),
+  option("api-cors-header", kinds.text, "Set CORS headers in the Engine API", { isIgnored: true }),
   option("node-generic-resource", kinds.list(), "Advertise user-defined resource", {
     key: "node-generic-resources",
     isIgnored: true,
@@ -158,6 +165,5 @@ export const fileOnlyKeys: ReadonlySet<string> = new Set([
   "features",
   "builder",
   "deprecated-key-path",
-  "allow-nondistributable-artifacts",
   "host-gateway-ip",
 ]);

@@ -7,8 +7,9 @@ const logLevels = new Set(["panic", "fatal", "error", "warn", "info", "debug", "
 
 export function validateSettings(settings: Settings): void {
   const s = new Reader(settings);
-  refuseIf(!logLevels.has(s.text("log-level").toLowerCase()), `invalid logging level: ${s.text("log-level")}`);
-  refuseIf(!["text", "json"].includes(s.text("log-format")), `invalid log format: ${s.text("log-format")}`);
+  const level = s.text("log-level").toLowerCase();
+  refuseIf(level !== "" && !logLevels.has(level), `invalid logging level: ${s.text("log-level")}`);
+  refuseIf(!["", "text", "json"].includes(s.text("log-format")), `invalid log format: ${s.text("log-format")}`);
   checkLists(s);
   for (const [key, what] of [
     ["mtu", "default MTU"],
@@ -18,6 +19,12 @@ export function validateSettings(settings: Settings): void {
   ] as const) {
     refuseIf(s.number(key) < 0, `invalid ${what}: ${s.number(key)}`);
   }
+  const port = s.number("network-diagnostic-port");
+  refuseIf(port < 0 || port > 65535, `invalid network-diagnostic-port (${port}): value must be between 0 and 65535`);
+  refuseIf(
+    s.text("api-cors-header") !== "",
+    'DEPRECATED: The "api-cors-header" config parameter and the dockerd "--api-cors-header" option have been removed; use a reverse proxy if you need CORS headers',
+  );
   for (const text of s.list("exec-opts")) checkExecOption(text);
   checkModes(s);
   checkLabels(s.list("labels"));
@@ -45,9 +52,9 @@ function checkExecOption(text: string): void {
 function checkModes(s: Reader): void {
   const ipc = s.text("default-ipc-mode");
   const hint = 'use "shareable" or "private"';
-  const isIpcMode = ["private", "shareable", "none", "host"].includes(ipc) || /^container:./.test(ipc);
+  const isIpcMode = ["", "private", "shareable", "none", "host"].includes(ipc) || /^container:./.test(ipc);
   refuseIf(!isIpcMode, `default IPC mode setting (${ipc}) is invalid; ${hint}`);
-  refuseIf(ipc !== "private" && ipc !== "shareable", `IPC mode "${ipc}" is not supported as default value; ${hint}`);
+  refuseIf(!["", "private", "shareable"].includes(ipc), `IPC mode "${ipc}" is not supported as default value; ${hint}`);
   const cgroupns = s.text("default-cgroupns-mode");
   refuseIf(
     !["", "host", "private"].includes(cgroupns),

@@ -150,6 +150,12 @@ test("config: TLS without files that fit is refused before anything starts, in d
   );
 });
 
+test("config: what dockerd has given up but still takes is taken", () => {
+  using file = new ConfigFile('{"log-level":"","log-format":"","default-ipc-mode":"","restart":true}');
+  const config = load("--config-file", file.path, "--allow-nondistributable-artifacts", "x", "--api-cors-header=");
+  assert.deepEqual([config.logLevel, config.logFormat, config.defaultIpcMode], ["info", "text", "private"]);
+});
+
 test("config: whole numbers are read as Go reads them, in any base", () => {
   using empty = new ConfigFile("");
   const mtu = (text: string) => load("--config-file", empty.path, "--mtu", text).bridge.mtu;
@@ -184,6 +190,9 @@ const badFlags: Readonly<Record<string, string>> = {
   "--ip x": 'invalid argument "x" for "--ip" flag: failed to parse IP: "x"',
   "--default-network-opt a=b":
     'invalid argument "a=b" for "--default-network-opt" flag: invalid value "a=b" for map option, should be root-key=key=value',
+  "--network-diagnostic-port=70000": "invalid network-diagnostic-port (70000): value must be between 0 and 65535",
+  "--api-cors-header *":
+    'DEPRECATED: The "api-cors-header" config parameter and the dockerd "--api-cors-header" option have been removed; use a reverse proxy if you need CORS headers',
   "--mtu=-1": "invalid default MTU: -1",
   "--log-level nope": "invalid logging level: nope",
   "--exec-opt a": "invalid exec-opt (a): must be formatted 'opt=value'",
