@@ -6,6 +6,7 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
@@ -108,6 +109,21 @@ export function netlinkAddress(portId = 0, groups = 0): Buffer {
   const address = Buffer.alloc(12);
   writeFamily(address, AF_NETLINK);
   address.set(new Uint8Array(new Uint32Array([portId, groups]).buffer), 4);
+  return address;
+}
+
+/** struct sockaddr_ll, packet(7), of where a frame shall go. */
+export function packetAddress(to: {
+  readonly protocol: number;
+  readonly interfaceIndex: number;
+  readonly destination: Uint8Array;
+}): Buffer {
+  const address = Buffer.alloc(20);
+  writeFamily(address, AF_PACKET);
+  address.writeUInt16BE(to.protocol, 2);
+  address.set(new Uint8Array(new Int32Array([to.interfaceIndex]).buffer), 4);
+  address[11] = to.destination.length;
+  address.set(to.destination, 12);
   return address;
 }
 

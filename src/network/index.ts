@@ -1,5 +1,6 @@
 /** The door of `src/network`: what the kernel does for networks, without knowing containers or Docker. */
 export * from "./address.ts";
+export { Announcer, type Announcing } from "./announcer.ts";
 export { type BridgeSetup, Bridges } from "./bridge.ts";
 export {
   type Access,

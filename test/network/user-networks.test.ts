@@ -61,6 +61,14 @@ test("create: refused in dockerd's words", options, async () => {
     'invalidParameter: failed to parse com.docker.network.bridge.enable_icc value: maybe (strconv.ParseBool: parsing "maybe": invalid syntax)',
   );
   assert.equal(
+    await refused(
+      wish("x", {
+        Options: { "com.docker.network.advertise_addr_nmsgs": "4", "com.docker.network.advertise_addr_ms": "soon" },
+      }),
+    ),
+    'system: com.docker.network.advertise_addr_nmsgs must be in the range 0 to 3\nvalue for option com.docker.network.advertise_addr_ms "soon" must be integer milliseconds',
+  );
+  assert.equal(
     await refusal(service.remove("bridge")),
     "forbidden: bridge is a pre-defined network and cannot be removed",
   );
@@ -221,3 +229,28 @@ test("prune: unused networks go, labels keep others", options, async () => {
     "invalidParameter: invalid filter 'foo'",
   );
 });
+
+test("announcements: a neighbour learns at once that an address has another owner", options, async () => {
+  await using host = await TestHost.start();
+  const ipam = { Driver: "default", Options: {}, Config: ["10.89.0.0/24", "fd89::/64"].map(range) };
+  await host.service.create(wish("announced", { EnableIPv6: true, IPAM: ipam }));
+  const one = await host.container({ network: "announced" });
+  const owner = (MacAddress: string) =>
+    host.container({
+      network: "announced",
+      networks: {
+        announced: { MacAddress, IPAMConfig: { IPv4Address: "10.89.0.9", IPv6Address: "fd89::9", LinkLocalIPs: null } },
+      },
+    });
+  const first = await owner("02:00:00:00:00:0a");
+  await one.run("busybox ping -c 1 -W 2 10.89.0.9; busybox ping -6 -c 1 -W 2 fd89::9");
+  await first.stop();
+  await owner("02:00:00:00:00:0b");
+  for (const address of ["10.89.0.9", "fd89::9"]) {
+    await one.run(
+      `for i in $(seq 100); do ip neigh show ${address} | grep -q 02:00:00:00:00:0b && exit 0; busybox usleep 20000; done; exit 1`,
+    );
+  }
+});
+
+const range = (Subnet: string) => ({ Subnet, IPRange: "", Gateway: "", AuxiliaryAddresses: null });

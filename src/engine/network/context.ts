@@ -1,7 +1,18 @@
 import type { Clock } from "#base/clock";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
-import type { AddressPool, Bridges, Firewall, Flows, Forwarding, ParentLinks, Ports, Relay, Sandboxes } from "#network";
+import type {
+  AddressPool,
+  Announcer,
+  Bridges,
+  Firewall,
+  Flows,
+  Forwarding,
+  ParentLinks,
+  Ports,
+  Relay,
+  Sandboxes,
+} from "#network";
 import type { ContainerRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { NetworkIndex } from "./network-index.ts";
@@ -53,6 +64,7 @@ export interface ContainerLookup {
 export interface NetworkContext {
   readonly networks: NetworkIndex;
   readonly sandboxes: Sandboxes;
+  readonly announcer: Announcer;
   readonly bridges: Bridges;
   readonly parents: ParentLinks;
   readonly firewall: Firewall;

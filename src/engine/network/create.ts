@@ -20,6 +20,7 @@ import {
   parsePrefix,
   prefixOf,
 } from "#network";
+import { parseAnnouncing } from "./announcing.ts";
 import { type BridgeOptions, optionNames, parseBool, parseBridgeOptions } from "./bridge-options.ts";
 import { forbidden, invalid } from "./errors.ts";
 import { isPredefined } from "./modes.ts";
@@ -57,6 +58,7 @@ export function planNetwork(
   validateIpam(request.IPAM, families.isIpv6Enabled);
   checkName(request.Name, context.networks);
   checkConfiguration(request, driver, families);
+  if ((request.ConfigFrom?.Network ?? "") === "") parseAnnouncing(options);
   const plain: NetworkRecord = {
     ...identity,
     name: request.Name,

@@ -19,6 +19,7 @@ import {
   randomMac,
 } from "#network";
 import type { ContainerRecord } from "#storage";
+import { parseAnnouncing } from "./announcing.ts";
 import type { NetworkContext } from "./context.ts";
 import { type Attachment, dnsNames, validateSettings, withoutOperational } from "./endpoint-settings.ts";
 import { forbidden, invalid, prefixed } from "./errors.ts";
@@ -85,6 +86,11 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
     };
     const ready = isFirst ? sandbox.network : undefined;
     context.sandboxes.plug(ready ?? { id: sandbox.id, key: sandbox.key, readyEndpointId: undefined }, plug);
+    if (mac !== undefined) {
+      const own = [addresses.address4, addresses.address6].filter((address) => address !== undefined);
+      const announcement = { endpointId: id, key: sandbox.key, name: interfaceName, mac, addresses: own };
+      context.announcer.begin(announcement, parseAnnouncing(network.record.options));
+    }
     const { container } = sandbox;
     const names = (settings.DNSNames ?? []).map((name) => name.toLowerCase());
     const priority = settings.GwPriority;

@@ -114,8 +114,11 @@ export class ContainerSandboxes {
 
   /** Its ports are free for others when this resolves; requests are sent before it returns. */
   async #stopServing({ id, endpoints, published, resolver }: ContainerSandbox): Promise<void> {
-    const { ports, relay } = this.#context;
-    for (const endpoint of endpoints) relay.dropEndpoint(endpoint.id);
+    const { announcer, ports, relay } = this.#context;
+    for (const { id: endpointId } of endpoints) {
+      announcer.end(endpointId);
+      relay.dropEndpoint(endpointId);
+    }
     const answers = [ports.unpublish(published), resolver === undefined ? undefined : relay.dropResolver(id)];
     await Promise.all(answers);
   }
@@ -246,6 +249,7 @@ export class ContainerSandboxes {
     if (endpoint.network.isBridge) await sandboxes.unplug(endpoint.id);
     else if (endpoint.network.link !== undefined) await sandboxes.removeChild(sandbox.key, endpoint.interfaceName);
     endpoint.network.removeEndpoint(endpoint);
+    this.#context.announcer.end(endpoint.id);
     this.#context.relay.dropEndpoint(endpoint.id);
     await this.#refresh(sandbox);
     await this.#serveNames(sandbox);

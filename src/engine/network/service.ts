@@ -11,6 +11,7 @@ import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
 import {
   type AddressPool,
+  Announcer,
   Bridges,
   defaultAddressPools,
   ephemeralPorts,
@@ -234,7 +235,7 @@ export class NetworkService {
   /** Where no container runs nothing is left; where some do, their networks stay as they are. */
   async shutdown(): Promise<void> {
     clearInterval(this.#verifying);
-    const { networks, firewall, flows, forwarding, sandboxes, bridges, parents, relay } = this.#context;
+    const { networks, firewall, flows, forwarding, sandboxes, announcer, bridges, parents, relay } = this.#context;
     const isInUse = this.#sandboxes.list().length > 0;
     sandboxes.drain();
     await removeStrays(this.#context, this.#sandboxes.list());
@@ -244,6 +245,7 @@ export class NetworkService {
       firewall.uninstall();
     }
     await relay.close({ isOver: !isInUse });
+    announcer[Symbol.dispose]();
     sandboxes[Symbol.dispose]();
     flows[Symbol.dispose]();
     firewall[Symbol.dispose]();
@@ -316,6 +318,7 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
   const context: NetworkContext = {
     networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
     sandboxes,
+    announcer: new Announcer(namespaces, log),
     bridges: new Bridges(tag),
     parents: new ParentLinks(tag),
     firewall,

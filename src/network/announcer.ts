@@ -1,0 +1,122 @@
+/** Neighbours that remember another owner of an address learn the new one: unsolicited ARP, and Neighbour Advertisements. */
+import { close } from "node:fs";
+import type { Log } from "#base/log";
+import { AF_PACKET, packetAddress, SOCK_DGRAM, sendto, socket } from "#native";
+import { type Address, addressBytes } from "./address.ts";
+import type { Namespaces } from "./namespaces.ts";
+import { RouteSocket } from "./netlink/route.ts";
+
+export interface Announcing {
+  readonly count: number;
+  readonly intervalMs: number;
+}
+
+export interface Announcement {
+  readonly endpointId: string;
+  /** The namespace, and the interface in it. */
+  readonly key: string;
+  readonly name: string;
+  readonly mac: Uint8Array;
+  readonly addresses: readonly Address[];
+}
+
+/** A bridge drops what comes before its new port forwards, which takes the kernel a moment. */
+const portReadyMs = 10;
+
+interface Packet {
+  readonly payload: Uint8Array;
+  readonly to: (interfaceIndex: number) => Buffer;
+}
+
+/** Sends while nobody waits: a start does not grow longer by it, and a container that is gone by then costs nothing. */
+export class Announcer implements Disposable {
+  readonly #namespaces: Namespaces;
+  readonly #log: Log;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+
+  constructor(namespaces: Namespaces, log: Log) {
+    this.#namespaces = namespaces;
+    this.#log = log;
+  }
+
+  begin(announcement: Announcement, { count, intervalMs }: Announcing): void {
+    const packets = announcement.addresses.map((address) => announcementOf(address, announcement.mac));
+    if (packets.length > 0) this.#plan(announcement, packets, { count, intervalMs }, portReadyMs);
+  }
+
+  end(endpointId: string): void {
+    clearTimeout(this.#timers.get(endpointId));
+    this.#timers.delete(endpointId);
+  }
+
+  #plan(announcement: Announcement, packets: readonly Packet[], { count, intervalMs }: Announcing, delayMs: number) {
+    const { endpointId } = announcement;
+    this.end(endpointId);
+    if (count === 0) return;
+    const send = () => {
+      try {
+        this.#send(announcement, packets);
+        this.#plan(announcement, packets, { count: count - 1, intervalMs }, intervalMs);
+      } catch (err) {
+        this.end(endpointId);
+        this.#log.debug({ err, name: announcement.name }, "addresses cannot be announced");
+      }
+    };
+    this.#timers.set(endpointId, setTimeout(send, delayMs).unref());
+  }
+
+  #send({ key, name }: Announcement, packets: readonly Packet[]): void {
+    this.#namespaces.enter(key, () => {
+      using route = new RouteSocket();
+      const { index } = route.getLink(name);
+      const fd = socket(AF_PACKET, SOCK_DGRAM);
+      try {
+        for (const { payload, to } of packets) sendto(fd, payload, 0, to(index));
+      } finally {
+        // The kernel waits for RCU in there: on another thread.
+        close(fd);
+      }
+    });
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+  }
+}
+
+const ETH_P_ARP = 0x0806;
+const ETH_P_IPV6 = 0x86dd;
+const broadcast = Buffer.alloc(6, 0xff);
+const allNodesMac = Buffer.from("333300000001", "hex");
+const allNodes = Buffer.from("ff020000000000000000000000000001", "hex");
+
+function announcementOf(address: Address, mac: Uint8Array): Packet {
+  const own = addressBytes(address);
+  const [protocol, destination, payload] =
+    address.family === 4
+      ? ([ETH_P_ARP, broadcast, arpRequest(own, mac)] as const)
+      : ([ETH_P_IPV6, allNodesMac, neighbourAdvertisement(own, mac)] as const);
+  return { payload, to: (interfaceIndex) => packetAddress({ protocol, interfaceIndex, destination }) };
+}
+
+/** RFC 5227, 2.3: a request by the address for itself. Hardware Ethernet, protocol IPv4, their lengths, operation 1. */
+const arpRequest = (own: Uint8Array, mac: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from("0001080006040001", "hex"), mac, own, Buffer.alloc(6), own]);
+
+/** RFC 4861, 4.4, with the override flag and the target's link-layer address; from the address to all nodes, 255 hops. */
+function neighbourAdvertisement(own: Uint8Array, mac: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from("8800000020000000", "hex"), own, Buffer.of(2, 1), mac]);
+  const length = Buffer.of(0, body.length);
+  const pseudoHeader = Buffer.concat([own, allNodes, Buffer.of(0, 0), length, Buffer.of(0, 0, 0, 58)]);
+  body.writeUInt16BE(internetChecksum(Buffer.concat([pseudoHeader, body])), 2);
+  return Buffer.concat([Buffer.of(0x60, 0, 0, 0), length, Buffer.of(58, 255), own, allNodes, body]);
+}
+
+/** RFC 1071, of an even number of bytes. */
+function internetChecksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return ~sum & 0xffff;
+}
