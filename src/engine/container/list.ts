@@ -14,7 +14,12 @@ import { parseTime, statusText } from "./status-text.ts";
 
 export async function listContainers(context: ContainerContext, options: ListOptions): Promise<ContainerSummary[]> {
   const records = context.index.list().map((container) => container.record);
-  const findImage = (reference: string): Digest | undefined => context.images.find(reference)?.id;
+  // Most containers share a few images, and each look-up reads a whole image's configuration.
+  const found = new Map<string, Digest | undefined>();
+  const findImage = (reference: string): Digest | undefined => {
+    if (!found.has(reference)) found.set(reference, context.images.find(reference)?.id);
+    return found.get(reference);
+  };
   const filter = parseListFilters(
     options.filters,
     records.map((record) => record.id),
