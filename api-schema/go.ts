@@ -37,11 +37,14 @@ const annotate = <K extends GoKind>(kind: K, o: GoField) => ({ go: kind, omitemp
 
 export const string = (o: GoField = {}) => Type.String(annotate("string", o));
 export const bool = (o: GoField = {}) => Type.Boolean(annotate("bool", o));
-export const int = (o: GoField = {}) => Type.Integer(annotate("int", o));
-export const int64 = (o: GoField = {}) => Type.Integer(annotate("int64", o));
+/** Of 64 bits: a number as far as numbers are exact, a bigint beyond. */
+const wide = (kind: "int" | "int64" | "uint64", o: GoField) =>
+  Type.Union([Type.Integer(), Type.BigInt()], annotate(kind, o));
+export const int = (o: GoField = {}) => wide("int", o);
+export const int64 = (o: GoField = {}) => wide("int64", o);
 export const uint16 = (o: GoField = {}) => Type.Integer(annotate("uint16", o));
 export const uint32 = (o: GoField = {}) => Type.Integer(annotate("uint32", o));
-export const uint64 = (o: GoField = {}) => Type.Integer(annotate("uint64", o));
+export const uint64 = (o: GoField = {}) => wide("uint64", o);
 export const uint = (o: GoField = {}) => Type.Integer(annotate("uint", o));
 export const float64 = (o: GoField = {}) => Type.Number(annotate("float64", o));
 /** An int64 beyond 2^53 (nanoseconds since 1970): a bigint here, plain digits on the wire. Answers only. */

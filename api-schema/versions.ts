@@ -42,10 +42,10 @@ export function containerInspectFor(version: string, container: ContainerInspect
 
 /** 0 and less mean "no limit", and are sent on as 0; the kernel's memory limit went with 1.42. */
 export function updateRequestFor(version: string, request: UpdateConfig): UpdateConfig {
-  const pidsLimit = isOlder(version, "1.40") || request.PidsLimit === null ? null : Math.max(0, request.PidsLimit);
+  const pidsLimit = isOlder(version, "1.40") ? null : request.PidsLimit;
   return {
     ...request,
-    PidsLimit: pidsLimit,
+    PidsLimit: pidsLimit !== null && pidsLimit <= 0 ? 0 : pidsLimit,
     KernelMemory: isOlder(version, "1.42") ? request.KernelMemory : 0,
   };
 }

@@ -1,5 +1,6 @@
 import type { Static, TSchema } from "#api-schema/go";
 import { zeroTime } from "#base/clock";
+import { narrow } from "#base/exact-json";
 import { isList, type Json, JsonNumber, JsonObject, toPlain } from "#base/json";
 import { type GoStructField, type GoType, reflect } from "./reflect.ts";
 
@@ -70,12 +71,12 @@ function build(type: GoType, json: Json, path: Path): unknown {
   }
 }
 
-function buildInteger(type: Extract<GoType, { kind: "integer" }>, json: Json, path: Path): number {
+function buildInteger(type: Extract<GoType, { kind: "integer" }>, json: Json, path: Path): number | bigint {
   if (!(json instanceof JsonNumber)) return wrongType(type, json, path);
   const isWhole = /^-?[0-9]+$/.test(json.text);
   const value = isWhole ? BigInt(json.text) : undefined;
   if (value === undefined || value < type.min || value > type.max) return wrongType(type, json, path, ` ${json.text}`);
-  return Number(value);
+  return narrow(value);
 }
 
 function buildTime(type: GoType, json: Json, path: Path): string {

@@ -29,7 +29,7 @@ export async function stopContainers(context: ContainerContext, config: DaemonCo
 
 /** Negative: for ever. */
 function patience(containers: readonly Container[], shutdownSeconds: number, stopSeconds: number): number {
-  const own = containers.map(({ record }) => record.config.StopTimeout ?? stopSeconds);
+  const own = containers.map(({ record }) => Number(record.config.StopTimeout ?? stopSeconds));
   if (shutdownSeconds < 0 || own.some((seconds) => seconds < 0)) return -1;
   return Math.max(shutdownSeconds, ...own.map((seconds) => seconds + graceSeconds));
 }

@@ -1,19 +1,10 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
+import { stringifyExact } from "#base/exact-json";
 import type { Spec } from "./oci-spec.ts";
 import type { ShimConfig } from "./shim-config.ts";
 import { type ExitRecord, parseExitRecord } from "./wire.ts";
-
-declare global {
-  interface JSON {
-    /** ECMAScript proposal "JSON.parse source text access"; V8 has it, TypeScript's library not yet. */
-    rawJSON(text: string): object;
-  }
-}
-
-const stringify = (value: unknown): string =>
-  JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? JSON.rawJSON(String(field)) : field));
 
 /**
  * Makes the folder that a shim is started on, or makes it anew for another start: what the last task left is removed.
@@ -22,8 +13,8 @@ const stringify = (value: unknown): string =>
 export async function writeBundle(directory: string, files: { spec: Spec; shim: ShimConfig }): Promise<void> {
   await mkdir(join(directory, "rootfs"), { recursive: true, mode: 0o700 });
   await Promise.all([
-    writeFile(join(directory, "config.json"), stringify(files.spec), { mode: 0o600 }),
-    writeFile(join(directory, "shim.json"), stringify(files.shim), { mode: 0o600 }),
+    writeFile(join(directory, "config.json"), stringifyExact(files.spec), { mode: 0o600 }),
+    writeFile(join(directory, "shim.json"), stringifyExact(files.shim), { mode: 0o600 }),
     rm(join(directory, "exit.json"), { force: true }),
   ]);
 }

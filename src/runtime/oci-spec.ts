@@ -5,6 +5,7 @@
 
 /** 64 bits do not fit a number: give what is above 2^53 (RLIM_INFINITY, seccomp arguments) as a bigint. */
 export type Uint64 = number | bigint;
+export type Int64 = number | bigint;
 
 export interface Spec {
   ociVersion: string;
@@ -72,7 +73,7 @@ export interface Scheduler {
   flags?: string[];
   runtime?: number;
   deadline?: number;
-  period?: number;
+  period?: Uint64;
 }
 
 export interface Mount {
@@ -159,7 +160,7 @@ export interface Resources {
   devices?: DeviceRule[];
   memory?: MemoryResources;
   cpu?: CpuResources;
-  pids?: { limit?: number };
+  pids?: { limit?: Int64 };
   blockIO?: BlockIoResources;
   hugepageLimits?: { pageSize: string; limit: number }[];
   network?: { classID?: number; priorities?: { name: string; priority: number }[] };
@@ -168,24 +169,24 @@ export interface Resources {
 }
 
 export interface MemoryResources {
-  limit?: number;
-  reservation?: number;
-  swap?: number;
-  kernel?: number;
-  kernelTCP?: number;
-  swappiness?: number;
+  limit?: Int64;
+  reservation?: Int64;
+  swap?: Int64;
+  kernel?: Int64;
+  kernelTCP?: Int64;
+  swappiness?: Int64;
   disableOOMKiller?: boolean;
   useHierarchy?: boolean;
   checkBeforeUpdate?: boolean;
 }
 
 export interface CpuResources {
-  shares?: number;
-  quota?: number;
+  shares?: Uint64;
+  quota?: Int64;
   burst?: number;
-  period?: number;
-  realtimeRuntime?: number;
-  realtimePeriod?: number;
+  period?: Uint64;
+  realtimeRuntime?: Int64;
+  realtimePeriod?: Uint64;
   cpus?: string;
   mems?: string;
   idle?: number;
@@ -201,7 +202,7 @@ export interface WeightDevice {
 export interface ThrottleDevice {
   major: number;
   minor: number;
-  rate: number;
+  rate: Uint64;
 }
 
 export interface BlockIoResources {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
 import { errnoOf } from "#base/errors";
+import { stringifyExact } from "#base/exact-json";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
@@ -69,7 +70,7 @@ export class ShimConnection {
       };
       const timer = setTimeout(giveUp, patienceMs);
       this.#waiting.set(seq, { resolve, reject, timer });
-      this.#socket.write(`${JSON.stringify({ seq, op, ...fields })}\n`);
+      this.#socket.write(`${stringifyExact({ seq, op, ...fields })}\n`);
     });
   }
 

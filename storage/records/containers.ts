@@ -1,3 +1,4 @@
+import { stringifyExact } from "#base/exact-json";
 import { type Id, parseId } from "#base/ids";
 import type { Database } from "../database.ts";
 import type { ContainerRecord } from "./container-record.ts";
@@ -28,12 +29,12 @@ export class ContainerTable {
 
   /** Throws SQLITE_CONSTRAINT_UNIQUE when the name is taken: of two at the same time, one wins. */
   insert(record: ContainerRecord): void {
-    this.#insert.run(record.id, record.name, JSON.stringify(record));
+    this.#insert.run(record.id, record.name, stringifyExact(record));
   }
 
   /** The name may change. Throws when it is taken, and when there is no such container. */
   update(record: ContainerRecord): void {
-    const { changes } = this.#update.run(record.name, JSON.stringify(record), record.id);
+    const { changes } = this.#update.run(record.name, stringifyExact(record), record.id);
     if (changes === 0) throw new Error(`no container with id ${record.id}`);
   }
 

@@ -1,3 +1,4 @@
+import { parseExact, stringifyExact } from "#base/exact-json";
 import type { Database } from "../database.ts";
 
 /** Values of one kind, each kept as a JSON document under its id. The type is the owner's promise: what goes in comes out. */
@@ -28,17 +29,17 @@ export class DocumentTable<T extends object> {
 
   /** Throws when the id is taken. */
   insert(id: string, value: T): void {
-    this.#insert.run(this.#kind, id, JSON.stringify(value));
+    this.#insert.run(this.#kind, id, stringifyExact(value));
   }
 
   /** Throws when there is no such row. */
   update(id: string, value: T): void {
-    const { changes } = this.#update.run(JSON.stringify(value), this.#kind, id);
+    const { changes } = this.#update.run(stringifyExact(value), this.#kind, id);
     if (changes === 0) throw new Error(`no ${this.#kind} with id ${id}`);
   }
 
   upsert(id: string, value: T): void {
-    this.#upsert.run(this.#kind, id, JSON.stringify(value));
+    this.#upsert.run(this.#kind, id, stringifyExact(value));
   }
 
   /** Whether there was such a row. */
@@ -64,4 +65,4 @@ export class DocumentTable<T extends object> {
 }
 
 /** The document was written by us from a T: nothing else writes to this database. */
-export const parseDocument = <T>(text: string): T => JSON.parse(text) as T;
+export const parseDocument = <T>(text: string): T => parseExact(text) as T;

@@ -1,3 +1,4 @@
+import { stringifyExact } from "#base/exact-json";
 import type { Digest } from "#base/ids";
 import { parseDigest } from "#base/ids";
 import type { Database } from "../database.ts";
@@ -56,7 +57,7 @@ export class ImageTable {
   /** Does nothing when there is a row with this id. Throws when its layer is not in the store. */
   insert(record: ImageRecord): void {
     const { id, parent, topChainId, manifestDigest } = record;
-    this.#insert.run(id, parent, topChainId, manifestDigest, JSON.stringify(record));
+    this.#insert.run(id, parent, topChainId, manifestDigest, stringifyExact(record));
   }
 
   find(id: Digest): ImageRecord | undefined {
@@ -120,6 +121,6 @@ export class ImageTable {
   }
 
   #write(record: ImageRecord): void {
-    this.#update.run(record.parent, JSON.stringify(record), record.id);
+    this.#update.run(record.parent, stringifyExact(record), record.id);
   }
 }

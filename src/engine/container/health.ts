@@ -25,14 +25,14 @@ interface Check {
 function checkOf(config: HealthConfig | null, shell: readonly string[] | null): Check | undefined {
   const [kind, ...rest] = config?.Test ?? [];
   if (config === null || kind === undefined || kind === "NONE") return undefined;
-  const ms = (ns: number, fallback: number) => (ns > 0 ? ns / nsPerMs : fallback);
+  const ms = (ns: number | bigint, fallback: number) => (ns > 0 ? Number(ns) / nsPerMs : fallback);
   return {
     command: kind === "CMD-SHELL" ? [...(shell ?? ["/bin/sh", "-c"]), ...rest] : rest,
     intervalMs: ms(config.Interval, defaults.intervalMs),
     timeoutMs: ms(config.Timeout, defaults.timeoutMs),
     startPeriodMs: ms(config.StartPeriod, 0),
     startIntervalMs: ms(config.StartInterval, defaults.startIntervalMs),
-    retries: config.Retries > 0 ? config.Retries : defaults.retries,
+    retries: config.Retries > 0 ? Number(config.Retries) : defaults.retries,
   };
 }
 

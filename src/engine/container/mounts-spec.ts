@@ -118,7 +118,7 @@ export function tmpfsMountOptions(options: TmpfsOptions | null, isReadOnly: bool
   return [
     ...(isReadOnly ? ["ro"] : []),
     ...(Mode === 0 ? [] : [`mode=${Mode.toString(8)}`]),
-    ...(SizeBytes === 0 ? [] : [`size=${sizeWithUnit(SizeBytes)}`]),
+    ...(SizeBytes === 0 ? [] : [`size=${sizeWithUnit(Number(SizeBytes))}`]),
     ...(Options ?? []).map(tmpfsOption),
   ].join(",");
 }

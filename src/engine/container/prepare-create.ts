@@ -5,6 +5,7 @@
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
+import { narrow } from "#base/exact-json";
 import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
 import { type ImageConfig, platformOf } from "../image/config.ts";
 import { mergeLogConfig } from "../log/options.ts";
@@ -131,6 +132,9 @@ function hiddenPaths(hostConfig: HostConfig, host: HostInfo): Partial<HostConfig
 type FindId = (reference: string) => string | undefined;
 type Adapting = Pick<CreateSurroundings<FoundImage>, "host" | "defaults" | "findContainer">;
 
+/** Of 64 bits, as Go multiplies: beyond them it wraps. */
+const twice = (size: number | bigint): number | bigint => narrow(BigInt.asIntN(64, BigInt(size) * 2n));
+
 /** moby adaptContainerSettings. */
 export function adaptHostConfig(hostConfig: HostConfig, { defaults, host, findContainer }: Adapting): HostConfig {
   const findId: FindId = (reference) => findContainer(reference)?.id;
@@ -138,7 +142,7 @@ export function adaptHostConfig(hostConfig: HostConfig, { defaults, host, findCo
   const adapted: HostConfig = {
     ...hostConfig,
     // As much swap as memory.
-    MemorySwap: Memory > 0 && MemorySwap === 0 ? Memory * 2 : MemorySwap,
+    MemorySwap: Memory > 0 && MemorySwap === 0 ? twice(Memory) : MemorySwap,
     ShmSize: ShmSize === 0 ? (defaults.shmSizeBytes ?? defaultShmSizeBytes) : ShmSize,
     IpcMode: withFullId(IpcMode === "" ? (defaults.ipcMode ?? "private") : IpcMode, findId),
     PidMode: withFullId(hostConfig.PidMode, findId),

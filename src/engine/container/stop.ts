@@ -18,7 +18,7 @@ export async function stopContainer(
   if (!container.isRunning) return;
   const { config } = container.record;
   const signal = parseSignal(options.signal || config.StopSignal || String(SIGTERM));
-  const timeoutSeconds = options.timeout ?? config.StopTimeout ?? context.defaults.stopTimeoutSeconds;
+  const timeoutSeconds = Number(options.timeout ?? config.StopTimeout ?? context.defaults.stopTimeoutSeconds);
 
   const stopped = container.waitForStop();
   const isSignalled = await sendSignal(context, container, signal).then(

@@ -1,4 +1,5 @@
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
+import { stringifyExact } from "#base/exact-json";
 import type { HistoryEntry, ImageConfig } from "./config.ts";
 
 /** The config blob of an image that was made here: byte for byte what moby's encoder would write, for the id depends on it. */
@@ -25,7 +26,7 @@ export function encodeImageConfig(image: ImageConfig): string {
 
 /** encoding/json: `<`, `>`, `&` and the two line separators are escaped. */
 export function goJson(value: unknown): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (char) => {
+  return stringifyExact(value).replace(/[<>&\u2028\u2029]/g, (char) => {
     return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }
@@ -80,7 +81,7 @@ const encodeHealthcheck = (health: HealthConfig) => ({
 // omitempty
 const text = (value: string) => (value === "" ? undefined : value);
 const flag = (value: boolean) => (value ? true : undefined);
-const number = (value: number) => (value === 0 ? undefined : value);
+const number = (value: number | bigint) => (value === 0 ? undefined : value);
 const isEmpty = (value: object | null) => value === null || Object.keys(value).length === 0;
 
 function sorted<T extends object>(map: Record<string, T | string> | null) {

@@ -39,7 +39,7 @@ export function listImages(parts: ImageParts, options: ListOptions): ImageSummar
     .map((image) => summarize(parts, image, selection, parents))
     .filter((summary) => summary !== undefined)
     .map((summary) => ({ ...summary, SharedSize: shared?.get(summary.Id) ?? -1 }))
-    .sort((a, b) => b.Created - a.Created || (a.Id < b.Id ? -1 : 1));
+    .sort((a, b) => Number(b.Created) - Number(a.Created) || (a.Id < b.Id ? -1 : 1));
 }
 
 interface Selection extends ListOptions {

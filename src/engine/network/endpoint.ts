@@ -93,7 +93,7 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
     }
     const { container } = sandbox;
     const names = (settings.DNSNames ?? []).map((name) => name.toLowerCase());
-    const priority = settings.GwPriority;
+    const priority = Number(settings.GwPriority);
     const links = linksOf(settings.Links);
     return {
       id,

@@ -116,7 +116,7 @@ function endpointOf(context: NetworkContext, container: ContainerRecord, name: s
     mac: MacAddress === "" ? "" : formatMac(Buffer.from(MacAddress.replaceAll(":", ""), "hex")),
     address4,
     address6,
-    priority: settings.GwPriority,
+    priority: Number(settings.GwPriority),
     names: (settings.DNSNames ?? []).map((alias) => alias.toLowerCase()),
     links: linksOf(settings.Links),
   };

@@ -113,7 +113,7 @@ function processOf(input: SpecInput, security: SecurityOptions): Process {
     ...(rlimits.length === 0 ? {} : { rlimits }),
     ...(security.hasNoNewPrivileges ? { noNewPrivileges: true } : {}),
     ...appArmorOf(hostConfig, security, host),
-    oomScoreAdj: hostConfig.OomScoreAdj,
+    oomScoreAdj: Number(hostConfig.OomScoreAdj),
   };
 }
 
@@ -137,7 +137,7 @@ export function rlimitsOf(hostConfig: HostConfig, defaults: SpecDefaults["ulimit
 }
 
 /** Docker's -1 is Go's uint64(-1): RLIM_INFINITY. */
-const unsigned = (limit: number): Uint64 => (limit < 0 ? 0xffff_ffff_ffff_ffffn : limit);
+const unsigned = (limit: Uint64): Uint64 => (limit < 0 ? 0xffff_ffff_ffff_ffffn : limit);
 
 export function appArmorOf(
   hostConfig: HostConfig,

@@ -52,7 +52,7 @@ export function execProcess(container: ContainerRecord, request: ExecRequest, ta
     ...(rlimits.length === 0 ? {} : { rlimits }),
     ...(security.hasNoNewPrivileges ? { noNewPrivileges: true } : {}),
     ...appArmorOf(hostConfig, security, host),
-    oomScoreAdj: hostConfig.OomScoreAdj,
+    oomScoreAdj: Number(hostConfig.OomScoreAdj),
   };
 }
 

@@ -76,7 +76,7 @@ function cpuOf(limits: DockerResources): CpuResources | undefined {
   if (limits.CpuShares < 0) {
     throw new Error(`invalid CPU shares (${limits.CpuShares}): value must be a positive integer`);
   }
-  const quota = Math.trunc((limits.NanoCpus * cpuPeriodUs) / nanosPerCpu);
+  const quota = Math.trunc((Number(limits.NanoCpus) * cpuPeriodUs) / nanosPerCpu);
   const cpu: CpuResources = {
     ...(limits.CpuShares === 0 ? {} : { shares: limits.CpuShares }),
     ...(limits.CpusetCpus === "" ? {} : { cpus: limits.CpusetCpus }),
