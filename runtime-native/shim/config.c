@@ -47,6 +47,7 @@ static int read_log(struct log_options *o, const struct json *log, struct fault 
     o->is_non_blocking = mode == 1;
     o->max_files = max_files < UINT_MAX ? (unsigned)max_files : UINT_MAX;
     o->max_buffer = max_buffer;
+    o->compress = json_bool(log, "compress", false);
     o->path = json_string(log, "path");
     o->attrs = json_get(log, "attrs");
     if (o->driver != LOG_NONE && !o->path)

@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,31 +56,69 @@ void log_file_flush(struct log_file *f)
     f->used = 0;
 }
 
-/* The file that was rotated `age` times; 0: the one that is written. */
-static const char *name_of(char name[PATH_MAX], const char *path, unsigned age)
+/* The file that was rotated `age` times; 0: the one that is written. Its form is "" or ".gz". */
+static void name_of(char name[PATH_MAX], const char *path, unsigned age, const char *form)
 {
     if (age == 0)
-        snprintf(name, PATH_MAX, "%s", path);
+        snprintf(name, PATH_MAX, "%s%s", path, form);
     else
-        snprintf(name, PATH_MAX, "%s.%u", path, age);
-    return name;
+        snprintf(name, PATH_MAX, "%s.%u%s", path, age, form);
+}
+
+static bool exists(const char *path, unsigned age)
+{
+    char plain[PATH_MAX], packed[PATH_MAX];
+    name_of(plain, path, age, "");
+    name_of(packed, path, age, ".gz");
+    return access(plain, F_OK) == 0 || access(packed, F_OK) == 0;
+}
+
+/* What the older file leaves behind under the new name in the other form must not be taken for this one. */
+static void make_older(const char *path, unsigned age, const char *form)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+    name_of(old, path, age, form);
+    name_of(new, path, age + 1, form);
+    if (rename(old, new) == 0)
+        return;
+    if (errno == ENOENT)
+        (void)unlink(new);
+    else
+        note("rename %s: %m", old);
 }
 
 /* Makes each file one older, up to the first free name: `max-file` may be far more than there are. */
 static void shift(const char *path, unsigned max_files)
 {
-    char old[PATH_MAX], new[PATH_MAX];
     unsigned age = 1;
-    while (age < max_files - 1 && access(name_of(new, path, age), F_OK) == 0)
+    while (age < max_files - 1 && exists(path, age))
         age++;
-    for (; age > 0; age--)
-        if (rename(name_of(old, path, age - 1), name_of(new, path, age)) < 0 && errno != ENOENT)
-            note("rename %s: %m", old);
+    while (age-- > 0) {
+        make_older(path, age, "");
+        make_older(path, age, ".gz");
+    }
+}
+
+/* The daemon puts compressed files in place under the same lock (src/engine/log/compressor.ts). It is not waited for: what
+ * holds it may be stopped. */
+static int lock_names(const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        return -1;
+    *slash = '\0';
+    AUTO_CLOSE int fd = open(*folder ? folder : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -1 : take_fd(&fd);
 }
 
 /* Readers may be in the middle of the file, so it is moved or unlinked, never cut. */
 static void rotate(struct log_file *f)
 {
+    AUTO_CLOSE int lock = lock_names(f->path);
+    if (lock < 0)
+        return; /* before the next entry, then */
     if (f->max_files < 2)
         (void)unlink(f->path);
     else
@@ -91,6 +131,7 @@ static void rotate(struct log_file *f)
     (void)close(f->fd);
     f->fd = fd;
     f->size = 0;
+    f->has_rotated = f->max_files > 1;
 }
 
 char *log_file_reserve(struct log_file *f, size_t entry_max)

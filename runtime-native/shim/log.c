@@ -8,7 +8,7 @@
 
 int log_open(struct log *l, const struct log_options *o, struct loop *loop, struct fault *f)
 {
-    *l = (struct log){.driver = o->driver, .file.fd = -1, .writer.source.fd = -1};
+    *l = (struct log){.driver = o->driver, .compress = o->compress, .file.fd = -1, .writer.source.fd = -1};
     if (o->driver == LOG_NONE)
         return 0;
     l->attrs = log_json_attrs(o->attrs);
@@ -25,10 +25,27 @@ static void write_entry(struct log *l, const struct log_entry *e)
     bool has_writer = l->writer.source.fd >= 0;
     char *start = has_writer ? l->file.buffer : log_file_reserve(&l->file, l->entry_max);
     char *end = l->driver == LOG_JSON_FILE ? log_json_encode(start, e, l->attrs) : log_local_encode(start, e);
-    if (has_writer)
-        log_writer_take(&l->writer, start, (size_t)(end - start));
-    else
+    if (!has_writer) {
         log_file_commit(&l->file, end);
+        return;
+    }
+    log_writer_take(&l->writer, start, (size_t)(end - start));
+    l->sent += (uint64_t)(end - start);
+    if (l->file.max_size > 0 && l->sent >= l->file.max_size) {
+        l->file.has_rotated = true; /* or will soon */
+        l->sent = 0;
+    }
+}
+
+bool log_has_rotated(struct log *l)
+{
+    struct timespec now;
+    if (!l->compress || !l->file.has_rotated || clock_gettime(CLOCK_MONOTONIC_COARSE, &now) < 0 ||
+        (l->told_at > 0 && now.tv_sec == l->told_at))
+        return false;
+    l->told_at = now.tv_sec;
+    l->file.has_rotated = false;
+    return true;
 }
 
 static void new_part_id(char id[65])

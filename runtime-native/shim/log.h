@@ -33,6 +33,7 @@ struct log_file {
     const char *path;
     uint64_t size, max_size;
     unsigned max_files;
+    bool has_rotated; /* since somebody looked */
     char *buffer;
     size_t used, capacity;
     bool is_failing;
@@ -100,11 +101,15 @@ struct log {
     struct log_writer writer;
     char *attrs;
     size_t entry_max;
+    bool compress;
+    uint64_t sent;    /* to the writer, since the file was last full of it */
+    time_t told_at;
     struct log_stream streams[2];
 };
 
 int log_open(struct log *l, const struct log_options *o, struct loop *loop, struct fault *f);
 void log_write(struct log *l, int stream, const char *bytes, size_t size);
+bool log_has_rotated(struct log *l); /* for who compresses: at most once a second */
 void log_close(struct log *l); /* writes what has no end of line */
 
 #endif

@@ -79,6 +79,19 @@ void process_check_end(struct process *p)
         lifecycle_init_ended(p->shim);
 }
 
+static void write_log(struct shim *s, int stream, size_t size)
+{
+    log_write(&s->log, stream, s->chunk, size);
+    if (!log_has_rotated(&s->log))
+        return;
+    struct json_writer w = {0};
+    json_begin_object(&w, NULL);
+    json_put_string(&w, "event", "log-rotated");
+    json_end_object(&w);
+    publish(s, &w);
+    json_writer_free(&w);
+}
+
 /* One read. False: there is nothing more, now or ever. */
 static bool read_output(struct output *o)
 {
@@ -91,7 +104,7 @@ static bool read_output(struct output *o)
         return false;
     }
     if (!*p->exec)
-        log_write(&p->shim->log, o->stream, p->shim->chunk, (size_t)count);
+        write_log(p->shim, o->stream, (size_t)count);
     attach_send(p, o->stream, p->shim->chunk, (size_t)count);
     return true;
 }

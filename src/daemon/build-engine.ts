@@ -12,6 +12,7 @@ import {
   Events,
   ExecService,
   ImageService,
+  LogCompressor,
   openNetworkService,
   SystemService,
   VolumeService,
@@ -103,6 +104,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
   });
   const context: ContainerContext = {
     index,
+    logCompressor: new LogCompressor(log),
     storage,
     images,
     networks,

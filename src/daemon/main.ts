@@ -44,6 +44,7 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
 
   const built = await buildEngine(config, { spawner, storage, log });
   const { engine, context } = built;
+  parts.use(context.logCompressor);
   parts.use(engine.images.publishLayout());
   parts.defer(() => removeCgroupParent(config.cgroupParent));
   parts.defer(() => engine.networks.shutdown());

@@ -39,6 +39,7 @@ export { ExecService, type ExecStartOptions } from "./exec/service.ts";
 export { Filters, invalidFilter } from "./filters.ts";
 export type { TransferLimits } from "./image/parts.ts";
 export { ImageService } from "./image/service.ts";
+export { LogCompressor } from "./log/compressor.ts";
 export { checkLogDefaults } from "./log/options.ts";
 export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";

@@ -28,6 +28,7 @@ export interface StartedExec {
 export interface TaskEvents {
   "exec-exit": [ExecExit];
   oom: [];
+  "log-rotated": [];
 }
 
 /** Where a task's bundle is, and the socket of its shim. */
@@ -222,7 +223,8 @@ export class Task extends EventEmitter<TaskEvents> {
         this.#resolveExit(event);
         return;
       case "oom":
-        this.emit("oom");
+      case "log-rotated":
+        this.emit(event.event);
         return;
       case "exec-exit":
         this.#runningExecs.get(event.exec)?.(event);

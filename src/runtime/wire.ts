@@ -38,7 +38,8 @@ export interface TaskState {
 export type ShimEvent =
   | ({ readonly event: "exit" } & ExitRecord)
   | ({ readonly event: "exec-exit" } & ExecExit)
-  | { readonly event: "oom" };
+  | { readonly event: "oom" }
+  | { readonly event: "log-rotated" };
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -115,7 +116,8 @@ function parseEvent(fields: Fields): ShimEvent {
     case "exec-exit":
       return { event: "exec-exit", exec: stringField(fields, "exec"), exitCode: numberField(fields, "exitCode") };
     case "oom":
-      return { event: "oom" };
+    case "log-rotated":
+      return { event: fields.event };
     default:
       throw new Error(`the shim sent an unknown event: ${String(fields.event)}`);
   }

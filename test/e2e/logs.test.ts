@@ -148,3 +148,23 @@ test("logs: unknown drivers and options are refused at create, in dockerd's word
   assert.equal(await refusal("--log-opt", "nope=1"), `${words}unknown log opt 'nope' for json-file log driver`);
   assert.equal(await refusal("--log-opt", "cache-disabled=x"), `${words}invalid value for option cache-disabled: x`);
 });
+
+test("logs: rotated files are compressed, while it is followed and without a line lost", async () => {
+  for (const driver of ["json-file", "local"]) {
+    const options = ["max-size=200k", "max-file=50", "compress=true"].flatMap((option) => ["--log-opt", option]);
+    const script = "read go; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); echo line $i; done; echo end";
+    const name = `packed-${driver}`;
+    await daemon.ok("run", "-di", "--name", name, "--log-driver", driver, ...options, "busybox", "sh", "-c", script);
+    const following = daemon.docker(["logs", "-f", name]);
+    await daemon.docker(["attach", name], { stdin: "go\n" });
+    const expected = `${Array.from({ length: 20_000 }, (_, i) => `line ${i + 1}\n`).join("")}end\n`;
+    assert.equal((await following).stdout, expected);
+    assert.equal((await daemon.docker(["logs", name])).stdout, expected);
+    const id = await daemon.ok("inspect", "-f", "{{.Id}}", name);
+    await daemon.restart(); // ends what is being compressed, or lets it end
+    const files = readdirSync(join(daemon.dataRoot, "containers", id), { recursive: true }).map(String);
+    assert.ok(files.filter((file) => file.endsWith(".gz")).length > 1, files.join());
+    assert.equal((await daemon.docker(["logs", name])).stdout, expected);
+    await daemon.ok("rm", name);
+  }
+});

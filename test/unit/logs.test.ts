@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { appendFile, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { type LogSource, readLogs } from "../../src/engine/log/reader.ts";
 import type { LogOptions } from "../../src/engine/container/options.ts";
+import { compressRotated } from "../../src/engine/log/compressor.ts";
+import { type LogSource, readLogs } from "../../src/engine/log/reader.ts";
 
 const everything: LogOptions = { stdout: true, stderr: true, follow: false, timestamps: false, details: false };
 const time = (second: number, fraction = "5") => `2026-11-21T03:19:${String(second).padStart(2, "0")}.${fraction}Z`;
@@ -209,6 +210,42 @@ test("logs -f: no line is lost over several rotations", async () => {
   }
   const expected = Array.from({ length: 14 }, (_, i) => `line ${i}\n`).join("");
   assert.equal(await follower.rest(), expected);
+});
+
+const forever = new AbortController().signal;
+
+test("logs -f: a follower that fell behind finds its place among compressed files", async () => {
+  await using logs = await logFolder();
+  await writeFile(logs.path, numbered(0, 2));
+  await using follower = new Follower(logs.source);
+  await follower.until("line 1\n");
+  for (let n = 1; n <= 3; n++) {
+    for (const k of [2, 1]) await rename(`${logs.path}.${k}.gz`, `${logs.path}.${k + 1}.gz`).catch(() => undefined);
+    await appendFile(logs.path, numbered(n * 2, n * 2 + 1));
+    await rename(logs.path, `${logs.path}.1`);
+    await writeFile(logs.path, numbered(n * 2 + 1, n * 2 + 2));
+    await compressRotated(logs.path, forever);
+  }
+  const expected = Array.from({ length: 8 }, (_, i) => `line ${i}\n`).join("");
+  assert.equal(await follower.rest(), expected);
+  assert.equal(await logs.text(), expected);
+});
+
+test("logs: whatever a compression leaves that was killed, nothing is lost or told twice, and the next one mends it", async () => {
+  await using logs = await logFolder();
+  await writeFile(`${logs.path}.2`, numbered(0, 10));
+  await writeFile(`${logs.path}.2.gz`, gzipSync(numbered(0, 10)));
+  await writeFile(`${logs.path}.1`, numbered(10, 20));
+  await writeFile(`${logs.path}.gz.tmp`, "half");
+  await writeFile(logs.path, numbered(20, 25));
+  const before = await logs.text();
+  assert.equal(before.split("\n").length, 26);
+  await compressRotated(logs.path, forever);
+  assert.equal(await logs.text(), before);
+  assert.deepEqual(
+    (await readdir(dirname(logs.path))).sort(),
+    ["", ".1.gz", ".2.gz"].map((end) => `c-json.log${end}`),
+  );
 });
 
 test("logs -f: a log that does not exist yet is followed from its first line", async () => {

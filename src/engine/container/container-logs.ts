@@ -30,3 +30,9 @@ export function readContainerLogs(
   const ended = task?.exited.catch(() => undefined) ?? Promise.resolve();
   return readLogs(source, { ...options, follow: options.follow && task !== undefined }, { ended, signal });
 }
+
+/** Rotated files, where the options say so. */
+export function compressLog({ defaults, logCompressor }: ContainerContext, { record }: Container): void {
+  const log = shimLogConfig(record, containerDirectory(defaults, record.id));
+  if (log.compress && log.path !== undefined) logCompressor.compress(log.path);
+}

@@ -6,6 +6,7 @@ import type { Storage } from "#storage";
 import type { Events } from "../events.ts";
 import type { Exec } from "../exec/exec.ts";
 import type { ImageService } from "../image/service.ts";
+import type { LogCompressor } from "../log/compressor.ts";
 import type { NetworkService } from "../network/service.ts";
 import type { HostInfo, SpecDefaults } from "../spec/index.ts";
 import type { VolumeService } from "../volume/service.ts";
@@ -40,6 +41,7 @@ export interface ContainerDefaults {
 /** Everything that the verbs in this folder work with. Built once, in `daemon/main.ts`. */
 export interface ContainerContext {
   readonly index: ContainerIndex;
+  readonly logCompressor: LogCompressor;
   readonly storage: Storage;
   readonly images: ImageService;
   readonly networks: NetworkService;

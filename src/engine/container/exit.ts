@@ -9,6 +9,7 @@ import type { ExitRecord, Task } from "#runtime";
 import { releaseSharedMemory } from "./bundle.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
+import { compressLog } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
 import { removeContainer } from "./remove.ts";
 import { shouldRestart } from "./restart-policy.ts";
@@ -16,6 +17,9 @@ import { startContainer } from "./start.ts";
 
 /** Follows a task to its end. Used by a start, and by the daemon's start for tasks that it finds alive. */
 export function watchTask(context: ContainerContext, container: Container, task: Task): void {
+  // The last daemon may have left some plain.
+  compressLog(context, container);
+  task.on("log-rotated", () => compressLog(context, container));
   task.on("oom", () => {
     container.record.state.oomKilled = true;
     context.index.note(container);
@@ -68,6 +72,7 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
   container.run.abort();
   for (const exec of container.execs.values()) exec.end(exec.exitCode ?? exit.exitCode);
   await release(context, container);
+  if (!record.hostConfig.AutoRemove) compressLog(context, container);
 
   const isWanted = container.isExitWanted || context.isShuttingDown || container.isManualRestart;
   const isRestarting = shouldRestart(record.hostConfig.RestartPolicy, {

@@ -8,6 +8,7 @@ import { errnoOf } from "#base/errors";
 export interface LogFile {
   readonly handle: FileHandle;
   readonly isCompressed: boolean;
+  /** Of the plain file, which is how followers know it again. */
   readonly inode: bigint;
 }
 
@@ -24,7 +25,29 @@ export async function openLog(path: string): Promise<LogFile | undefined> {
     throw error;
   }
   const { ino: inode } = await handle.stat({ bigint: true });
-  return { handle, inode, isCompressed: path.endsWith(".gz") };
+  if (!path.endsWith(".gz")) return { handle, inode, isCompressed: false };
+  return { handle, inode: (await plainInode(handle)) ?? inode, isCompressed: true };
+}
+
+/** One that was rotated, whichever form it has now. */
+export async function openRotated(path: string, age: number): Promise<LogFile | undefined> {
+  return (await openLog(`${path}.${age}`)) ?? (await openLog(`${path}.${age}.gz`));
+}
+
+/** RFC 1952 with an extra field in JSON, which is what dockerd looks for there too. */
+export function gzipHeader(inode: bigint): Buffer {
+  const extra = Buffer.from(JSON.stringify({ inode: String(inode) }));
+  return Buffer.from([0x1f, 0x8b, 8, gzipExtra, 0, 0, 0, 0, 0, 255, extra.length, 0, ...extra]);
+}
+
+const gzipExtra = 4;
+
+async function plainInode(handle: FileHandle): Promise<bigint | undefined> {
+  const { buffer } = await handle.read(Buffer.alloc(256), 0, 256, 0);
+  if (buffer[3] !== gzipExtra) return undefined;
+  const extra = buffer.toString("latin1", 12, 12 + buffer.readUInt16LE(10));
+  const digits = /"inode":"(\d+)"/.exec(extra)?.[1];
+  return digits === undefined ? undefined : BigInt(digits);
 }
 
 /**
@@ -36,7 +59,7 @@ export async function openLogs(path: string): Promise<LogFile[]> {
     const current = await openLog(path);
     const files = current === undefined ? [] : [current];
     for (let n = 1; ; n++) {
-      const rotated = (await openLog(`${path}.${n}`)) ?? (await openLog(`${path}.${n}.gz`));
+      const rotated = await openRotated(path, n);
       if (rotated === undefined) break;
       files.unshift(rotated);
     }
@@ -66,6 +89,10 @@ export function readFrom(file: LogFile, offset: number): AsyncIterable<Uint8Arra
   return blocks(file, offset, () => block);
 }
 
+/** The file as it is, in chunks that stay valid. */
+export const storedBytes = (file: LogFile): AsyncGenerator<Uint8Array> =>
+  blocks(file, 0, () => Buffer.allocUnsafe(blockSize));
+
 async function* blocks(file: LogFile, offset: number, allocate: () => Buffer): AsyncGenerator<Uint8Array> {
   for (let position = offset; ; ) {
     const block = allocate();
@@ -78,7 +105,7 @@ async function* blocks(file: LogFile, offset: number, allocate: () => Buffer): A
 
 /** The handle stays the caller's, which a stream of its own would close. */
 async function* decompress(file: LogFile): AsyncGenerator<Uint8Array> {
-  const packed = Readable.from(blocks(file, 0, () => Buffer.allocUnsafe(blockSize)));
+  const packed = Readable.from(storedBytes(file));
   const plain = createGunzip({ chunkSize: blockSize });
   packed.on("error", (error) => plain.destroy(error));
   try {

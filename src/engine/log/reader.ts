@@ -12,6 +12,7 @@ import {
   type LogFile,
   openLog,
   openLogs,
+  openRotated,
   readFrom,
   skipLines,
   type Tail,
@@ -110,7 +111,7 @@ class LogReader {
         const next = await this.#nextFile(current);
         if (next !== undefined) {
           // The last lines of the old file may have been written after it was read to its end.
-          if (current !== undefined) yield* this.#render(wholeFrom(current, position));
+          if (current?.isCompressed === false) yield* this.#render(wholeFrom(current, position));
           await current?.handle.close();
           current = next;
           position = 0;
@@ -127,10 +128,14 @@ class LogReader {
     const { path } = this.#source;
     if ((await inodeOf(path)) === current?.inode) return undefined;
     if (current === undefined) return openLog(path);
-    for (let n = 1; ; n++) {
-      const inode = await inodeOf(`${path}.${n}`);
-      if (inode === undefined) return openLog(path);
-      if (inode === current.inode) return openLog(n === 1 ? path : `${path}.${n - 1}`);
+    for (let age = 1; ; age++) {
+      const found = await identityOf(path, age);
+      if (found === undefined) return openLog(path);
+      if (found !== current.inode) continue;
+      const next = age === 1 ? await openLog(path) : await openRotated(path, age - 1);
+      // Rotated again in between, it would not be the next one.
+      if ((await identityOf(path, age)) === found) return next;
+      await next?.handle.close();
     }
   }
 
@@ -161,6 +166,12 @@ class LogReader {
     }
     return position;
   }
+}
+
+async function identityOf(path: string, age: number): Promise<bigint | undefined> {
+  const file = await openRotated(path, age);
+  await file?.handle.close();
+  return file?.inode;
 }
 
 const wholeFrom = (file: LogFile, offset: number): Tail => ({ file, offset, skippedLines: 0, lines: 0 });
