@@ -36,6 +36,8 @@ export interface StorageOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly log: Log;
+  /** A user namespace, by its path: containers may have one of the same ids. */
+  readonly userNamespace?: string | undefined;
 }
 
 export interface Storage extends AsyncDisposable {
@@ -91,7 +93,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   };
 }
 
-export async function openParts({ dataRoot, execRoot, log }: StorageOptions): Promise<StorageParts> {
+export async function openParts({ dataRoot, execRoot, log, userNamespace }: StorageOptions): Promise<StorageParts> {
   await using undo = new AsyncDisposableStack();
   const layout = new Layout(dataRoot);
   await layout.create();
@@ -107,8 +109,8 @@ export async function openParts({ dataRoot, execRoot, log }: StorageOptions): Pr
   const table = new LayerTable(database);
   const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, disk, log });
   const archive = new TreeArchive(streams);
-  const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot };
-  const snapshots = await OverlaySnapshotStore.open(parts);
+  const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot, userNamespace };
+  const snapshots = undo.use(await OverlaySnapshotStore.open(parts));
   await sweep({ database, wal, content, layers, snapshots, layout, trash });
   const owned = undo.move();
   return { ...parts, wal, table, content, disk, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import type { IdMappings } from "#base/id-mappings";
 import type { Digest, Id } from "#base/ids";
 import type { FileStat, Owner, PathBytes } from "#native";
 import type { Found } from "./archive/root-path.ts";
@@ -153,7 +154,8 @@ export interface SnapshotStore {
   /** Throws when the container has one. The parent is kept as long as the snapshot. */
   prepare(containerId: Id, parent: ChainId | undefined): Promise<void>;
   has(containerId: Id): boolean;
-  overlay(containerId: Id): OverlayMount;
+  /** `isMapped`: for a user namespace of the ids that the storage was opened with. */
+  overlay(containerId: Id, options?: { isMapped?: boolean }): OverlayMount;
   /** moby's GraphDriver.Data. */
   metadata(containerId: Id): OverlayMetadata;
   /** Row now, files in the background. Whether there was one; layers that only it kept go too. */
@@ -177,7 +179,7 @@ export interface SnapshotStore {
   /** Another image that the container will look into at `destination`; its layers are kept until `removeViews`. */
   prepareView(containerId: Id, destination: string, parent: ChainId | undefined): void;
   /** Read-only. */
-  mountView(containerId: Id, destination: string): Promise<MountedSnapshot>;
+  mountView(containerId: Id, destination: string, options?: { isMapped?: boolean }): Promise<MountedSnapshot>;
   /** Of a container that is gone. Idempotent. */
   removeViews(containerId: Id): void;
 }
@@ -192,6 +194,8 @@ export interface PackOptions {
   /** Whole seconds (default, as moby), as they are, or all the epoch: folders that no entry names have the time of unpacking. */
   readonly times?: "seconds" | "nanoseconds" | "none";
   readonly owner?: Owner;
+  /** The tree has the host's ids; what the container sees goes in. */
+  readonly idMappings?: IdMappings;
   /** Mount points below the top are empty: what another mount shows is left out. */
   readonly isOneFileSystem?: boolean;
 }
@@ -201,6 +205,8 @@ export interface UnpackOptions {
   readonly noOverwriteDirNonDir?: boolean;
   /** Every entry gets this owner instead of its own. */
   readonly owner?: Owner;
+  /** The archive has the container's ids, the tree gets the host's. */
+  readonly idMappings?: IdMappings;
   readonly signal?: AbortSignal;
 }
 

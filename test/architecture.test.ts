@@ -51,7 +51,7 @@ const reserved: readonly (readonly [specifier: RegExp, places: readonly string[]
   [/^pino$/, ["src/base"], "one log"],
   [
     /^node:child_process$/,
-    ["src/runtime/spawner.ts", "src/runtime/apparmor.ts", "cli"],
+    ["src/runtime/spawner.ts", "src/runtime/apparmor.ts", "src/runtime/run-at-start.ts", "cli"],
     "the daemon never forks for a container",
   ],
 ];

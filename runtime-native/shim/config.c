@@ -81,6 +81,9 @@ static int read_shim_json(struct config *c, struct fault *f)
     c->rootfs_type = json_string(rootfs, "type");
     c->rootfs_source = json_string(rootfs, "source");
     c->rootfs_options = json_string(rootfs, "options");
+    const struct json *owner = json_get(rootfs, "owner");
+    if (json_uint64(owner, "uid", &c->rootfs_uid) < 0 || json_uint64(owner, "gid", &c->rootfs_gid) < 0)
+        return fault_text(f, STAGE_CONFIG, "shim.json: rootfs: an id is no number");
     c->terminal = json_bool(root, "terminal", false);
     c->has_oom_score_adj = json_int64(root, "oomScoreAdj", &c->oom_score_adj) > 0;
     read_console_size(c, json_get(root, "consoleSize"));

@@ -2,12 +2,15 @@
  * when the container's last process ends, the kernel unmounts it, whoever has died before. */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -95,6 +98,19 @@ static int shorten_layers(char *data, struct fault *f)
     return 0;
 }
 
+/* What overlayfs makes for itself (work folders, copies, whiteouts) it makes as who has mounted it: with all of root's
+ * capabilities, which setfsuid(2) would take. */
+static int become_owner(uint64_t uid, uint64_t gid)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    (void)setfsgid((gid_t)gid);
+    (void)setfsuid((uid_t)uid);
+    return (int)syscall(SYS_capset, &header, data);
+}
+
 static int mount_overlay(const struct config *c, const char *target, struct fault *f)
 {
     AUTO_FREE char *data = malloc(strlen(c->rootfs_options ? c->rootfs_options : "") + 2);
@@ -103,9 +119,13 @@ static int mount_overlay(const struct config *c, const char *target, struct faul
     unsigned long flags = split_options(c->rootfs_options, data);
     if (strlen(data) >= (size_t)sysconf(_SC_PAGESIZE) && shorten_layers(data, f) < 0)
         return -1;
-    if (mount(c->rootfs_source ? c->rootfs_source : c->rootfs_type, target, c->rootfs_type, flags, data) < 0)
-        return fault_errno(f, STAGE_ROOTFS, "mount %s on %s", c->rootfs_type, target);
-    return 0;
+    if (become_owner(c->rootfs_uid, c->rootfs_gid) < 0)
+        return fault_errno(f, STAGE_ROOTFS, "setfsuid");
+    int result = mount(c->rootfs_source ? c->rootfs_source : c->rootfs_type, target, c->rootfs_type, flags, data);
+    if (result < 0)
+        fault_errno(f, STAGE_ROOTFS, "mount %s on %s", c->rootfs_type, target);
+    (void)become_owner(0, 0);
+    return result;
 }
 
 static int mount_bind(const struct config *c, const char *target, struct fault *f)

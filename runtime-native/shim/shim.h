@@ -43,6 +43,7 @@ struct config {
     const char *runtime;
     const struct json *runtime_args;
     const char *rootfs_type, *rootfs_source, *rootfs_options; /* type NULL: it is there already */
+    uint64_t rootfs_uid, rootfs_gid;
     bool terminal;
     unsigned short height, width;
     enum stdin_mode stdin_mode;

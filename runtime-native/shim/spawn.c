@@ -26,6 +26,8 @@ struct request {
     const char *bundle;
     const char *socket; /* NULL: clean up after a shim that was killed */
     const char *binary; /* another resident helper instead of a shim; it has no bundle, and no log */
+    bool is_namespaces; /* nothing is started that stays */
+    struct namespaces_request namespaces;
 };
 
 static int listen_on(const char *path, struct fault *f)
@@ -141,6 +143,20 @@ static bool is_path(const char *text)
     return text && text[0] == '/';
 }
 
+static int read_namespaces(const struct json *root, struct request *r, struct fault *f)
+{
+    r->is_namespaces = true;
+    r->namespaces = (struct namespaces_request){.user = json_string(root, "user"),
+                                                .network = json_string(root, "network"),
+                                                .joins = json_string(root, "joins"),
+                                                .uid_map = json_string(root, "uidMap"),
+                                                .gid_map = json_string(root, "gidMap")};
+    bool has_maps = r->namespaces.uid_map && r->namespaces.gid_map;
+    return r->namespaces.joins || has_maps
+               ? 0
+               : fault_text(f, STAGE_ARGUMENTS, "namespaces need maps, or a user namespace to join");
+}
+
 static int read_request(const struct json *root, struct request *r, struct fault *f)
 {
     const char *op = json_string(root, "op");
@@ -152,6 +168,8 @@ static int read_request(const struct json *root, struct request *r, struct fault
         return is_path(r->binary) && r->socket ? 0
                                                : fault_text(f, STAGE_ARGUMENTS, "a helper needs a binary and a socket");
     r->binary = NULL;
+    if (op && strcmp(op, "namespaces") == 0)
+        return read_namespaces(root, r, f);
     if (!is_path(r->bundle) || !(is_spawn || is_clean) || is_spawn != (r->socket != NULL))
         return fault_text(f, STAGE_ARGUMENTS, "a request needs op, an absolute bundle and, to spawn, a socket");
     return 0;
@@ -183,7 +201,8 @@ static void serve_line(const char *line, size_t length)
     struct request r = {0};
     pid_t pid = 0;
     AUTO_JSON struct json_document *document = json_parse(line, length, &f);
-    bool is_ok = document && read_request(json_root(document), &r, &f) == 0 && spawn(&r, &pid, &f) == 0;
+    bool is_ok = document && read_request(json_root(document), &r, &f) == 0 &&
+                 (r.is_namespaces ? namespaces_make(&r.namespaces, &f) : spawn(&r, &pid, &f)) == 0;
     answer(&r, pid, is_ok ? NULL : &f);
 }
 

@@ -32,6 +32,7 @@ import {
 } from "./defaults.ts";
 import { type EngineIdentity, engineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
+import { userRemapOf } from "./remap-users.ts";
 
 export interface Foundations {
   readonly spawner: Spawner;
@@ -57,6 +58,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
   const index = new ContainerIndex(storage.records.containers, log);
   const records = index.list().map((container) => container.record);
   const { dataRoot, execRoot } = config;
+  const userRemap = userRemapOf(config);
 
   const registry = new Registry({
     options: registryOptions(config),
@@ -83,6 +85,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
       storage,
       events,
       clock,
+      userRemap,
     },
     records,
   );
@@ -101,6 +104,8 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
     clock,
     log,
     launchRelay: (socket) => spawner.help(nativeBinary("minirelay"), socket),
+    userRemap,
+    makeNamespaces: (request) => spawner.makeNamespaces(request),
   });
   const context: ContainerContext = {
     index,

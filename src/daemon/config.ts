@@ -3,6 +3,8 @@
  * Nothing else reads the command line, the file or the environment.
  */
 
+import type { IdMappings } from "#base/id-mappings";
+
 /** An OCI runtime that `--runtime NAME` may ask for. */
 export interface RuntimeConfig {
   readonly path: string;
@@ -111,6 +113,8 @@ export interface DaemonConfig {
   readonly seccompProfile: string;
   readonly isSelinuxEnabled: boolean;
   readonly usernsRemap: string;
+  /** What `usernsRemap` means on this host; undefined without it. */
+  readonly idMappings?: IdMappings;
   readonly isLiveRestoreEnabled: boolean;
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;

@@ -9,6 +9,7 @@ import type { DaemonConfig } from "./config.ts";
 import type { EngineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
 import { withoutCredentials } from "./proxies.ts";
+import { userRemapOf } from "./remap-users.ts";
 
 /** The Docker release whose behaviour clients get, and ours behind it: what looks for a release number finds Docker's. */
 export const engineVersion = `28.5.2+minidock.${buildInfo.version}`;
@@ -65,6 +66,7 @@ export async function containerDefaults(config: DaemonConfig): Promise<Container
     shmSizeBytes: config.defaultShmSizeBytes,
     isExperimental: config.isExperimental,
     stopTimeoutSeconds: 10,
+    userRemap: userRemapOf(config),
   };
 }
 
@@ -123,6 +125,7 @@ export function systemFacts(config: DaemonConfig, identity: EngineIdentity): Sys
     seccompProfile: config.seccompProfile,
     hasNoNewPrivileges: config.hasNoNewPrivileges,
     openAddresses: config.tls.isClientVerified ? [] : openAddresses(config),
+    isRemapped: config.idMappings !== undefined,
   };
 }
 

@@ -17,6 +17,7 @@ import { holdPidfile } from "./pidfile.ts";
 import { useProxies } from "./proxies.ts";
 import { takeOver } from "./reconcile.ts";
 import { logLevelOf, reloadEngine } from "./reload.ts";
+import { holdRemappedIds, openDataRoot, withRemappedUsers } from "./remap-users.ts";
 import { stopContainers } from "./shutdown.ts";
 import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
 import { refuseUnserved } from "./unserved.ts";
@@ -28,11 +29,15 @@ export interface Daemon extends AsyncDisposable {
 }
 
 export async function startDaemon(configuration: Configuration): Promise<Daemon> {
-  const { config } = configuration;
   await using parts = new AsyncDisposableStack();
-  useProxies(config.proxies, process.env);
-  const log = createLog(logLevelOf(config), config.logFormat);
-  refuseUnserved(config, log);
+  useProxies(configuration.config.proxies, process.env);
+  const log = createLog(logLevelOf(configuration.config), configuration.config.logFormat);
+  refuseUnserved(configuration.config, log);
+  const config = withRemappedUsers(configuration.config, { mayMakeUser: true });
+  if (config.usernsRemap !== configuration.config.usernsRemap) {
+    log.warn("User namespaces: root cannot be remapped with itself; user namespaces are OFF");
+  }
+  openDataRoot(config);
   let current = configuration;
   const addresses = await listenAddresses(config, takeActivatedSockets(process.env));
   parts.use(await holdPidfile(config.pidfile));
@@ -40,7 +45,11 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
     await Spawner.start({ binary: nativeBinary("minispawn"), log, softFileLimit: startedWithFileLimit() }),
   );
   const execRoot = parts.use(await holdExecRoot(config.execRoot));
-  const storage = parts.use(await openStorage({ dataRoot: config.dataRoot, execRoot: config.execRoot, log }));
+  const remapped = parts.use(await holdRemappedIds(config, spawner));
+  const { dataRoot } = config;
+  const storage = parts.use(
+    await openStorage({ dataRoot, execRoot: config.execRoot, log, userNamespace: remapped?.userNamespace }),
+  );
 
   const built = await buildEngine(config, { spawner, storage, log });
   const { engine, context } = built;
@@ -65,7 +74,8 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
     reload: async () => {
       try {
         const changed = current.reread();
-        await reloadEngine(built, changed.config);
+        const { dataRoot, idMappings } = config;
+        await reloadEngine(built, { ...changed.config, dataRoot, ...(idMappings && { idMappings }) });
         current = changed;
         log.info("Reloaded configuration");
       } catch (err) {

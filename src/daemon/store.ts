@@ -17,17 +17,19 @@ import { type BlobSource, type Fault, type Repaired, repairStore, subjectOf, ver
 import type { DaemonConfig } from "./config.ts";
 import { engineVersion, registryOptions } from "./defaults.ts";
 import { useProxies } from "./proxies.ts";
+import { withRemappedUsers } from "./remap-users.ts";
 
 export type { Fault, Repaired };
 export { subjectOf };
 
 /** May run beside the engine. */
-export const verify = (config: DaemonConfig): AsyncGenerator<Fault, void> => verifyStore(config.dataRoot);
+export const verify = (config: DaemonConfig): AsyncGenerator<Fault, void> =>
+  verifyStore(withRemappedUsers(config, { mayMakeUser: false }).dataRoot);
 
 /** The engine must not run. Bytes that are lost come from the registry that they came from, with what `docker login` has stored. */
 export function repair(config: DaemonConfig, signal: AbortSignal): AsyncGenerator<Repaired, void> {
   useProxies(config.proxies, process.env);
-  const { dataRoot, execRoot } = config;
+  const { dataRoot, execRoot } = withRemappedUsers(config, { mayMakeUser: false });
   const log = createLog("error");
   const registry = new Registry({
     options: registryOptions(config),

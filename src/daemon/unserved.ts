@@ -9,9 +9,6 @@ import type { DaemonConfig } from "./config.ts";
 export function refuseUnserved(config: DaemonConfig, log: Log): void {
   const [plugin] = config.authorizationPlugins;
   if (plugin !== undefined) throw new Error(`failed to validate authorization plugin: plugin "${plugin}" not found`);
-  if (config.usernsRemap !== "" && !/^(root|0)(:|$)/.test(config.usernsRemap)) {
-    throw new Error("--userns-remap is not supported: containers would run as the host's root all the same");
-  }
   if (config.isSelinuxEnabled) {
     if (existsSync("/sys/fs/selinux/enforce")) throw new Error("--selinux-enabled is not supported");
     log.warn("Docker could not enable SELinux on the host system");

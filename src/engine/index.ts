@@ -7,7 +7,6 @@ import type { NetworkService } from "./network/service.ts";
 import type { SystemService } from "./system/service.ts";
 import type { VolumeService } from "./volume/service.ts";
 
-/** How the Engine API writes references, platforms and credentials; routes read them before any service sees them. */
 export {
   type Access,
   checkDigest,
@@ -45,6 +44,8 @@ export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";
 export { detectHost, type HostInfo } from "./spec/index.ts";
 export { type SystemFacts, SystemService } from "./system/service.ts";
+/** How the Engine API writes references, platforms and credentials; routes read them before any service sees them. */
+export type { UserRemap } from "./user-remap.ts";
 export { VolumeService } from "./volume/service.ts";
 
 /** All services; each route uses the one of its area. */

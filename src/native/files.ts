@@ -1,4 +1,5 @@
 import { constants } from "node:fs";
+import type { Owner } from "#base/id-mappings";
 import { bind, bindSyscall, check, cstring, type PathBytes } from "./call.ts";
 
 export const AT_FDCWD = -100;
@@ -90,10 +91,7 @@ export function renameat2(oldDirfd: number, oldPath: PathBytes, newDirfd: number
   check(sysRenameat2(oldDirfd, from, newDirfd, to, flags), "renameat2", oldPath);
 }
 
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
+export type { Owner };
 
 const sysFchownat = bind("fchownat", "int", ["int", "void *", "uint", "uint", "int"]);
 /** With path "" and AT_EMPTY_PATH it is the file that `dirfd` names, O_PATH included. */

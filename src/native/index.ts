@@ -1,5 +1,6 @@
 /** The door of `src/native`: one typed function per system call. Nothing else loads koffi. */
 export { type PathBytes, SystemError } from "./call.ts";
+export { asOwner } from "./credentials.ts";
 export * from "./files.ts";
 export * from "./mounts.ts";
 export * from "./namespaces.ts";

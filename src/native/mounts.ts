@@ -37,6 +37,7 @@ export const MOUNT_ATTR_NOSUID = 0x02;
 export const MOUNT_ATTR_NODEV = 0x04;
 export const MOUNT_ATTR_NOEXEC = 0x08;
 export const MOUNT_ATTR_NOATIME = 0x10;
+export const MOUNT_ATTR_IDMAP = 0x00100000;
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x00200000;
 
 export interface MountCall {

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import { CLONE_NEWNET, MNT_DETACH, MS_BIND, mount, setns, umount2, unshare } from "#native";
 
+const userSuffix = ".user";
+
 /**
  * Network namespaces with a name in the file system. The thread that asks makes them and goes into them, synchronously:
  * between leaving the host's namespace and coming back nothing is awaited, so nothing else runs in there, and the
@@ -19,6 +21,11 @@ export class Namespaces implements Disposable {
 
   pathOf(name: string): string {
     return join(this.directory, name);
+  }
+
+  /** Of the user namespace that a network namespace belongs to, where it has one with a name. */
+  userPathOf(name: string): string {
+    return join(this.directory, `${name}${userSuffix}`);
   }
 
   /** Makes a namespace and runs `setUp` in it, its loopback down and nothing else in it. */
@@ -51,7 +58,10 @@ export class Namespaces implements Disposable {
 
   /** Forgets the name; the namespace goes when its last process and socket have gone. No error when it is gone already. */
   remove(name: string): void {
-    const path = this.pathOf(name);
+    for (const path of [this.pathOf(name), this.userPathOf(name)]) this.#remove(path);
+  }
+
+  #remove(path: string): void {
     try {
       umount2(path, MNT_DETACH);
     } catch (error) {
@@ -66,7 +76,7 @@ export class Namespaces implements Disposable {
   }
 
   list(): string[] {
-    return readdirSync(this.directory);
+    return readdirSync(this.directory).filter((name) => !name.endsWith(userSuffix));
   }
 
   #away<T>(leave: () => void, work: () => T): T {

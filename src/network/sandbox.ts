@@ -14,6 +14,8 @@ export interface Sandbox {
   readonly id: Id;
   /** Path of the namespace. */
   readonly key: string;
+  /** Path of the user namespace that it belongs to, if that is not the host's. */
+  readonly userNamespace?: string;
   /** The endpoint that eth0 was made for; undefined once it is used or where there is none. */
   readyEndpointId: Id | undefined;
 }
@@ -90,6 +92,12 @@ export class Sandboxes implements Disposable {
   takeEmpty(): Sandbox {
     const id = newId();
     this.namespaces.create(shortId(id), setUpLoopback);
+    return { id, key: this.keyOf(id), readyEndpointId: undefined };
+  }
+
+  /** One that somebody else has made at its key. */
+  adoptEmpty(id: Id): Sandbox {
+    this.namespaces.enter(this.keyOf(id), setUpLoopback);
     return { id, key: this.keyOf(id), readyEndpointId: undefined };
   }
 

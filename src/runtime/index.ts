@@ -4,9 +4,10 @@ export { readExitRecord, writeBundle } from "./bundle.ts";
 export { type CgroupPaths, findCgroupPaths, listPids } from "./cgroup.ts";
 export { type BlkioEntry, type CgroupStats, type CpuStats, type MemoryStats, readStats } from "./cgroup-stats.ts";
 export type * from "./oci-spec.ts";
+export { ProgramError, runAtStart } from "./run-at-start.ts";
 export { RuntimeError } from "./runtime-error.ts";
 export type { LogConfig, ShimConfig } from "./shim-config.ts";
-export { Spawner } from "./spawner.ts";
+export { type NamespacesRequest, Spawner } from "./spawner.ts";
 export {
   type AttachOptions,
   type ExecExit,

@@ -3,6 +3,8 @@
  * config-linux.md), so nothing here is documented twice. Fields that only other platforms have are left out.
  */
 
+import type { IdMapping } from "#base/id-mappings";
+
 /** 64 bits do not fit a number: give what is above 2^53 (RLIM_INFINITY, seccomp arguments) as a bigint. */
 export type Uint64 = number | bigint;
 export type Int64 = number | bigint;
@@ -83,12 +85,6 @@ export interface Mount {
   options?: string[];
   uidMappings?: IdMapping[];
   gidMappings?: IdMapping[];
-}
-
-export interface IdMapping {
-  containerID: number;
-  hostID: number;
-  size: number;
 }
 
 export interface Hook {

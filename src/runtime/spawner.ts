@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { type IdMappings, mapText } from "#base/id-mappings";
 import type { Log } from "#base/log";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
@@ -8,6 +9,17 @@ import { numberField, parseFailure, parseFields } from "./wire.ts";
 interface Waiting {
   resolve(pid: number): void;
   reject(error: Error): void;
+}
+
+/** Paths where nothing is yet. One of `joins` and `mappings` is needed. */
+export interface NamespacesRequest {
+  readonly user?: string;
+  /** Belongs to the user namespace. */
+  readonly network?: string;
+  /** A user namespace that there is already. */
+  readonly joins?: string;
+  /** Of a new one. */
+  readonly mappings?: IdMappings;
 }
 
 export interface SpawnerOptions {
@@ -55,6 +67,12 @@ export class Spawner implements AsyncDisposable {
   /** Starts another resident helper, which stays when the daemon goes; its socket listens when this resolves. */
   help(binary: string, socket: string): Promise<number> {
     return this.#request({ op: "help", binary, socket });
+  }
+
+  /** Namespaces with a name in the file system, for a container to come. Who has many threads cannot make them itself. */
+  async makeNamespaces({ user, network, joins, mappings }: NamespacesRequest): Promise<void> {
+    const maps = mappings && { uidMap: mapText(mappings.uids), gidMap: mapText(mappings.gids) };
+    await this.#request({ op: "namespaces", user, network, joins, ...maps });
   }
 
   /** The shims stay. */

@@ -1,5 +1,6 @@
 import { closeSync, readSync } from "node:fs";
 import { errnoOf } from "#base/errors";
+import { overflowId, toContainer } from "#base/id-mappings";
 import {
   type FileStat,
   fdPath,
@@ -198,8 +199,13 @@ class Packer {
   }
 
   #ownerOf(stat: FileStat): Owner {
-    const { uid, gid } = this.#options.owner ?? stat;
-    return { uid, gid };
+    const { idMappings, owner } = this.#options;
+    const { uid, gid } = owner ?? stat;
+    if (idMappings === undefined) return { uid, gid };
+    return {
+      uid: toContainer(idMappings.uids, uid) ?? overflowId,
+      gid: toContainer(idMappings.gids, gid) ?? overflowId,
+    };
   }
 
   #xattrs(fd: number): ReadonlyMap<string, Uint8Array> {

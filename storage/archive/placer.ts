@@ -5,6 +5,7 @@
  */
 import { closeSync, ftruncateSync, writeSync } from "node:fs";
 import { errnoOf } from "#base/errors";
+import { type IdMapping, type IdMappings, toHost } from "#base/id-mappings";
 import {
   AT_FDCWD,
   fdPath,
@@ -43,6 +44,7 @@ export interface PlacerOptions {
   readonly budget?: Budget;
   readonly noOverwriteDirNonDir?: boolean;
   readonly owner?: Owner;
+  readonly idMappings?: IdMappings;
   /** Sees every entry first; true: it has dealt with it. */
   readonly intercept?: (tree: RootedTree, place: Place) => boolean;
 }
@@ -231,8 +233,16 @@ export class Placer implements TarSink, Disposable {
   }
 
   #ownerOf(entry: TarEntry): Owner {
-    return this.#options.owner ?? entry;
+    const { owner = entry, idMappings } = this.#options;
+    if (idMappings === undefined) return owner;
+    return { uid: hostId(idMappings.uids, owner.uid), gid: hostId(idMappings.gids, owner.gid) };
   }
+}
+
+function hostId(ranges: readonly IdMapping[], id: number): number {
+  const host = toHost(ranges, id);
+  if (host === undefined) throw new Error(`Container ID ${id} cannot be mapped to a host ID`);
+  return host;
 }
 
 /** A hard link gives its attributes to what it is another name of, as in moby: that may be a symlink. */

@@ -1,5 +1,6 @@
 import { closeSync, readSync } from "node:fs";
-import { O_DIRECTORY, O_PATH } from "#native";
+import { rootOf } from "#base/id-mappings";
+import { asOwner, O_DIRECTORY, O_PATH } from "#native";
 import { TarReader } from "../tar/reader.ts";
 import type { JobOf } from "../workers/jobs.ts";
 import { FdWriter } from "./fd-writer.ts";
@@ -24,8 +25,13 @@ export function unpackFromFd(job: JobOf<"unpack">): void {
     const rootFd = openInRoot(job.rootFd, job.path, O_PATH | O_DIRECTORY);
     try {
       using placer = new Placer({ rootFd, ...job.options });
-      readAll(job.inFd, new TarReader(placer));
-      placer.finish();
+      const unpack = () => {
+        readAll(job.inFd, new TarReader(placer));
+        placer.finish();
+      };
+      const { idMappings } = job.options;
+      if (idMappings === undefined) unpack();
+      else asOwner(rootOf(idMappings), unpack);
     } finally {
       closeSync(rootFd);
     }

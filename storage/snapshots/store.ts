@@ -14,6 +14,7 @@ import type { Trash } from "../trash.ts";
 import type { Change, MountedSnapshot, OverlayMetadata, OverlayMount, SnapshotStore } from "../types.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { makeInitLayer } from "./init-layer.ts";
+import { mountMapped } from "./mapped.ts";
 import { mountDetached, type OverlayParts, overlayOptions } from "./overlay.ts";
 import { requireOverlay } from "./probe.ts";
 import { Views } from "./views.ts";
@@ -27,6 +28,7 @@ export interface SnapshotStoreParts {
   readonly pool: WorkerPool;
   readonly trash: Trash;
   readonly execRoot: string;
+  readonly userNamespace: string | undefined;
 }
 
 interface Row {
@@ -45,8 +47,9 @@ interface Snapshot {
 /** An overlay without layers below it still wants a lower directory: this one stays empty. */
 export const emptyLower = "empty";
 
-export class OverlaySnapshotStore implements SnapshotStore {
+export class OverlaySnapshotStore implements SnapshotStore, Disposable {
   readonly #parts: SnapshotStoreParts;
+  readonly #mapped: ReturnType<typeof mountMapped> | undefined;
   readonly #views: Views;
   /** How often each snapshot was given to a writer since this start. */
   readonly #writers = new Map<Id, number>();
@@ -58,8 +61,9 @@ export class OverlaySnapshotStore implements SnapshotStore {
   readonly #orphans;
 
   private constructor(parts: SnapshotStoreParts) {
-    const { database } = parts;
+    const { database, userNamespace, layout } = parts;
     this.#parts = parts;
+    if (userNamespace !== undefined) this.#mapped = mountMapped(layout.snapshots, { ...parts, userNamespace });
     this.#views = new Views({ ...parts, emptyLower: `${emptyLower}/fs` });
     this.#insert = database.prepare("INSERT INTO snapshots (container_id, parent, snapshot_number) VALUES (?, ?, ?)");
     this.#setSize = database.prepare("UPDATE snapshots SET size_bytes = ? WHERE container_id = ?");
@@ -102,9 +106,9 @@ export class OverlaySnapshotStore implements SnapshotStore {
     return this.#find.get(containerId) !== undefined;
   }
 
-  overlay(containerId: Id): OverlayMount {
+  overlay(containerId: Id, { isMapped = false }: { isMapped?: boolean } = {}): OverlayMount {
     this.#forgetSize(containerId);
-    return overlayOptions(this.#overlayParts(this.#get(containerId)), this.#parts.layout.snapshots);
+    return overlayOptions(this.#overlayParts(this.#get(containerId)), this.#directory(isMapped));
   }
 
   metadata(containerId: Id): OverlayMetadata {
@@ -180,8 +184,8 @@ export class OverlaySnapshotStore implements SnapshotStore {
     this.#views.prepare(containerId, destination, parent);
   }
 
-  mountView(containerId: Id, destination: string): Promise<MountedSnapshot> {
-    return this.#views.mount(containerId, destination);
+  mountView(containerId: Id, destination: string, options: { isMapped?: boolean } = {}): Promise<MountedSnapshot> {
+    return this.#views.mount(containerId, destination, this.#directory(options.isMapped ?? false));
   }
 
   removeViews(containerId: Id): void {
@@ -198,6 +202,16 @@ export class OverlaySnapshotStore implements SnapshotStore {
   removeOrphans(): void {
     for (const row of this.#orphans.all()) this.remove(parseId(row.container_id));
     this.#views.removeOrphans();
+  }
+
+  [Symbol.dispose](): void {
+    this.#mapped?.[Symbol.dispose]();
+  }
+
+  #directory(isMapped: boolean): string {
+    if (!isMapped) return this.#parts.layout.snapshots;
+    if (this.#mapped === undefined) throw new Error("the storage was opened without a user namespace");
+    return this.#mapped.path;
   }
 
   #mount(parts: OverlayParts): number {

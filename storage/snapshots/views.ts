@@ -5,14 +5,12 @@ import { AT_EMPTY_PATH, AT_FDCWD, fdPath, MOUNT_ATTR_RDONLY, mountSetattr, OPEN_
 import type { Database } from "../database.ts";
 import { type ChainId, parseChainId } from "../layers/chain.ts";
 import type { OverlayLayerStore } from "../layers/store.ts";
-import type { Layout } from "../layout.ts";
 import type { MountedSnapshot } from "../types.ts";
 import { mountDetached } from "./overlay.ts";
 
 export interface ViewParts {
   readonly database: Database;
   readonly layers: OverlayLayerStore;
-  readonly layout: Layout;
   readonly execRoot: string;
   /** An empty folder below `snapshots/`: an overlay wants two layers at least. */
   readonly emptyLower: string;
@@ -48,10 +46,11 @@ export class Views {
     this.#insert.run(containerId, destination, parent ?? null);
   }
 
-  async mount(containerId: Id, destination: string): Promise<MountedSnapshot> {
+  /** `directory`: the snapshots' folder, as the container is to see their ids. */
+  async mount(containerId: Id, destination: string, directory: string): Promise<MountedSnapshot> {
     const row = this.#find.get(containerId, destination);
     if (row === undefined) throw new Error(`no view of container ${containerId} at ${destination}`);
-    const rootFd = this.#mount(row.parent === null ? undefined : parseChainId(row.parent));
+    const rootFd = this.#mount(row.parent === null ? undefined : parseChainId(row.parent), directory);
     return { rootFd, path: fdPath(rootFd), [Symbol.asyncDispose]: async () => closeSync(rootFd) };
   }
 
@@ -66,11 +65,11 @@ export class Views {
     for (const row of this.#orphans.all()) this.remove(parseId(row.container_id));
   }
 
-  #mount(parent: ChainId | undefined): number {
-    const { layers, layout, execRoot, emptyLower } = this.#parts;
-    if (parent === undefined) return cloneReadOnly(join(layout.snapshots, emptyLower));
+  #mount(parent: ChainId | undefined, directory: string): number {
+    const { layers, execRoot, emptyLower } = this.#parts;
+    if (parent === undefined) return cloneReadOnly(join(directory, emptyLower));
     const lower = [...layers.stack(parent).map(({ snapshotNumber }) => `${snapshotNumber}/fs`), emptyLower];
-    return mountDetached({ lower, upper: undefined }, layout.snapshots, execRoot);
+    return mountDetached({ lower, upper: undefined }, directory, execRoot);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { IdMappings } from "#base/id-mappings";
 import type { Digest } from "#base/ids";
 import type { FileStat, Owner } from "#native";
 import type { Found } from "../archive/root-path.ts";
@@ -23,7 +24,11 @@ export type Job =
       readonly kind: "unpack";
       readonly rootFd: number;
       readonly path: Uint8Array;
-      readonly options: { readonly noOverwriteDirNonDir?: boolean; readonly owner?: Owner };
+      readonly options: {
+        readonly noOverwriteDirNonDir?: boolean;
+        readonly owner?: Owner;
+        readonly idMappings?: IdMappings;
+      };
       /** Closed by the job. */
       readonly inFd: number;
     }

@@ -203,7 +203,7 @@ test("Type=notify: systemd is told when the engine is ready", async () => {
   }
 });
 
-test("options that somebody relies on and that are not served stop the start, before anything is made", async () => {
+test("options that somebody relies on and that cannot be served stop the start, before anything is made", async () => {
   const folder = mkdtempSync("/var/tmp/mdt-unserved-");
   const paths = [
     "--data-root",
@@ -215,7 +215,10 @@ test("options that somebody relies on and that are not served stop the start, be
   ];
   try {
     for (const [flags, reason] of [
-      [["--userns-remap", "default"], /--userns-remap is not supported/],
+      [["--userns-remap", "a:b:c"], /Invalid user\/group specification in --userns-remap: "a:b:c"/],
+      [["--userns-remap", "nobodyknows"], /Error during uid lookup for "nobodyknows": getent unable to find entry/],
+      [["--userns-remap", "4242424"], /Uid 4242424 has no entry in \/etc\/passwd/],
+      [["--userns-remap", "daemon:nogroupknows"], /Error during groupname lookup for "nogroupknows"/],
       [["--authorization-plugin", "guard"], /failed to validate authorization plugin: plugin "guard" not found/],
       [["--exec-opt", "native.cgroupdriver=systemd"], /native\.cgroupdriver=systemd is not supported/],
     ] as const) {

@@ -113,6 +113,7 @@ export class TestHost implements AsyncDisposable {
         log,
         // MINIRELAY: a build of its own to test, such as one with sanitizers.
         launchRelay: (socket) => parts.spawner.help(process.env.MINIRELAY ?? nativeBinary("minirelay"), socket),
+        makeNamespaces: (request) => parts.spawner.makeNamespaces(request),
       });
     // Replaced at once by `start`: a host without its service is never handed out.
     this.service = Object.create(NetworkService.prototype);

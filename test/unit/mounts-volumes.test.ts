@@ -302,7 +302,7 @@ test("volume: with driver options it is mounted while a container runs", { skip 
     readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
       .find((text) => text.split(" ")[4] === mounts[0]?.source);
-  await here.volumes.acquire(id, mounts);
+  await here.volumes.acquire(record(id, mounts));
   assert.match(line() ?? "", /noexec.* tmpfs .*size=1024k/);
   assert.equal(statSync(mounts[0]?.source ?? "").uid, 5);
   const adopted = await here.reopen([{ ...record(id, mounts), state: { ...record(id, []).state, pid: 1 } }]);
@@ -310,7 +310,7 @@ test("volume: with driver options it is mounted while a container runs", { skip 
   assert.notEqual(line(), undefined, "somebody runs with it");
   await adopted.release(id);
   assert.equal(line(), undefined);
-  await here.volumes.acquire(id, mounts);
+  await here.volumes.acquire(record(id, mounts));
   const restarted = await here.reopen([record(id, mounts)]);
   await restarted.restore([], [record(id, mounts)]);
   assert.equal(line(), undefined, "left by a daemon that died in a start");

@@ -39,7 +39,7 @@ export async function getArchive(
     const stat = await describe(context, root, wanted);
     const stream = addAbortSignal(
       signal,
-      context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted) }),
+      context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted), ...idsOf(root) }),
     );
     const open = undo.move();
     stream.once("close", () => void open.disposeAsync());
@@ -66,6 +66,7 @@ export async function putArchive(
       await context.storage.archive.unpack(root.rootFd, directory, tar, {
         noOverwriteDirNonDir: options.noOverwriteDirNonDir,
         ...(owner === undefined ? {} : { owner }),
+        ...idsOf(root),
       });
     } catch (error) {
       throw overwriteRefused(error, directory) ?? error;
@@ -76,6 +77,8 @@ export async function putArchive(
   const isStopped = !container.isRunning;
   await explaining(path, reference, () => (isStopped ? context.locks.run(container.id, unpack) : unpack()));
 }
+
+const idsOf = ({ idMappings }: RootView) => (idMappings === undefined ? {} : { idMappings });
 
 /** The directory itself, every link followed: an archive may be unpacked into a symlink that leads to one. */
 async function extractionPoint(context: ContainerContext, { rootFd }: RootView, path: string): Promise<string> {

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EngineError, messageOf } from "#base/errors";
 import { type LogConfig, type ShimConfig, writeBundle } from "#runtime";
@@ -6,6 +6,7 @@ import type { ContainerRecord } from "#storage";
 import { shimLogConfig } from "../log/shim-config.ts";
 import type { Sandbox } from "../network/service.ts";
 import { buildSpec, unmountSharedMemory } from "../spec/index.ts";
+import { remapOf } from "../user-remap.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
 import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
@@ -35,10 +36,14 @@ export async function prepareBundle(
     findContainer: (reference) => context.index.find(reference)?.record,
     mounts: await context.volumes.resolve(record),
     bundleOf: (id) => bundleDirectory(defaults, id),
+    userRemap: remapOf(record.hostConfig, defaults.userRemap),
   });
   const log = await openLogOf(context, container);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await writeBundle(directory, { spec, shim: shimConfig(context, container, log) });
+  const remap = remapOf(record.hostConfig, defaults.userRemap);
+  // The runtime goes to the root as the container's root.
+  if (remap !== undefined) await Promise.all([chown(directory, 0, remap.root.gid), chmod(directory, 0o710)]);
   return { directory, socket: shimSocket(defaults, record.id) };
 }
 
@@ -59,12 +64,18 @@ function shimConfig(context: ContainerContext, container: Container, log: LogCon
       path: runtime.path,
       args: [...runtime.args, "--root", `${context.defaults.execRoot}/${record.runtime}`],
     },
-    rootfs: context.storage.snapshots.overlay(record.id),
+    rootfs: rootfsOf(context, record),
     terminal: config.Tty,
     ...(config.Tty && height > 0 && width > 0 ? { consoleSize: [height, width] as const } : {}),
     stdin: stdinMode(config.OpenStdin, config.StdinOnce),
     log,
   };
+}
+
+function rootfsOf({ storage, defaults }: ContainerContext, { id, hostConfig }: ContainerRecord): ShimConfig["rootfs"] {
+  const remap = remapOf(hostConfig, defaults.userRemap);
+  if (remap === undefined) return storage.snapshots.overlay(id);
+  return { ...storage.snapshots.overlay(id, { isMapped: true }), owner: remap.root };
 }
 
 function stdinMode(isOpen: boolean, isOnce: boolean): ShimConfig["stdin"] {

@@ -9,6 +9,7 @@ import type { ImageService } from "../image/service.ts";
 import type { LogCompressor } from "../log/compressor.ts";
 import type { NetworkService } from "../network/service.ts";
 import type { HostInfo, SpecDefaults } from "../spec/index.ts";
+import type { UserRemap } from "../user-remap.ts";
 import type { VolumeService } from "../volume/service.ts";
 import type { ContainerIndex } from "./container-index.ts";
 
@@ -36,6 +37,7 @@ export interface ContainerDefaults {
   readonly shmSizeBytes: number;
   readonly isExperimental: boolean;
   readonly stopTimeoutSeconds: number;
+  readonly userRemap: UserRemap | undefined;
 }
 
 /** Everything that the verbs in this folder work with. Built once, in `daemon/main.ts`. */

@@ -2,12 +2,7 @@
  * `idmap=uids=1000-0-1;gids=1000-0-1` in the mode of `-v`, as crun and podman spell it: an extension. Of each range the first
  * id of the files, the first id that the container sees, and how many; ranges are joined by "#". Other ids are nobody's there.
  */
-import type { IdMapping } from "#runtime";
-
-export interface IdMappings {
-  readonly uids: readonly IdMapping[];
-  readonly gids: readonly IdMapping[];
-}
+import type { IdMapping, IdMappings } from "#base/id-mappings";
 
 export const isIdmapWord = (word: string): boolean => parseWord(word) !== undefined;
 

@@ -4,6 +4,7 @@
 import { closeSync, existsSync, mkdirSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
+import type { IdMappings } from "#base/id-mappings";
 import { newId, shortId } from "#base/ids";
 import {
   AT_EMPTY_PATH,
@@ -28,6 +29,8 @@ import {
   umount2,
 } from "#native";
 import { followLinks } from "#storage";
+import { remapOf, type UserRemap } from "../user-remap.ts";
+import { mapTree } from "../volume/map-tree.ts";
 import type { MountTree } from "../volume/trees.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
@@ -36,6 +39,8 @@ import { containerDirectory } from "./paths.ts";
 /** A descriptor of the root directory, valid until disposed. */
 export interface RootView extends AsyncDisposable {
   readonly rootFd: number;
+  /** Set where files have the host's ids, and not those that the container sees. */
+  readonly idMappings?: IdMappings;
 }
 
 /** For reading it may stay open as long as a client takes. For writing hold the container's lock: nobody may start it meanwhile. */
@@ -46,9 +51,9 @@ export async function openRoot(
 ): Promise<RootView> {
   await using undo = new AsyncDisposableStack();
   undo.use(context.volumes.announce(container.record));
-  const { rootFd } = undo.use(await openView(context, container, options));
+  const { rootFd, idMappings } = undo.use(await openView(context, container, options));
   const open = undo.move();
-  return { rootFd, [Symbol.asyncDispose]: () => open.disposeAsync() };
+  return { rootFd, ...(idMappings && { idMappings }), [Symbol.asyncDispose]: () => open.disposeAsync() };
 }
 
 async function openView(
@@ -56,13 +61,13 @@ async function openView(
   container: Container,
   { isReadOnly }: { readonly isReadOnly: boolean },
 ): Promise<RootView> {
-  const running = openRunningRoot(container);
+  const running = openRunningRoot(context, container);
   if (running !== undefined) return running;
   const view = await openStopped(context, container, isReadOnly);
   if (view.isWhole || !isReadOnly) return view;
   await view[Symbol.asyncDispose]();
   await context.locks.run(container.id, () => makeMountPoints(context, container));
-  return openRunningRoot(container) ?? openStopped(context, container, isReadOnly);
+  return openRunningRoot(context, container) ?? openStopped(context, container, isReadOnly);
 }
 
 /** Before its first start a container may have none for its mounts. */
@@ -72,11 +77,13 @@ async function makeMountPoints(context: ContainerContext, container: Container):
 }
 
 /** The path ends in the process's own root: what it has mounted since its start is there too. */
-function openRunningRoot(container: Container): RootView | undefined {
+function openRunningRoot(context: ContainerContext, container: Container): RootView | undefined {
   const { pid } = container.record.state;
   if (pid === 0 || !container.isRunning) return undefined;
   try {
-    return owned(openat2(AT_FDCWD, `/proc/${pid}/root`, { flags: O_PATH | O_DIRECTORY }));
+    const root = owned(openat2(AT_FDCWD, `/proc/${pid}/root`, { flags: O_PATH | O_DIRECTORY }));
+    const idMappings = remapOf(container.record.hostConfig, context.defaults.userRemap)?.mappings;
+    return { ...root, ...(idMappings && { idMappings }) };
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") return undefined;
     throw error;
@@ -93,7 +100,8 @@ interface StoppedView extends RootView {
 async function openStopped(context: ContainerContext, container: Container, isReadOnly: boolean): Promise<StoppedView> {
   await using undo = new AsyncDisposableStack();
   const { trees } = undo.use(await context.volumes.openTrees(container.record));
-  const files = openFiles(containerDirectory(context.defaults, container.id));
+  const remap = remapOf(container.record.hostConfig, context.defaults.userRemap);
+  const files = openFiles(containerDirectory(context.defaults, container.id), remap);
   for (const file of files) undo.defer(() => closeSync(file.fd));
   await using mounted = await context.storage.snapshots.mount(container.id, { isReadOnly });
   // Outer mounts first, so that inner ones land on them; the container's own cover the engine's files.
@@ -107,11 +115,12 @@ async function openStopped(context: ContainerContext, container: Container, isRe
 const depthOf = ({ destination }: MountTree): number => destination.split("/").length;
 
 /** Those that an earlier start has written. */
-function openFiles(directory: string): MountTree[] {
+function openFiles(directory: string, remap: UserRemap | undefined): MountTree[] {
   return ["hosts", "hostname", "resolv.conf"].flatMap((name) => {
     const path = join(directory, name);
     if (!existsSync(path)) return [];
-    return { fd: openTree(AT_FDCWD, path, OPEN_TREE_CLONE), destination: `/etc/${name}`, isReadOnly: false };
+    const tree = openTree(AT_FDCWD, path, OPEN_TREE_CLONE);
+    return { fd: remap === undefined ? tree : mapTree(tree, remap), destination: `/etc/${name}`, isReadOnly: false };
   });
 }
 

@@ -75,7 +75,7 @@ function beginAnew(container: Container): void {
 async function launch(context: ContainerContext, container: Container, name: string): Promise<void> {
   await using undo = new AsyncDisposableStack();
   const { record } = container;
-  await context.volumes.acquire(record.id, record.mounts);
+  await context.volumes.acquire(record);
   undo.defer(() => context.volumes.release(record.id));
 
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });

@@ -4,6 +4,7 @@ import { EngineError, messageOf } from "#base/errors";
 import { normalizeCapabilities } from "../spec/capabilities.ts";
 import type { HostInfo } from "../spec/host-info.ts";
 import { isCgroupnsMode, isDefaultIsolation, isIpcMode, isPidMode, isUtsMode } from "../spec/modes.ts";
+import type { UserRemap } from "../user-remap.ts";
 import { checkMount, checkTmpfsTarget, type PathExists } from "./mounts-spec.ts";
 import { checkExtraHost, checkPortBindings } from "./validate-network.ts";
 
@@ -83,11 +84,22 @@ function checkCapabilities(field: "CapAdd" | "CapDrop", hostConfig: HostConfig, 
 
 export interface RuntimeNames {
   readonly runtimes: Readonly<Record<string, unknown>>;
+  readonly userRemap?: UserRemap | undefined;
+}
+
+/** What a container can have only as the host's root. */
+function checkRemapped({ Privileged, NetworkMode, PidMode }: HostConfig): void {
+  if (Privileged) {
+    const hint = "You must run the container in the host namespace when running privileged mode";
+    refuse(`privileged mode is incompatible with user namespaces.  ${hint}`);
+  }
+  if (NetworkMode === "host") refuse("cannot share the host's network namespace when user namespaces are enabled");
+  if (PidMode === "host") refuse("cannot share the host PID namespace when user namespaces are enabled");
 }
 
 /** After the resources. `runtime` is the one that will run it. */
 export function checkModes(hostConfig: HostConfig, runtime: string, names: RuntimeNames, host: HostInfo): string[] {
-  const { IpcMode, PidMode, UTSMode, CgroupnsMode, NetworkMode, OomScoreAdj: score } = hostConfig;
+  const { IpcMode, PidMode, UTSMode, CgroupnsMode, NetworkMode, UsernsMode, OomScoreAdj: score } = hostConfig;
   if (!isIpcMode(IpcMode)) refuse(`invalid IPC mode: ${IpcMode}`);
   if (!isPidMode(PidMode)) refuse(`invalid PID mode: ${PidMode}`);
   if (hostConfig.ShmSize < 0) refuse("SHM size can not be less than 0");
@@ -102,6 +114,7 @@ export function checkModes(hostConfig: HostConfig, runtime: string, names: Runti
   if (NetworkMode === "host" && Object.keys(hostConfig.PortBindings ?? {}).length > 0) {
     warnings.push("Published ports are discarded when using host network mode");
   }
+  if (names.userRemap !== undefined && UsernsMode !== "host") checkRemapped(hostConfig);
   if (!Object.hasOwn(names.runtimes, runtime)) refuse(`unknown or invalid runtime name: ${runtime}`);
   for (const target of Object.keys(hostConfig.Tmpfs ?? {})) checkTmpfsTarget(target);
   if (!isCgroupnsMode(CgroupnsMode)) refuse(`invalid cgroup namespace mode: ${CgroupnsMode}`);

@@ -10,6 +10,7 @@ import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf } from "#base/errors";
 import { type Platform, parsePlatform } from "#registry";
 import type { HostInfo } from "../spec/host-info.ts";
+import type { UserRemap } from "../user-remap.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
 import { checkMount, type PathExists } from "./mounts-spec.ts";
 import { checkConfig } from "./validate-config.ts";
@@ -27,6 +28,7 @@ export interface CreateDefaults {
   readonly cgroupnsMode?: "" | "host" | "private";
   readonly ipcMode?: "private" | "shareable";
   readonly shmSizeBytes?: number;
+  readonly userRemap?: UserRemap | undefined;
 }
 
 export interface CheckedRequest {
@@ -40,7 +42,7 @@ export interface CheckedRequest {
 
 interface Surroundings {
   readonly host: HostInfo;
-  readonly defaults: Pick<CreateDefaults, "runtimes" | "defaultRuntime">;
+  readonly defaults: Pick<CreateDefaults, "runtimes" | "defaultRuntime" | "userRemap">;
   /** As the client wrote it. */
   readonly platform?: string;
 }

@@ -13,8 +13,10 @@ import type {
   Relay,
   Sandboxes,
 } from "#network";
+import type { Spawner } from "#runtime";
 import type { ContainerRecord } from "#storage";
 import type { Events } from "../events.ts";
+import type { UserRemap } from "../user-remap.ts";
 import type { NetworkIndex } from "./network-index.ts";
 import type { DnsSettings } from "./resolv-conf.ts";
 
@@ -80,4 +82,6 @@ export interface NetworkContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly config: NetworkConfig;
+  readonly userRemap: UserRemap | undefined;
+  readonly makeNamespaces: Spawner["makeNamespaces"];
 }

@@ -8,6 +8,8 @@ export interface Sandbox {
   readonly key: string;
   /** The path for the OCI spec's network namespace; undefined when the container shares the host's. */
   readonly namespacePath: string | undefined;
+  /** That of the user namespace which the network's belongs to; undefined for the host's. */
+  readonly userNamespacePath: string | undefined;
   /** `container:x` takes the other's names; otherwise what the record says (the host's name with `--network host`). */
   readonly hostname: string;
   readonly domainname: string;

@@ -2,19 +2,17 @@
  * The network side of a container's life. A start: namespace, endpoints, routes, ports, files. An end: ports, namespace, leases.
  * Whoever calls holds the container's lock.
  */
-import { hostname } from "node:os";
-import { EngineError, messageOf } from "#base/errors";
-import { type Id, newId } from "#base/ids";
+import { newId } from "#base/ids";
 import type { PortOwner, PublishedPort } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
+import { remapOf } from "../user-remap.ts";
 import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
 import { askedInterfaceName, endpointError, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { prefixed } from "./errors.ts";
 import {
   changeHosts,
-  filesBeside,
   filesIn,
   makeResolvConf,
   type NetworkFiles,
@@ -31,8 +29,10 @@ import { isUserNetwork } from "./modes.ts";
 import { announce, needsResolver, serveNames } from "./names.ts";
 import { addressesOf, type ContainerSandbox, type Endpoint, type Network } from "./network.ts";
 import { portMap, portRequests, recordedRequests } from "./port-requests.ts";
+import { openRemappedSandbox } from "./remapped-sandbox.ts";
 import type { ResolverKind } from "./resolv-conf.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { hostnameOf, shareSandbox } from "./shared-sandbox.ts";
 
 const setupFailed = "failed to set up container networking";
 const noGateways: Gateways = { endpoint4: undefined, endpoint6: undefined };
@@ -55,9 +55,9 @@ export class ContainerSandboxes {
 
   async attach(container: ContainerRecord, directory: string): Promise<Sandbox> {
     const other = containerOf(container.hostConfig.NetworkMode);
-    if (other !== undefined) return this.#share(container, other, directory);
+    if (other !== undefined) return shareSandbox(this.#context, container, other, directory);
     await this.detach(container);
-    const sandbox = this.#open(container, filesIn(directory));
+    const sandbox = await this.#open(container, filesIn(directory));
     this.#byContainer.set(container.id, sandbox);
     try {
       const networks = this.#connectAll(sandbox);
@@ -76,6 +76,7 @@ export class ContainerSandboxes {
         id: sandbox.id,
         key: sandbox.key,
         namespacePath: isHost ? undefined : sandbox.key,
+        userNamespacePath: sandbox.network?.userNamespace,
         hostname: name,
         domainname: container.config.Domainname,
         networks,
@@ -174,8 +175,9 @@ export class ContainerSandboxes {
     }
   }
 
-  #open(container: ContainerRecord, files: NetworkFiles): ContainerSandbox {
+  async #open(container: ContainerRecord, files: NetworkFiles): Promise<ContainerSandbox> {
     const { sandboxes } = this.#context;
+    const remap = remapOf(container.hostConfig, this.#context.userRemap);
     const mode = container.hostConfig.NetworkMode;
     const common = { container, files, endpoints: [], gateways: noGateways, published: [], resolver: undefined };
     if (mode === "host") {
@@ -183,8 +185,13 @@ export class ContainerSandboxes {
     }
     const [first] = this.#networksOf(container);
     const isNamed = askedInterfaceName(container.networks[first?.name ?? ""]) !== undefined;
+    const isReady = isPlain(first) && !isNamed && !container.config.NetworkDisabled;
     const network =
-      isPlain(first) && !isNamed && !container.config.NetworkDisabled ? sandboxes.take() : sandboxes.takeEmpty();
+      remap === undefined
+        ? isReady
+          ? sandboxes.take()
+          : sandboxes.takeEmpty()
+        : await openRemappedSandbox(this.#context, container, remap);
     return { ...common, id: network.id, key: network.key, network };
   }
 
@@ -309,43 +316,6 @@ export class ContainerSandboxes {
     return pools.map(({ gateway }) => gateway).filter((gateway) => gateway !== "");
   }
 
-  /** `--network container:x`: everything is the other's. */
-  #share(container: ContainerRecord, ref: string, directory: string): Sandbox {
-    const other = this.#sharedContainer(container.id, ref);
-    return {
-      id: "",
-      key: "",
-      namespacePath: `/proc/${other.state.pid}/ns/net`,
-      hostname: hostnameOf(other),
-      domainname: other.config.Domainname,
-      networks: {},
-      ports: {},
-      files: filesBeside(directory, other.id),
-    };
-  }
-
-  #sharedContainer(id: Id, ref: string): ContainerRecord {
-    let other: ContainerRecord;
-    try {
-      other = this.#context.containers.get(ref);
-    } catch (error) {
-      throw new EngineError("system", `joining network namespace of container: ${messageOf(error)}`, { cause: error });
-    }
-    if (other.id === id) throw new EngineError("system", "cannot join own network namespace");
-    const { status } = other.state;
-    if (status === "restarting") {
-      const reason = `Container ${ref} is restarting, wait until the container is running`;
-      throw new EngineError("conflict", `cannot join network namespace of container: ${reason}`);
-    }
-    if (status !== "running" && status !== "paused") {
-      throw new EngineError(
-        "conflict",
-        `cannot join network namespace of a non running container: container ${other.name} is ${status}`,
-      );
-    }
-    return other;
-  }
-
   #emit(action: "connect" | "disconnect", { network, container }: Endpoint): void {
     const attributes = { container: container.id, name: network.name, type: network.record.driver };
     this.#context.events.emit("network", action, network.id, attributes);
@@ -367,9 +337,6 @@ function orderedNames(container: ContainerRecord): string[] {
 /** Whether its first interface is the eth0 of the pool. */
 const isPlain = (network: Network | undefined): boolean =>
   network?.isBridge === true && network.bridge.interfacePrefix === "";
-
-const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
-  config.Hostname === "" && hostConfig.NetworkMode === "host" ? hostname() : config.Hostname;
 
 /** Ports lead to the endpoints that carry what is for elsewhere. */
 function portEndpoint({ endpoint4, endpoint6 }: Gateways): Endpoint | undefined {

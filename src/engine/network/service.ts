@@ -30,6 +30,7 @@ import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
 import { matchesPruneLabels, parseUntil } from "../prune-filters.ts";
 import { containerOf } from "../spec/modes.ts";
+import type { UserRemap } from "../user-remap.ts";
 import { setUpBridge, tearDownBridge } from "./bridge-network.ts";
 import type { ContainerLookup, NetworkConfig, NetworkContext } from "./context.ts";
 import { planNetwork, uniqueLocalPool } from "./create.ts";
@@ -300,6 +301,8 @@ export interface NetworkServiceOptions {
   readonly log: Log;
   /** Starts a minirelay at this socket; it listens when this resolves. */
   readonly launchRelay: (socket: string) => Promise<unknown>;
+  readonly userRemap?: UserRemap | undefined;
+  readonly makeNamespaces: NetworkContext["makeNamespaces"];
 }
 
 /** Builds the service and its mechanisms. Nothing happens in the kernel before `restore`. */
@@ -334,6 +337,8 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
     locks,
     clock,
     log,
+    userRemap: options.userRemap,
+    makeNamespaces: options.makeNamespaces,
     config: { ...options.config, addressPools: startUp(() => parsePools(options.config.addressPools, instance)) },
   };
   return new NetworkService(context, dataRoot);

@@ -2,8 +2,9 @@
 import { posix } from "node:path";
 import type { HostConfig, Ulimit } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
-import type { Process, Rlimit, Seccomp, Spec, Uint64 } from "#runtime";
+import type { Linux, Namespace, Process, Rlimit, Seccomp, Spec, Uint64 } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import type { UserRemap } from "../user-remap.ts";
 import { homeOf, type ReadFile, resolveUser } from "./accounts.ts";
 import { profileOf } from "./apparmor.ts";
 import { chooseCapabilities } from "./capabilities.ts";
@@ -38,6 +39,9 @@ export interface SpecInput extends SpecDefaults {
   readonly linkEnvironment: readonly string[];
   /** Path of the network namespace; undefined with the host's. */
   readonly networkNamespace: string | undefined;
+  /** Path of the user namespace; undefined with the host's. */
+  readonly userNamespace?: string | undefined;
+  readonly userRemap?: UserRemap | undefined;
   /** The user's mounts, the volumes and the engine's own files. */
   readonly mounts: readonly ResolvedMount[];
   /** Of the container's root. */
@@ -62,7 +66,7 @@ export function specOf(input: SpecInput): Spec {
   const access = deviceAccess(hostConfig, input.devices);
   const seccomp = seccompOf(input, security, capabilities);
   const rootfsPropagation = rootPropagationOf(input.mounts, input.mountinfo);
-  const sysctl = sysctlsOf(config.Domainname, hostConfig, host);
+  const sysctl = sysctlsOf(config.Domainname, hostConfig, input);
   return {
     ociVersion,
     process,
@@ -72,7 +76,7 @@ export function specOf(input: SpecInput): Spec {
       ...mountsOf({
         hostConfig,
         mounts: input.mounts,
-        areCgroupsWritable: security.areCgroupsWritable ?? hostConfig.Privileged,
+        areCgroupsWritable: areCgroupsWritable(input, security),
         host,
       }),
       ...(hasInit(input)
@@ -82,7 +86,9 @@ export function specOf(input: SpecInput): Spec {
     ...(hostConfig.Annotations === null ? {} : { annotations: hostConfig.Annotations }),
     linux: {
       ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
-      namespaces: namespacesOf(hostConfig, joinedNamespaces(hostConfig, input.networkNamespace, input.findContainer)),
+      ...userNamespaceOf(input, [
+        ...namespacesOf(hostConfig, joinedNamespaces(hostConfig, input.networkNamespace, input.findContainer)),
+      ]),
       ...(access.devices.length === 0 ? {} : { devices: access.devices }),
       cgroupsPath: posix.join(hostConfig.CgroupParent || input.cgroupParent || "/docker", container.id),
       resources: { devices: access.rules, ...resourcesOf(hostConfig, input.devices.block) },
@@ -92,6 +98,23 @@ export function specOf(input: SpecInput): Spec {
       ...pathsOf("readonlyPaths", hostConfig.ReadonlyPaths),
     },
   };
+}
+
+function userNamespaceOf(
+  { userRemap, userNamespace: path }: SpecInput,
+  namespaces: Namespace[],
+): Pick<Linux, "namespaces" | "uidMappings" | "gidMappings"> {
+  if (userRemap === undefined) return { namespaces };
+  const { uids, gids } = userRemap.mappings;
+  const user = { type: "user", ...(path === undefined ? {} : { path }) } as const;
+  return { namespaces: [user, ...namespaces], uidMappings: [...uids], gidMappings: [...gids] };
+}
+
+/** In a user namespace the mount of the cgroups cannot be made read-only (moby). */
+function areCgroupsWritable({ container, userRemap }: SpecInput, security: SecurityOptions): boolean {
+  if (userRemap === undefined) return security.areCgroupsWritable ?? container.hostConfig.Privileged;
+  if (security.areCgroupsWritable === undefined) return true;
+  throw new Error("option WritableCgroups conflicts with user namespaces and rootless mode");
 }
 
 function processOf(input: SpecInput, security: SecurityOptions): Process {
@@ -162,10 +185,13 @@ function seccompOf(input: SpecInput, security: SecurityOptions, capabilities: st
   return profile === "" || profile === "builtin" ? defaultFilter(target) : customFilter(profile, target);
 }
 
-function sysctlsOf(domainname: string, hostConfig: HostConfig, host: HostInfo): Record<string, string> {
+function sysctlsOf(domainname: string, hostConfig: HostConfig, { host, userRemap }: SpecInput): Record<string, string> {
+  const defaults = { ...host.defaultSysctls };
+  // All groups are more than a user namespace has.
+  if (userRemap !== undefined) delete defaults["net.ipv4.ping_group_range"];
   return {
     ...(domainname === "" ? {} : { "kernel.domainname": domainname }),
-    ...(hasOwnNetworkStack(hostConfig.NetworkMode) ? host.defaultSysctls : {}),
+    ...(hasOwnNetworkStack(hostConfig.NetworkMode) ? defaults : {}),
     ...hostConfig.Sysctls,
   };
 }

@@ -1,9 +1,18 @@
+import { chown } from "node:fs/promises";
 import type { ContainerRecord } from "#storage";
 import type { NetworkFiles } from "../network/files.ts";
+import type { UserRemap } from "../user-remap.ts";
 import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";
 
 type MountingContainer = Pick<ContainerRecord, "config" | "hostConfig" | "mounts">;
+
+/** The container finds its hosts, hostname and resolv.conf as root's. */
+export async function giveFiles(files: NetworkFiles, remap: UserRemap | undefined): Promise<void> {
+  if (remap === undefined) return;
+  const { uid, gid } = remap.root;
+  await Promise.all([files.hosts, files.hostname, files.resolvConf].map((path) => chown(path, uid, gid)));
+}
 
 /** The user's mounts and what the engine adds to them. */
 export const withEngineMounts = (

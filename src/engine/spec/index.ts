@@ -4,10 +4,11 @@ import type { Spec } from "#runtime";
 import type { ContainerRecord } from "#storage";
 import { linkEnvironment } from "../network/legacy-links.ts";
 import type { Sandbox } from "../network/service.ts";
+import type { UserRemap } from "../user-remap.ts";
 import type { ReadFile } from "./accounts.ts";
 import { ensureProfile } from "./apparmor.ts";
 import { type SpecDefaults, specOf } from "./build.ts";
-import { withEngineMounts } from "./engine-mounts.ts";
+import { giveFiles, withEngineMounts } from "./engine-mounts.ts";
 import { readHostDevices } from "./host-devices.ts";
 import type { HostInfo } from "./host-info.ts";
 import type { ResolvedMount } from "./mounts.ts";
@@ -35,12 +36,15 @@ export interface BuildOptions extends SpecDefaults {
   readonly mounts: readonly ResolvedMount[];
   /** Where the bundle of a container lies: a shareable /dev/shm is mounted there. */
   readonly bundleOf: (containerId: string) => string;
+  /** Undefined for a container in the host's user namespace. */
+  readonly userRemap: UserRemap | undefined;
 }
 
 /** Called under the container's lock while it starts. Every failure is the daemon's (500), whatever its cause. */
 export async function buildSpec(options: BuildOptions): Promise<Spec> {
   const { container, sandbox } = options;
-  const memory = await prepareSharedMemory(container, options.bundleOf, options.findContainer);
+  const memory = await prepareSharedMemory(container, options);
+  await giveFiles(sandbox.files, options.userRemap);
   const mounts = [...memory, ...withEngineMounts(container, sandbox.files, options.mounts)];
   const propagates = mounts.some((mount) => mount.type === "bind" && /shared|slave/.test(mount.propagation));
   // `--network container:x` takes the other's names, so they are the sandbox's and not the record's.
@@ -50,6 +54,7 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
     container: { ...container, config },
     linkEnvironment: linkEnvironment(container, options.findContainer),
     networkNamespace: sandbox.namespacePath,
+    userNamespace: sandbox.userNamespacePath,
     mounts,
     devices: await readHostDevices(container.hostConfig),
     mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",

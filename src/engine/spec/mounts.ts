@@ -1,7 +1,7 @@
 /** The mounts of a container in the order they are made (moby oci_linux.go, withMounts). */
 import type { HostConfig } from "#api-schema/container-config";
+import type { IdMappings } from "#base/id-mappings";
 import type { Mount } from "#runtime";
-import type { IdMappings } from "../container/id-mappings.ts";
 import type { HostInfo } from "./host-info.ts";
 import { mergeTmpfsOptions } from "./tmpfs-options.ts";
 

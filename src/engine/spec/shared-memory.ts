@@ -8,11 +8,18 @@ import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, umount2 } from "#native";
 import type { ContainerRecord } from "#storage";
+import type { UserRemap } from "../user-remap.ts";
 import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";
 import { type FindContainer, ipcContainer } from "./namespaces.ts";
 
 type BundleOf = (containerId: string) => string;
+
+export interface SharedMemoryOptions {
+  readonly bundleOf: BundleOf;
+  readonly findContainer: FindContainer;
+  readonly userRemap: UserRemap | undefined;
+}
 
 /** The host's path of what a container sees as /dev/shm; undefined when it has a private one or none. */
 function sharedMemoryPath(record: ContainerRecord, bundleOf: BundleOf, find: FindContainer): string | undefined {
@@ -30,8 +37,7 @@ const hasOwnMount = (record: ContainerRecord): boolean =>
 /** Makes what must be made for this start, and says what to mount. `unmountSharedMemory` is its undo. */
 export async function prepareSharedMemory(
   record: ContainerRecord,
-  bundleOf: BundleOf,
-  find: FindContainer,
+  { bundleOf, findContainer: find, userRemap }: SharedMemoryOptions,
 ): Promise<ResolvedMount[]> {
   const source = sharedMemoryPath(record, bundleOf, find);
   if (source === undefined || hasOwnMount(record)) return [];
@@ -40,7 +46,8 @@ export async function prepareSharedMemory(
   } else if (source === join(bundleOf(record.id), "shm")) {
     await unmountSharedMemory(record.id, bundleOf);
     await mkdir(source, { recursive: true, mode: 0o700 });
-    const options = `mode=1777,size=${record.hostConfig.ShmSize}`;
+    const { uid, gid } = userRemap?.root ?? { uid: 0, gid: 0 };
+    const options = `mode=1777,uid=${uid},gid=${gid},size=${record.hostConfig.ShmSize}`;
     mount({ source: "shm", target: source, type: "tmpfs", flags: MS_NOEXEC | MS_NOSUID | MS_NODEV, options });
   }
   return [{ type: "bind", source, destination: "/dev/shm", isWritable: true, propagation: "rprivate" }];

@@ -138,6 +138,7 @@ function securityOptions(host: SystemParts["host"], facts: SystemFacts): string[
   const options: string[] = [];
   if (host.hasAppArmor) options.push("name=apparmor");
   if (host.hasSeccomp) options.push(`name=seccomp,profile=${facts.seccompProfile}`);
+  if (facts.isRemapped) options.push("name=userns");
   if (host.cgroup.version === 2 && host.hasCgroupNamespaces) options.push("name=cgroupns");
   if (facts.hasNoNewPrivileges) options.push("name=no-new-privileges");
   return options;

@@ -29,6 +29,8 @@ export interface SystemFacts {
   readonly proxies: { readonly http: string; readonly https: string; readonly no: string };
   readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
   readonly cdiSpecDirs: readonly string[];
+  /** Containers have user namespaces. */
+  readonly isRemapped: boolean;
   readonly seccompProfile: string;
   readonly hasNoNewPrivileges: boolean;
   /** TCP addresses at which anybody who reaches them is served: without TLS, or with TLS but no client certificate. */

@@ -14,18 +14,24 @@ import {
   listxattr,
   O_CLOEXEC,
   O_PATH,
+  OPEN_TREE_CLONE,
   openat2,
+  openTree,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   setxattr,
 } from "#native";
 import { applyXattr, isAllowedXattr, type Storage } from "#storage";
+import type { UserRemap } from "../user-remap.ts";
+import { mapTree } from "./map-tree.ts";
 import { openSubpath } from "./subpath.ts";
 
 export interface CopyUpTarget {
   readonly volume: string;
   /** "" for all of the volume. */
   readonly subpath: string;
+  /** The copy is of the container's ids, as the host calls them. */
+  readonly remap: UserRemap | undefined;
 }
 
 /** A descriptor of the directory at `path` of the container's root; undefined: there is nothing to begin with. Throws in moby's words. */
@@ -40,11 +46,13 @@ export function openImageDirectory(rootFd: number, path: string): number | undef
 export async function copyUp(
   archive: Pick<Storage["archive"], "copy">,
   source: number,
-  { volume, subpath }: CopyUpTarget,
+  { volume, subpath, remap }: CopyUpTarget,
 ): Promise<void> {
   await using undo = new AsyncDisposableStack();
-  const target = openSubpath(volume, subpath);
-  undo.defer(() => closeSync(target));
+  const folder = openSubpath(volume, subpath);
+  undo.defer(() => closeSync(folder));
+  const target = remap === undefined ? folder : mapTree(openTree(folder, "", OPEN_TREE_CLONE | AT_EMPTY_PATH), remap);
+  if (target !== folder) undo.defer(() => closeSync(target));
   if (!isDirectory(fstat(target)) || (await readdir(fdPath(target))).length > 0) return;
   await archive.copy(source, ".", target, ".");
   copyAttributes(source, target);

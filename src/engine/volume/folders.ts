@@ -2,18 +2,21 @@
  * Where volumes lie: `<data-root>/volumes/<name>/_data`. A folder is built aside and renamed into place, and renamed away
  * before it is removed; names that begin with a dot are no volume's.
  */
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
+import type { Owner } from "#base/id-mappings";
 import { newId, shortId } from "#base/ids";
 
 export class VolumeFolders {
   readonly #root: string;
+  readonly #owner: Owner | undefined;
   readonly #removals = new Set<Promise<void>>();
 
-  constructor(root: string) {
+  constructor(root: string, owner?: Owner) {
     this.#root = root;
+    this.#owner = owner;
   }
 
   /** Makes the root, and drops what an earlier daemon left half made or half removed. Returns the names that are there. */
@@ -41,6 +44,7 @@ export class VolumeFolders {
     try {
       await mkdir(aside, { mode: 0o701 });
       await mkdir(join(aside, "_data"), { mode: 0o755 });
+      if (this.#owner !== undefined) await chown(join(aside, "_data"), this.#owner.uid, this.#owner.gid);
       await rename(aside, path);
     } catch (error) {
       this.#discard(aside);

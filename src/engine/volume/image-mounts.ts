@@ -10,10 +10,13 @@ import type { MountRecord, Storage } from "#storage";
 type Views = Pick<Storage["snapshots"], "mountView">;
 
 /** Mounts each of them at its `source`. Undone by `unmountImages`. */
-export async function mountImages(views: Views, containerId: Id, mounts: readonly MountRecord[]): Promise<void> {
+export async function mountImages(
+  views: Views,
+  { id, mounts, isMapped }: { readonly id: Id; readonly mounts: readonly MountRecord[]; readonly isMapped: boolean },
+): Promise<void> {
   for (const { source, destination } of imageMounts(mounts)) {
     await mkdir(source, { recursive: true, mode: 0o700 });
-    await using view = await views.mountView(containerId, destination);
+    await using view = await views.mountView(id, destination, { isMapped });
     moveMount(view.rootFd, AT_FDCWD, source);
   }
 }

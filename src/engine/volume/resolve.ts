@@ -1,17 +1,23 @@
 /** A mount of a container's record → what the spec is built from. */
-import { mkdir } from "node:fs/promises";
+import { chown, mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import type { MountRecord } from "#storage";
 import { idMappingsOf } from "../container/id-mappings.ts";
 import { isPropagation, tmpfsMountOptions } from "../container/mounts-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
+import type { UserRemap } from "../user-remap.ts";
 
 /** `source` is the final one on the host; of `-v` it is made when it is missing. */
-export async function resolveMount(mount: MountRecord, source: string): Promise<ResolvedMount> {
+export async function resolveMount(
+  mount: MountRecord,
+  source: string,
+  remap?: UserRemap | undefined,
+): Promise<ResolvedMount> {
   const resolved = toResolvedMount(mount, source);
   // `--mount` makes its source only when it is told to.
   const makesSource = mount.spec === null || mount.spec.BindOptions?.CreateMountpoint === true;
-  if (mount.type === "bind" && makesSource) await makeSource(source);
+  if (mount.type === "bind" && makesSource) await makeSource(source, remap);
   return resolved;
 }
 
@@ -46,9 +52,12 @@ const isPropagationAsked = ({ spec, mode }: MountRecord): boolean =>
   Boolean(spec?.BindOptions?.Propagation) || mode.split(",").some(isPropagation);
 
 /** A file in the way is no fault: a file may be mounted, too. */
-async function makeSource(source: string): Promise<void> {
+async function makeSource(source: string, remap: UserRemap | undefined): Promise<void> {
   try {
-    await mkdir(source, { recursive: true, mode: 0o755 });
+    const first = await mkdir(source, { recursive: true, mode: 0o755 });
+    if (remap === undefined || first === undefined) return;
+    const { uid, gid } = remap.root;
+    for (let made = source; made.length >= first.length; made = dirname(made)) await chown(made, uid, gid);
   } catch (error) {
     if (errnoOf(error) === "EEXIST" || errnoOf(error) === "ENOTDIR") return;
     const message = `error while creating mount source path '${source}': ${messageOf(error)}`;

@@ -10,6 +10,7 @@ import type { ContainerRecord, DocumentTable, MountRecord, Storage, VolumeRecord
 import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
+import { remapOf, type UserRemap } from "../user-remap.ts";
 import { copyUp, openImageDirectory } from "./copy-up.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
 import { mountImages, unmountImages } from "./image-mounts.ts";
@@ -17,6 +18,7 @@ import { unmountVolume, VolumeMounts } from "./mounts.ts";
 import { checkDriverOptions, isMounted } from "./options.ts";
 import { References } from "./references.ts";
 import { resolveMount } from "./resolve.ts";
+import { shown } from "./shown.ts";
 import { type LocatedVolume, VolumeStore } from "./store.ts";
 import { mountSubpath, unmountSubpaths } from "./subpath.ts";
 import { type MountTree, openTrees, subpathOf } from "./trees.ts";
@@ -32,6 +34,7 @@ export interface VolumeServiceOptions {
   };
   readonly events: Pick<Events, "emit">;
   readonly clock: Clock;
+  readonly userRemap?: UserRemap | undefined;
 }
 
 export interface VolumeOptions {
@@ -55,7 +58,10 @@ export class VolumeService {
 
   private constructor(options: VolumeServiceOptions) {
     this.#options = options;
-    this.#store = new VolumeStore(join(options.dataRoot, "volumes"), options.records, options.clock);
+    this.#store = new VolumeStore(join(options.dataRoot, "volumes"), options.records, {
+      clock: options.clock,
+      owner: options.userRemap?.root,
+    });
   }
 
   /** Knows again which containers hold what. */
@@ -153,19 +159,21 @@ export class VolumeService {
   }
 
   /** Fills fresh volumes with what the image has there. Before the first start. */
-  async copyUp(record: Pick<ContainerRecord, "id" | "mounts">): Promise<void> {
+  async copyUp(record: Pick<ContainerRecord, "id" | "mounts" | "hostConfig">): Promise<void> {
     const fresh = record.mounts.filter((mount) => mount.type === "volume" && mount.copyUp);
     if (fresh.length === 0) return;
     await using root = await this.#options.storage.snapshots.mount(record.id, { isReadOnly: true });
-    for (const mount of fresh) await this.#copyUp(record.id, mount, root.rootFd);
+    const remap = remapOf(record.hostConfig, this.#options.userRemap);
+    for (const mount of fresh) await this.#copyUp({ ...record, remap }, mount, root.rootFd);
   }
 
   /** Before a start: volumes with driver options are mounted. Undone by `release`. */
-  async acquire(containerId: Id, mounts: readonly MountRecord[]): Promise<void> {
+  async acquire({ id: containerId, mounts, hostConfig }: ContainerRecord): Promise<void> {
     this.#running.set(containerId, mounts);
     try {
       for (const mount of volumeMounts(mounts)) await this.#acquire(containerId, mount);
-      await mountImages(this.#options.storage.snapshots, containerId, mounts);
+      const isMapped = remapOf(hostConfig, this.#options.userRemap) !== undefined;
+      await mountImages(this.#options.storage.snapshots, { id: containerId, mounts, isMapped });
     } catch (error) {
       await this.release(containerId);
       throw error;
@@ -196,7 +204,7 @@ export class VolumeService {
       const subpath = subpathOf(mount);
       const source =
         subpath !== "" ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id)) : mount.source;
-      resolved.push(await resolveMount(mount, source));
+      resolved.push(await resolveMount(mount, source, remapOf(record.hostConfig, this.#options.userRemap)));
     }
     return resolved;
   }
@@ -219,7 +227,8 @@ export class VolumeService {
       const volume = this.#store.get(name);
       undo.use(await this.#locks.run(name, () => this.#hold(volume, holder)));
     }
-    const { trees } = undo.use(await openTrees(this.#options.storage.snapshots, record));
+    const remap = remapOf(record.hostConfig, this.#options.userRemap);
+    const { trees } = undo.use(await openTrees(this.#options.storage.snapshots, { ...record, remap }));
     const open = undo.move();
     return { trees, [Symbol.asyncDispose]: () => open.disposeAsync() };
   }
@@ -331,17 +340,21 @@ export class VolumeService {
     this.#options.events.emit("volume", "unmount", name, { driver, container });
   }
 
-  async #copyUp(containerId: Id, mount: MountRecord, rootFd: number): Promise<void> {
+  async #copyUp(
+    container: { id: Id; remap: UserRemap | undefined },
+    mount: MountRecord,
+    rootFd: number,
+  ): Promise<void> {
     const source = openImageDirectory(rootFd, mount.destination);
     if (source === undefined) return;
     using undo = new DisposableStack();
     undo.defer(() => closeSync(source));
     const volume = this.#store.get(mount.name);
     await this.#locks.run(volume.name, async () => {
-      using _held = await this.#hold(volume, containerId).catch((error: unknown) => {
+      using _held = await this.#hold(volume, container.id).catch((error: unknown) => {
         throw new EngineError("system", `failed to populate volume: ${messageOf(error)}`, { cause: error });
       });
-      const target = { volume: volume.mountpoint, subpath: subpathOf(mount) };
+      const target = { volume: volume.mountpoint, subpath: subpathOf(mount), remap: container.remap };
       await copyUp(this.#options.storage.archive, source, target).catch((error: unknown) => {
         // A subpath that is not there is the start's to refuse.
         if (!isKind(error, "notFound")) throw error;
@@ -376,16 +389,3 @@ const volumeMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
 
 const anonymousMounts = (mounts: readonly MountRecord[]): MountRecord[] =>
   volumeMounts(mounts).filter((mount) => mount.isAnonymous);
-
-const shown = (volume: LocatedVolume): Volume => ({
-  ClusterVolume: null,
-  CreatedAt: volume.createdAt,
-  Driver: volume.driver,
-  Labels: volume.labels,
-  Mountpoint: volume.mountpoint,
-  Name: volume.name,
-  Options: volume.options,
-  Scope: "local",
-  Status: null,
-  UsageData: null,
-});

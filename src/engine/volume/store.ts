@@ -5,6 +5,7 @@
  */
 import { type Clock, formatTime } from "#base/clock";
 import { EngineError } from "#base/errors";
+import type { Owner } from "#base/id-mappings";
 import type { DocumentTable, VolumeRecord } from "#storage";
 import { anonymousLabel } from "./filters.ts";
 import { VolumeFolders } from "./folders.ts";
@@ -22,8 +23,13 @@ export class VolumeStore {
   readonly #records: DocumentTable<VolumeRecord>;
   readonly #clock: Clock;
 
-  constructor(root: string, records: DocumentTable<VolumeRecord>, clock: Clock) {
-    this.#folders = new VolumeFolders(root);
+  /** `owner`: of the root of each new volume. */
+  constructor(
+    root: string,
+    records: DocumentTable<VolumeRecord>,
+    { clock, owner }: { readonly clock: Clock; readonly owner?: Owner | undefined },
+  ) {
+    this.#folders = new VolumeFolders(root, owner);
     this.#records = records;
     this.#clock = clock;
   }

@@ -3,6 +3,8 @@ import { closeSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, fdPath, OPEN_TREE_CLONE, openTree } from "#native";
 import type { ContainerRecord, MountRecord, Storage } from "#storage";
+import type { UserRemap } from "../user-remap.ts";
+import { mapTree } from "./map-tree.ts";
 import { openSubpath } from "./subpath.ts";
 
 export interface MountTree {
@@ -14,13 +16,19 @@ export interface MountTree {
 
 type Views = Pick<Storage["snapshots"], "mountView">;
 
+interface MountingContainer extends Pick<ContainerRecord, "id" | "mounts"> {
+  readonly remap: UserRemap | undefined;
+}
+
 /** A bind whose source is gone is left out: only a start makes it anew. */
-export async function openTrees(views: Views, { id, mounts }: Pick<ContainerRecord, "id" | "mounts">) {
+export async function openTrees(views: Views, { id, mounts, remap }: MountingContainer) {
   await using undo = new AsyncDisposableStack();
   const trees: MountTree[] = [];
   for (const mount of mounts) {
-    const fd = mount.type === "image" ? await openImage(views, id, mount) : openFolder(mount);
-    if (fd === undefined) continue;
+    const isImage = mount.type === "image";
+    const opened = isImage ? await openImage(views, id, mount) : openFolder(mount);
+    if (opened === undefined) continue;
+    const fd = remap === undefined || isImage ? opened : mapTree(opened, remap);
     undo.defer(() => closeSync(fd));
     trees.push({ fd, destination: mount.destination, isReadOnly: !mount.rw });
   }
