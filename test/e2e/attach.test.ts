@@ -56,6 +56,21 @@ test("attach: an early end of input is the end of input, not of output", async (
   assert.deepEqual([status, stdout], [0, "after\n"]);
 });
 
+test("attach: who ends the input of a container that keeps its own open gets no more output", async () => {
+  await daemon.ok("run", "-di", "--name", "open", "busybox", "cat");
+  const socket = daemon.http.connect();
+  socket.write("POST /containers/open/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  await once(socket, "data");
+  socket.end();
+  await once(socket, "end");
+  assert.equal(await daemon.ok("inspect", "-f", "{{.State.Status}}", "open"), "running");
+  const nothing = daemon.http.connect();
+  nothing.write("POST /containers/open/attach?stream=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+  assert.match(await text(nothing), /^HTTP\/1\.1 200 OK\r\n.*\r\n\r\n$/s);
+  nothing.end();
+  await daemon.ok("rm", "-f", "open");
+});
+
 test("attach: without Upgrade the connection itself becomes the stream", async () => {
   await daemon.ok("create", "--name", "plain", "busybox", "echo", "hello");
   const socket = daemon.http.connect();

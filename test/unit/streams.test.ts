@@ -20,7 +20,8 @@ async function scan(keys: string, chunks: string[]): Promise<{ passed: string; i
 test("detach keys: names, control keys and single characters; anything else is none", () => {
   assert.deepEqual(parseDetachKeys(""), Buffer.from([16, 17]));
   assert.deepEqual(parseDetachKeys("ctrl-a,x,DEL,ctrl-["), Buffer.from([1, 120, 127, 27]));
-  for (const text of ["bogus", "a,,", "ctrl-", "ctrl-1", "ctrl-ab"]) assert.equal(parseDetachKeys(text), undefined);
+  for (const text of ["bogus", "a,,", "ctrl-", "ctrl-1", "ctrl-ab", "ctrl-A"])
+    assert.equal(parseDetachKeys(text), undefined);
 });
 
 test("detach keys: the sequence detaches, also across chunks, and what came before is passed on", async () => {
@@ -30,7 +31,8 @@ test("detach keys: the sequence detaches, also across chunks, and what came befo
 
 test("detach keys: a false start is passed on unchanged", async () => {
   assert.deepEqual(await scan("", ["a\x10b"]), { passed: "a\x10b", isDetached: false });
-  assert.deepEqual(await scan("", ["\x10\x10\x11"]), { passed: "\x10", isDetached: true });
+  assert.deepEqual(await scan("", ["\x10\x10\x11"]), { passed: "\x10\x10\x11", isDetached: false });
+  assert.deepEqual(await scan("", ["\x10x\x10\x11"]), { passed: "\x10x", isDetached: true });
   assert.deepEqual(await scan("", ["end\x10"]), { passed: "end\x10", isDetached: false });
 });
 

@@ -16,13 +16,14 @@ function keyByte(key: string): number | undefined {
   if (Buffer.byteLength(key) === 1) return key.charCodeAt(0);
   if (key === "DEL") return 127;
   const control = /^ctrl-(.)$/.exec(key)?.[1];
-  const code = control === undefined ? -1 : controlKeys.indexOf(control.toLowerCase());
+  const code = control === undefined ? -1 : controlKeys.indexOf(control);
   return code < 0 ? undefined : code;
 }
 
 /**
  * Passes stdin through and looks for the detach sequence. Bytes that may be its beginning are held back until the next key
- * decides. On a match everything before it is passed on, and `onDetach` is called once.
+ * decides, and a key that decides against it begins no new one (moby/term, EscapeProxy). On a match everything before it is
+ * passed on, and `onDetach` is called once.
  */
 export class DetachScanner extends Transform {
   readonly #keys: Buffer;
@@ -56,10 +57,8 @@ export class DetachScanner extends Transform {
       this.#matched++;
       return this.#matched === this.#keys.length;
     }
-    pass.push(...this.#keys.subarray(0, this.#matched));
+    pass.push(...this.#keys.subarray(0, this.#matched), byte);
     this.#matched = 0;
-    if (byte === this.#keys[0]) this.#matched = 1;
-    else pass.push(byte);
-    return this.#matched === this.#keys.length;
+    return false;
   }
 }

@@ -17,8 +17,8 @@ export interface PumpOptions {
   readonly settled?: Promise<unknown>;
 }
 
-/** How it ended: the process's output was delivered, the client pressed the detach keys, or hung up. */
-export type PumpEnd = "ended" | "detached" | "gone";
+/** How it ended: the process's output was delivered, the client pressed the detach keys, ended its input, or hung up. */
+export type PumpEnd = "ended" | "detached" | "inputEnded" | "gone";
 
 /** Joins a client and a shim's attach connection until one of them is through. Closes both. */
 export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promise<PumpEnd> {
@@ -61,5 +61,8 @@ function framed(shim: Readable, { isTty, framing }: PumpOptions): Readable {
 function joinInput(client: Duplex, shim: Writable, options: PumpOptions, finish: (end: PumpEnd) => void): void {
   const scanned = options.isTty ? client.pipe(new DetachScanner(options.detachKeys, () => finish("detached"))) : client;
   scanned.pipe(shim, { end: options.closesStdin });
-  if (!options.closesStdin) scanned.on("end", () => finish("ended"));
+  if (options.closesStdin) return;
+  scanned.on("end", () => finish("inputEnded"));
+  // It may have ended while the shim was being connected.
+  if (scanned.readableEnded) finish("inputEnded");
 }
