@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import { constants } from "node:os";
 import { type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
 import type { Process, Resources } from "./oci-spec.ts";
@@ -24,6 +25,8 @@ export interface StartedExec {
   /** Resolves when the process has ended and its output was read; rejects if the shim goes first. */
   readonly exited: Promise<ExecExit>;
 }
+
+const invalidArgument = "unable to start container process: invalid argument";
 
 export interface TaskEvents {
   "exec-exit": [ExecExit];
@@ -163,6 +166,9 @@ export class Task extends EventEmitter<TaskEvents> {
 
   /** Registers an exec, so that it can be attached to before it runs. */
   async execCreate(exec: string, process: Process, stdin: boolean): Promise<void> {
+    // No program can be given such a text, and a line that holds one is no request to the shim: it would hang up.
+    if ([...(process.args ?? []), ...(process.env ?? []), process.cwd].some((text) => text.includes("\0")))
+      throw new RuntimeError({ stage: "exec", errno: constants.errno.EINVAL, message: invalidArgument });
     await this.#connection.request("exec-create", { exec, process, stdin });
   }
 

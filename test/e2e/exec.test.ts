@@ -71,6 +71,35 @@ test("exec: inspect tells how it ended, and a second start is refused", async ()
   assert.equal((await daemon.http.post(`/exec/${Id}/start`, { Detach: true })).status, 409);
 });
 
+test("exec: a text that no program can be given is refused, and the container goes on", async () => {
+  for (const body of [{ Cmd: ["echo", "a\0b"] }, { Cmd: ["env"], Env: ["A=b\0c"] }]) {
+    const { Id } = (await daemon.http.post("/containers/c1/exec", body)).json() as { Id: string };
+    const { status, text } = await daemon.http.post(`/exec/${Id}/start`, { Detach: true });
+    assert.match(text, /unable to start container process: invalid argument/);
+    assert.equal(status, 500);
+  }
+  assert.equal(await exec("c1", "echo", "on"), "on");
+});
+
+test("exec: one that never ran goes with the run it was made for, one that ended is not resized", async () => {
+  await daemon.ok("run", "-d", "--name", "c2", "busybox", "sleep", "1000");
+  const create = async () => {
+    const created = await daemon.http.post("/containers/c2/exec", { Cmd: ["true"] });
+    return (created.json() as { Id: string }).Id;
+  };
+  const [ended, waiting] = [await create(), await create()];
+  await daemon.http.post(`/exec/${ended}/start`, {});
+  const resized = await daemon.http.post(`/exec/${ended}/resize?h=1&w=1`);
+  assert.deepEqual(
+    [resized.status, resized.json()],
+    [404, { message: `NotFound: process does not exist ${ended}: not found` }],
+  );
+  await daemon.ok("stop", "-t", "0", "c2");
+  assert.equal((await daemon.http.get(`/exec/${waiting}/json`)).status, 404);
+  assert.equal((await daemon.http.get(`/exec/${ended}/json`)).status, 200);
+  await daemon.ok("rm", "c2");
+});
+
 test("exec: the start says whether the client expects frames, also from a terminal", async () => {
   const say = async (Tty: { create: boolean; start: boolean }) => {
     const config = { Cmd: ["printf", "hi"], AttachStdout: true, Tty: Tty.create };

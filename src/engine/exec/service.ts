@@ -67,7 +67,8 @@ export class ExecService {
     late.abort();
     if (isStarted === undefined) throw new EngineError("system", "timeout waiting for exec session ready");
     if (!isStarted) throw new EngineError("invalidParameter", "exec process is not started");
-    await runningTask(container).resize(height, width, exec.id);
+    if (!exec.isRunning) throw new EngineError("notFound", `NotFound: process does not exist ${id}: not found`);
+    if (exec.config.isTty) await runningTask(container).resize(height, width, exec.id);
   }
 
   /** Also for an exec that has ended. */
@@ -84,7 +85,8 @@ export class ExecService {
       const shim = await runningTask(container).attach({
         stdin: attachStdin,
         stdout: attachStdout,
-        stderr: attachStderr,
+        // A terminal has one stream, and what the start says counts.
+        stderr: attachStderr && !options.isTty,
         exec: exec.id,
       });
       const pumping = pump(client, shim, {
@@ -92,7 +94,7 @@ export class ExecService {
         isTty,
         framing: options.isTty ? "raw" : "stdcopy",
         detachKeys: exec.detachKeys,
-        closesStdin: true,
+        closesStdin: !isTty,
         settled: exec.ended,
       });
       await launchExec(this.#context, container, exec);
