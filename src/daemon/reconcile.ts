@@ -6,6 +6,7 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "#base/log";
 import {
+  autoRemove,
   bundleDirectory,
   type Container,
   type ContainerContext,
@@ -40,6 +41,7 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   return async () => {
     await Promise.all(ended.map((container) => recordMissedExit(context, container)));
     await startAgain(context);
+    await Promise.all(context.index.list().map((container) => removeEnded(context, container)));
     await removeUnknownBundles(context);
   };
 }
@@ -120,6 +122,11 @@ async function startAgain(context: ContainerContext): Promise<void> {
       logged(context.log, "cannot start a container"),
     );
   }
+}
+
+/** With `--rm`, also one that had never run: as moby does, for nobody would start it any more. */
+async function removeEnded(context: ContainerContext, container: Container): Promise<void> {
+  if (!container.isRunning) await autoRemove(context, container);
 }
 
 function isWantedBack({ status, record }: Container): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { lineOf, stop } from "#test/command";
+import { lineOf, must, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 
 let daemon: Daemon;
@@ -68,6 +68,44 @@ test("life: a paused container stands still, and is not entered", async () => {
   await daemon.ok("unpause", "still");
   assert.equal(await state("still"), "running 0");
   await daemon.ok("rm", "-f", "still");
+});
+
+test("health: a check that nobody makes any more counts as failed, until one succeeds", async () => {
+  const check = ["--health-cmd", "true", "--health-interval", "50ms", "--health-start-period", "60s"];
+  await daemon.ok(
+    "run",
+    "-d",
+    "--name",
+    "well",
+    ...check,
+    "--health-start-interval",
+    "50ms",
+    "busybox",
+    "sleep",
+    "100",
+  );
+  const health = () => daemon.ok("inspect", "-f", "{{.State.Health.Status}}", "well");
+  const becomesHealthy = () =>
+    must(
+      [
+        "timeout",
+        "20",
+        "sh",
+        "-c",
+        "until docker inspect -f '{{.State.Health.Status}}' well | grep -qx healthy; do :; done",
+      ],
+      {
+        env: daemon.environment,
+      },
+    );
+  await becomesHealthy();
+  await daemon.ok("pause", "well");
+  assert.equal(await health(), "unhealthy");
+  await daemon.ok("unpause", "well");
+  await becomesHealthy();
+  await daemon.ok("stop", "-t", "0", "well");
+  assert.equal(await health(), "unhealthy");
+  await daemon.ok("rm", "well");
 });
 
 test("life: rename, and names in use", async () => {

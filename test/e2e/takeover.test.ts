@@ -60,6 +60,14 @@ test("takeover: a container with --rm that ended meanwhile is removed", async ()
   assert.equal(await daemon.ok("ps", "-aq", "-f", "name=tidy"), "");
 });
 
+test("takeover: a container with --rm that never ran goes when the daemon starts", async () => {
+  await daemon.ok("create", "--rm", "--name", "unused", "busybox", "true");
+  await daemon.kill();
+  await daemon.start();
+  await daemon.http.post("/containers/unused/wait?condition=removed");
+  assert.equal(await daemon.ok("ps", "-aq", "-f", "name=unused"), "");
+});
+
 test("takeover: published ports stay reachable, without a daemon too", async () => {
   const server = "while :; do echo hello | nc -l -p 80; done";
   await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", server);

@@ -11,6 +11,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import { compressLog } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
+import { endHealth } from "./health.ts";
 import { removeContainer } from "./remove.ts";
 import { shouldRestart } from "./restart-policy.ts";
 import { startContainer } from "./start.ts";
@@ -70,7 +71,13 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
   container.shimClosed = container.task?.closed ?? Promise.resolve();
   container.task = undefined;
   container.run.abort();
-  for (const exec of container.execs.values()) exec.end(exec.exitCode ?? exit.exitCode);
+  endHealth(container);
+  for (const exec of container.execs.values()) {
+    // One that never ran is forgotten with the run it was made for.
+    if (!exec.isRunning) context.execs.delete(exec.id);
+    exec.end(exec.exitCode ?? exit.exitCode);
+  }
+  container.execs.clear();
   await release(context, container);
   if (!record.hostConfig.AutoRemove) compressLog(context, container);
 
@@ -137,7 +144,8 @@ async function restartLater(context: ContainerContext, container: Container): Pr
   });
 }
 
-async function autoRemove(context: ContainerContext, container: Container): Promise<void> {
+/** What `--rm` asks for; also for one that a daemon's death kept from it. */
+export async function autoRemove(context: ContainerContext, container: Container): Promise<void> {
   if (!container.record.hostConfig.AutoRemove || container.isManualRestart || container.isRemoved) return;
   try {
     await removeContainer(context, container, { force: true, removeVolumes: true, link: false }, container.id);

@@ -21,10 +21,10 @@ interface Check {
   readonly retries: number;
 }
 
-/** Undefined for a container without a check, or with NONE. */
+/** Undefined for a container without a check, with NONE, or with a kind that nobody knows. */
 function checkOf(config: HealthConfig | null, shell: readonly string[] | null): Check | undefined {
   const [kind, ...rest] = config?.Test ?? [];
-  if (config === null || kind === undefined || kind === "NONE") return undefined;
+  if (config === null || (kind !== "CMD" && kind !== "CMD-SHELL")) return undefined;
   const ms = (ns: number | bigint, fallback: number) => (ns > 0 ? Number(ns) / nsPerMs : fallback);
   return {
     command: kind === "CMD-SHELL" ? [...(shell ?? ["/bin/sh", "-c"]), ...rest] : rest,
@@ -48,6 +48,11 @@ export function watchHealth(context: ContainerContext, container: Container, isN
     record.state.health = { status: "starting", failingStreak: 0, log: record.state.health?.log ?? [] };
   }
   void monitor(context, container, check, container.run.signal);
+}
+
+/** Nobody looks any more, for it has ended or is paused: that counts as unhealthy, and no event tells it (moby). */
+export function endHealth({ record }: Container): void {
+  if (record.state.health !== null) record.state.health.status = "unhealthy";
 }
 
 async function monitor(
@@ -77,6 +82,7 @@ async function monitor(
       }),
     );
     if (signal.aborted) return;
+    if (container.status !== "running") continue;
     judge(context, container, check, { ...result, start, end: formatTime(context.clock.now()) }, wasStarting);
   }
 }

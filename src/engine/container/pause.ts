@@ -3,6 +3,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { runningTask } from "./errors.ts";
+import { endHealth } from "./health.ts";
 
 export async function pauseContainer(context: ContainerContext, container: Container): Promise<void> {
   if (container.status === "paused") {
@@ -15,6 +16,7 @@ export async function pauseContainer(context: ContainerContext, container: Conta
     throw new EngineError("system", `cannot pause container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   container.moveTo("paused");
+  endHealth(container);
   context.index.note(container);
   emitContainerEvent(context, container, "pause");
 }
