@@ -99,8 +99,8 @@ static void shift(const char *path, unsigned max_files)
     }
 }
 
-/* The daemon puts compressed files in place under the same lock (src/engine/log/compressor.ts). It is not waited for: what
- * holds it may be stopped. */
+/* The daemon puts compressed files in place under the same lock (src/engine/log/compressor.ts). It is not waited for:
+ * what holds it may be stopped. */
 static int lock_names(const char *path)
 {
     char folder[PATH_MAX];

@@ -65,7 +65,7 @@ static void new_part_id(char id[65])
 static void end_line(struct log *l, int stream, const char *text, size_t length, bool is_partial)
 {
     struct log_stream *s = &l->streams[stream - 1];
-    struct timespec now;
+    struct timespec now = s->part_time;
     if (s->parts == 0)
         clock_gettime(CLOCK_REALTIME, &now);
     if (is_partial && s->parts == 0) {

@@ -102,7 +102,7 @@ struct log {
     char *attrs;
     size_t entry_max;
     bool compress;
-    uint64_t sent;    /* to the writer, since the file was last full of it */
+    uint64_t sent; /* to the writer, since the file was last full of it */
     time_t told_at;
     struct log_stream streams[2];
 };
@@ -110,6 +110,6 @@ struct log {
 int log_open(struct log *l, const struct log_options *o, struct loop *loop, struct fault *f);
 void log_write(struct log *l, int stream, const char *bytes, size_t size);
 bool log_has_rotated(struct log *l); /* for who compresses: at most once a second */
-void log_close(struct log *l); /* writes what has no end of line */
+void log_close(struct log *l);       /* writes what has no end of line */
 
 #endif
