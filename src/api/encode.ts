@@ -138,8 +138,13 @@ function encodeNumber(value: unknown): string {
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value).toString() : String(value);
 }
 
-const quote = (value: unknown, escapeHtml: boolean): string =>
-  escapeText(JSON.stringify(typeof value === "string" ? value.toWellFormed() : ""), escapeHtml);
+/** Nothing in it to escape, for HTML neither: most strings, and this is most of the time of an answer. */
+const plain = /^[ !#-%'-;=?-[\]-~]*$/;
+
+function quote(value: unknown, escapeHtml: boolean): string {
+  const text = typeof value === "string" ? value : "";
+  return plain.test(text) ? `"${text}"` : escapeText(JSON.stringify(text.toWellFormed()), escapeHtml);
+}
 
 /** Go always escapes the two line separators that JavaScript once refused, and by default what HTML would read. */
 function escapeText(json: string, escapeHtml: boolean): string {

@@ -10,7 +10,7 @@ import { containerSizes } from "./inspect-sizes.ts";
 import { type ListFilter, parseListFilters } from "./list-filters.ts";
 import { portsOf } from "./list-ports.ts";
 import type { ListOptions } from "./options.ts";
-import { parseTime, statusText } from "./status-text.ts";
+import { sortableTime, statusText, wholeSeconds } from "./status-text.ts";
 
 export async function listContainers(context: ContainerContext, options: ListOptions): Promise<ContainerSummary[]> {
   const records = context.index.list().map((container) => container.record);
@@ -49,7 +49,7 @@ export function selectRecords(
   options: Pick<ListOptions, "all" | "limit">,
 ): ContainerRecord[] {
   const byAge = records
-    .map((record) => ({ record, created: parseTime(record.created) }))
+    .map((record) => ({ record, created: sortableTime(record.created) }))
     .sort((a, b) => (a.created === b.created ? 0 : a.created < b.created ? 1 : -1))
     .map(({ record }) => record);
   const positionOf = (id: string): number => byAge.findIndex((record) => record.id === id);
@@ -95,7 +95,7 @@ export function summaryOf(record: ContainerRecord, { now, findImage, linkNames }
     Image: isCurrent ? config.Image : imageId,
     ImageID: imageId,
     Command: [record.path, ...record.args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg))].join(" "),
-    Created: Number(parseTime(record.created) / 1_000_000_000n),
+    Created: wholeSeconds(record.created),
     Ports: portsOf(record.ports),
     SizeRw: 0,
     SizeRootFs: 0,

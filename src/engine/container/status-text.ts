@@ -37,6 +37,13 @@ export function parseTime(text: string): bigint {
   return BigInt(Date.parse(`${whole}Z`)) * 1_000_000n + BigInt(fraction.padEnd(9, "0"));
 }
 
+/** Of times in UTC these are ordered as the times are, however many digits their seconds have. */
+export const sortableTime = (text: string): string => text.slice(0, -1);
+
+/** Seconds since 1970, what is less cut off. */
+export const wholeSeconds = (text: string): number =>
+  Date.parse(`${text.slice(0, "2006-01-02T15:04:05".length)}Z`) / 1000;
+
 const perHour = 3600;
 
 export function humanDuration(seconds: number): string {
