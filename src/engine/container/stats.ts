@@ -96,7 +96,9 @@ async function* samples(
     return;
   }
   let previous = await sample(context, container);
-  if (stream || oneShot) yield previous;
+  // moby names the container in all answers but this one.
+  if (oneShot) yield { ...previous, name: "", id: "" };
+  if (stream) yield previous;
   while (!oneShot && !signal.aborted) {
     try {
       await context.clock.sleep(intervalMs, signal);
