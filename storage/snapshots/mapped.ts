@@ -26,7 +26,7 @@ const probe: OverlayParts = { lower: ["empty/fs", "empty/probe"], upper: undefin
 /**
  * The snapshots' folder a second time, at a place of the engine's own, through an id-mapped mount: what is root's on the disk is
  * the container's root's there, and what that makes is root's on the disk. So one file system serves containers with a user
- * namespace and without, and a layer is what the image says (docs/decisions/0013). The caller disposes of it.
+ * namespace and without, and a layer is what the image says (docs/decisions/0014). The caller disposes of it.
  */
 export function mountMapped(
   snapshots: string,
