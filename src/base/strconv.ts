@@ -23,20 +23,45 @@ export function atoi(text: string): number {
   return Number(text);
 }
 
+const digits = String.raw`\d+(?:_\d+)*`;
+const float = new RegExp(`^[+-]?(?:${digits}(?:\\.(?:${digits})?)?|\\.${digits})(?:e[+-]?${digits})?$`, "i");
+
 export function parseFloat64(text: string): number {
-  const digits = String.raw`\d+(?:_\d+)*`;
-  const pattern = new RegExp(`^[+-]?(?:${digits}(?:\\.(?:${digits})?)?|\\.${digits})(?:e[+-]?${digits})?$`, "i");
-  if (!pattern.test(text)) refuse("ParseFloat", text, invalidSyntax);
+  if (!float.test(text)) refuse("ParseFloat", text, invalidSyntax);
   const value = Number(text.replaceAll("_", ""));
   if (!Number.isFinite(value)) refuse("ParseFloat", text, outOfRange);
   return value;
 }
 
-export function parseBool(text: string): boolean {
-  if (["1", "t", "T", "true", "TRUE", "True"].includes(text)) return true;
-  if (["0", "f", "F", "false", "FALSE", "False"].includes(text)) return false;
-  return refuse("ParseBool", text, invalidSyntax);
+/** ParseInt with base 10. */
+export const parseInt10 = (text: string): number => parsedInteger(text, /^[+-]?\d+$/.test(text) ? text : undefined);
+
+const literals = /^[+-]?(?:0x(?:_?[\da-f])+|0b(?:_?[01])+|0o?(?:_?[0-7])*|[1-9](?:_?\d)*)$/i;
+
+/** ParseInt with base 0, which pflag uses: 16, 0x10, 020 and 1_6 are numbers. */
+export function parseInteger(text: string): number {
+  if (!literals.test(text)) return parsedInteger(text, undefined);
+  const digits = text.replaceAll("_", "");
+  return parsedInteger(text, digits.replace(/^([+-]?)0(?=\d)/, "$10o"));
 }
+
+function parsedInteger(text: string, digits: string | undefined): number {
+  if (digits === undefined) return refuse("ParseInt", text, invalidSyntax);
+  const value = Number(digits.replace(/^[+-]/, "")) * (digits.startsWith("-") ? -1 : 1);
+  if (Math.abs(value) >= 2 ** 63) refuse("ParseInt", text, outOfRange);
+  return value;
+}
+
+const trueWords = new Set(["1", "t", "T", "true", "TRUE", "True"]);
+const falseWords = new Set(["0", "f", "F", "false", "FALSE", "False"]);
+
+/** Undefined for what ParseBool refuses. */
+export function booleanOf(text: string): boolean | undefined {
+  if (trueWords.has(text)) return true;
+  return falseWords.has(text) ? false : undefined;
+}
+
+export const parseBool = (text: string): boolean => booleanOf(text) ?? refuse("ParseBool", text, invalidSyntax);
 
 /** moby passes these on as they are, so they count as its own failures. */
 function refuse(name: string, text: string, problem: string): never {

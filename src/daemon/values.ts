@@ -1,6 +1,6 @@
 /** The kinds of values that dockerd's options have: how each is written on the command line, in daemon.json, and in messages. */
 import { isIP } from "node:net";
-import { parseBool, parseInt10, parseInteger } from "#cli/flags";
+import { parseBool, parseInt10, parseInteger } from "#base/strconv";
 
 export type Setting = string | boolean | number | readonly Setting[] | { readonly [key: string]: Setting };
 

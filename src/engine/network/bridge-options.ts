@@ -1,3 +1,4 @@
+import { booleanOf } from "#base/strconv";
 import { type Address, parseAddress } from "#network";
 import { invalid } from "./errors.ts";
 
@@ -63,15 +64,6 @@ export function parseBridgeOptions(options: Options): BridgeOptions {
   };
 }
 
-const trueWords = new Set(["1", "t", "T", "true", "TRUE", "True"]);
-const falseWords = new Set(["0", "f", "F", "false", "FALSE", "False"]);
-
-/** Go's strconv.ParseBool; undefined for anything else. */
-export function parseBool(text: string): boolean | undefined {
-  if (trueWords.has(text)) return true;
-  return falseWords.has(text) ? false : undefined;
-}
-
 const refuse = (name: string, value: string, reason: string): never => {
   throw invalid(`failed to parse ${name} value: ${value} (${reason})`);
 };
@@ -79,7 +71,7 @@ const refuse = (name: string, value: string, reason: string): never => {
 function readBool(options: Options, name: string, fallback: boolean): boolean {
   const text = options[name];
   if (text === undefined) return fallback;
-  const value = parseBool(text);
+  const value = booleanOf(text);
   return value ?? refuse(name, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { IPAMConfig, NetworkCreateRequest } from "#api-schema/network";
 import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
+import { booleanOf } from "#base/strconv";
 import {
   type Address,
   type AddressPool,
@@ -21,7 +22,7 @@ import {
   prefixOf,
 } from "#network";
 import { parseAnnouncing } from "./announcing.ts";
-import { type BridgeOptions, optionNames, parseBool, parseBridgeOptions } from "./bridge-options.ts";
+import { type BridgeOptions, optionNames, parseBridgeOptions } from "./bridge-options.ts";
 import { forbidden, invalid } from "./errors.ts";
 import { isPredefined } from "./modes.ts";
 import { bridgeNameOf, type Network } from "./network.ts";
@@ -93,7 +94,7 @@ function enabledFamilies(request: NetworkCreateRequest, options: Readonly<Record
   const read = (given: boolean | null, name: string, fallback: boolean): boolean => {
     const text = options[name];
     if (given !== null || text === undefined) return given ?? fallback;
-    const value = parseBool(text);
+    const value = booleanOf(text);
     if (value === undefined) throw invalid(`driver-opt ${JSON.stringify(name)} is not a valid bool`);
     return value;
   };
