@@ -1,12 +1,13 @@
 import { chmod, chown, mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EngineError, messageOf } from "#base/errors";
+import type { Id } from "#base/ids";
 import { type LogConfig, type ShimConfig, writeBundle } from "#runtime";
 import type { ContainerRecord } from "#storage";
 import { shimLogConfig } from "../log/shim-config.ts";
 import type { Sandbox } from "../network/service.ts";
 import { buildSpec, unmountSharedMemory } from "../spec/index.ts";
-import { remapOf } from "../user-remap.ts";
+import { remapOf, type UserRemap } from "../user-remap.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
 import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
@@ -25,6 +26,7 @@ export async function prepareBundle(
 ): Promise<Bundle> {
   const { record } = container;
   const { defaults } = context;
+  const remap = remapOf(record.hostConfig, defaults.userRemap);
   const directory = bundleDirectory(defaults, record.id);
   await using userFiles = await openUserFiles(context, container);
   const spec = await buildSpec({
@@ -36,12 +38,11 @@ export async function prepareBundle(
     findContainer: (reference) => context.index.find(reference)?.record,
     mounts: await context.volumes.resolve(record),
     bundleOf: (id) => bundleDirectory(defaults, id),
-    userRemap: remapOf(record.hostConfig, defaults.userRemap),
+    userRemap: remap,
   });
   const log = await openLogOf(context, container);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await writeBundle(directory, { spec, shim: shimConfig(context, container, log) });
-  const remap = remapOf(record.hostConfig, defaults.userRemap);
+  await writeBundle(directory, { spec, shim: shimConfig(context, container, { log, remap }) });
   // The runtime goes to the root as the container's root.
   if (remap !== undefined) await Promise.all([chown(directory, 0, remap.root.gid), chmod(directory, 0o710)]);
   return { directory, socket: shimSocket(defaults, record.id) };
@@ -53,7 +54,11 @@ export async function releaseSharedMemory(context: ContainerContext, record: Con
   await unmountSharedMemory(record.id, (id) => bundleDirectory(context.defaults, id));
 }
 
-function shimConfig(context: ContainerContext, container: Container, log: LogConfig): ShimConfig {
+function shimConfig(
+  context: ContainerContext,
+  container: Container,
+  { log, remap }: { readonly log: LogConfig; readonly remap: UserRemap | undefined },
+): ShimConfig {
   const { record } = container;
   const { config, hostConfig } = record;
   const runtime = runtimeOf(context, record.runtime);
@@ -64,7 +69,7 @@ function shimConfig(context: ContainerContext, container: Container, log: LogCon
       path: runtime.path,
       args: [...runtime.args, "--root", `${context.defaults.execRoot}/${record.runtime}`],
     },
-    rootfs: rootfsOf(context, record),
+    rootfs: rootfsOf(context, record.id, remap),
     terminal: config.Tty,
     ...(config.Tty && height > 0 && width > 0 ? { consoleSize: [height, width] as const } : {}),
     stdin: stdinMode(config.OpenStdin, config.StdinOnce),
@@ -72,8 +77,7 @@ function shimConfig(context: ContainerContext, container: Container, log: LogCon
   };
 }
 
-function rootfsOf({ storage, defaults }: ContainerContext, { id, hostConfig }: ContainerRecord): ShimConfig["rootfs"] {
-  const remap = remapOf(hostConfig, defaults.userRemap);
+function rootfsOf({ storage }: ContainerContext, id: Id, remap: UserRemap | undefined): ShimConfig["rootfs"] {
   if (remap === undefined) return storage.snapshots.overlay(id);
   return { ...storage.snapshots.overlay(id, { isMapped: true }), owner: remap.root };
 }
