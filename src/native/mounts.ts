@@ -1,4 +1,6 @@
+import { closeSync, openSync } from "node:fs";
 import { bind, bindSyscall, check, cstring, type PathBytes } from "./call.ts";
+import { AT_EMPTY_PATH } from "./files.ts";
 
 /** mount(2) flags. */
 export const MS_RDONLY = 1;
@@ -37,7 +39,7 @@ export const MOUNT_ATTR_NOSUID = 0x02;
 export const MOUNT_ATTR_NODEV = 0x04;
 export const MOUNT_ATTR_NOEXEC = 0x08;
 export const MOUNT_ATTR_NOATIME = 0x10;
-export const MOUNT_ATTR_IDMAP = 0x00100000;
+const MOUNT_ATTR_IDMAP = 0x00100000;
 export const MOUNT_ATTR_NOSYMFOLLOW = 0x00200000;
 
 export interface MountCall {
@@ -121,4 +123,14 @@ export function mountSetattr(dirfd: number, path: PathBytes, flags: number, attr
   const struct = new BigUint64Array([BigInt(set), BigInt(clear), BigInt(propagation), BigInt(userNamespaceFd)]);
   const result = sysMountSetattr(dirfd, cstring(path, "mount_setattr"), flags, new Uint8Array(struct.buffer), 32);
   check(result, "mount_setattr", path);
+}
+
+/** Lets a detached mount show the ids of its files as those of the user namespace at a path. */
+export function mapIds(mountFd: number, userNamespace: string, propagation = 0): void {
+  const userNamespaceFd = openSync(userNamespace, "r");
+  try {
+    mountSetattr(mountFd, "", AT_EMPTY_PATH, { set: MOUNT_ATTR_IDMAP, propagation, userNamespaceFd });
+  } finally {
+    closeSync(userNamespaceFd);
+  }
 }

@@ -1,18 +1,7 @@
-import { closeSync, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { closeSync, mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, messageOf } from "#base/errors";
-import {
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  MNT_DETACH,
-  MOUNT_ATTR_IDMAP,
-  MS_PRIVATE,
-  mountSetattr,
-  moveMount,
-  OPEN_TREE_CLONE,
-  openTree,
-  umount2,
-} from "#native";
+import { AT_FDCWD, MNT_DETACH, MS_PRIVATE, mapIds, moveMount, OPEN_TREE_CLONE, openTree, umount2 } from "#native";
 import { mountDetached, type OverlayParts } from "./overlay.ts";
 
 export interface MappedSnapshots {
@@ -50,13 +39,13 @@ export function mountMapped(
 }
 
 function attach(folder: string, path: string, userNamespace: string): void {
-  using undo = new DisposableStack();
   const tree = openTree(AT_FDCWD, folder, OPEN_TREE_CLONE);
-  undo.defer(() => closeSync(tree));
-  const userNamespaceFd = openSync(userNamespace, "r");
-  undo.defer(() => closeSync(userNamespaceFd));
-  mountSetattr(tree, "", AT_EMPTY_PATH, { set: MOUNT_ATTR_IDMAP, propagation: MS_PRIVATE, userNamespaceFd });
-  moveMount(tree, AT_FDCWD, path);
+  try {
+    mapIds(tree, userNamespace, MS_PRIVATE);
+    moveMount(tree, AT_FDCWD, path);
+  } finally {
+    closeSync(tree);
+  }
 }
 
 /** Overlays that were mounted through it keep what they need. */
