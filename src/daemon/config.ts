@@ -4,6 +4,7 @@
  */
 
 import type { IdMappings } from "#base/id-mappings";
+import type { DefaultBridgeConfig } from "#engine";
 
 /** An OCI runtime that `--runtime NAME` may ask for. */
 export interface RuntimeConfig {
@@ -15,32 +16,6 @@ export interface UlimitConfig {
   readonly Name: string;
   readonly Hard: number;
   readonly Soft: number;
-}
-
-/** What `--bridge`, `--bip` and their neighbours say about the default network. */
-export interface BridgeConfig {
-  /** Interface name; empty for docker0, `none` for no default bridge at all. */
-  readonly name: string;
-  /** Address with prefix length ("172.17.0.1/16"), or empty for one from the default pools. */
-  readonly bip: string;
-  readonly bip6: string;
-  readonly fixedCidr: string;
-  readonly fixedCidrV6: string;
-  readonly defaultGateway: string;
-  readonly defaultGatewayV6: string;
-  readonly isIccEnabled: boolean;
-  /** Host address that published ports bind to when the client names none. */
-  readonly defaultBindingAddress: string;
-  readonly mtu: number;
-  readonly isIpv6Enabled: boolean;
-  readonly isMasqueraded: boolean;
-  readonly isForwardingEnabled: boolean;
-  /** Neighbours of the host may reach each other through it. */
-  readonly isForwardingOpen: boolean;
-  readonly isFirewallEnabled: boolean;
-  readonly isFirewall6Enabled: boolean;
-  readonly isUserlandProxyEnabled: boolean;
-  readonly isDirectRoutingAllowed: boolean;
 }
 
 export interface TlsConfig {
@@ -78,7 +53,7 @@ export interface DaemonConfig {
   /** The oldest API version that is answered ("1.24"; DOCKER_MIN_API_VERSION raises it). */
   readonly minApiVersion: string;
 
-  readonly bridge: BridgeConfig;
+  readonly bridge: DefaultBridgeConfig;
   readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
   readonly defaultNetworkOptions: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly dns: readonly string[];

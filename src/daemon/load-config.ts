@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { messageOf } from "#base/errors";
 import { parseBool } from "#base/strconv";
 import { describeFlags, type FlagSpec, parseFlags } from "#cli/flags";
-import type { BridgeConfig, DaemonConfig, DaemonLogLevel, RuntimeConfig, TlsConfig, UlimitConfig } from "./config.ts";
+import type { DefaultBridgeConfig } from "#engine";
+import type { DaemonConfig, DaemonLogLevel, RuntimeConfig, TlsConfig, UlimitConfig } from "./config.ts";
 import { readConfigFile, type Settings } from "./config-file.ts";
 import { type Configuration, configurationOf, reloaded } from "./configuration.ts";
 import { normalizeHosts } from "./hosts.ts";
@@ -200,7 +201,7 @@ function containerConfig(s: Reader): ContainerConfig {
   };
 }
 
-function bridgeConfig(s: Reader): BridgeConfig {
+function bridgeConfig(s: Reader): DefaultBridgeConfig {
   return {
     name: s.text("bridge"),
     bip: s.text("bip"),

@@ -7,6 +7,7 @@ import type { NetworkService } from "./network/service.ts";
 import type { SystemService } from "./system/service.ts";
 import type { VolumeService } from "./volume/service.ts";
 
+/** How the Engine API writes references, platforms and credentials; routes read them before any service sees them. */
 export {
   type Access,
   checkDigest,
@@ -40,11 +41,11 @@ export type { TransferLimits } from "./image/parts.ts";
 export { ImageService } from "./image/service.ts";
 export { LogCompressor } from "./log/compressor.ts";
 export { checkLogDefaults } from "./log/options.ts";
+export type { DefaultBridgeConfig } from "./network/context.ts";
 export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";
 export { detectHost, type HostInfo } from "./spec/index.ts";
 export { type SystemFacts, SystemService } from "./system/service.ts";
-/** How the Engine API writes references, platforms and credentials; routes read them before any service sees them. */
 export type { UserRemap } from "./user-remap.ts";
 export { VolumeService } from "./volume/service.ts";
 

@@ -22,8 +22,9 @@ import type { DnsSettings } from "./resolv-conf.ts";
 
 /** What the daemon's flags say about the default bridge (dockerd's `--bridge`, `--bip` and their neighbours). */
 export interface DefaultBridgeConfig {
-  /** Empty for docker0, `none` for no default bridge. */
+  /** Interface name; empty for docker0, `none` for no default bridge. */
   readonly name: string;
+  /** Address with prefix length ("172.17.0.1/16"), or empty for one from the default pools. */
   readonly bip: string;
   readonly bip6: string;
   readonly fixedCidr: string;
@@ -31,6 +32,7 @@ export interface DefaultBridgeConfig {
   readonly defaultGateway: string;
   readonly defaultGatewayV6: string;
   readonly isIccEnabled: boolean;
+  /** Host address that published ports bind to when the client names none. */
   readonly defaultBindingAddress: string;
   readonly mtu: number;
   readonly isIpv6Enabled: boolean;
