@@ -1,6 +1,7 @@
+import { parseSize } from "#base/size-units";
 import type { Settings } from "./config-file.ts";
 import { options } from "./options.ts";
-import { isObject, parseBytes, type Setting } from "./values.ts";
+import { isObject, type Setting } from "./values.ts";
 
 const fallbacks: ReadonlyMap<string, Setting> = new Map(
   options.flatMap(({ key, fallback }) => (fallback === undefined ? [] : [[key, fallback] as const])),
@@ -33,7 +34,7 @@ export class Reader {
 
   bytes(key: string): number {
     const value = this.#get(key);
-    return typeof value === "string" ? parseBytes(value) : this.number(key);
+    return typeof value === "string" ? parseSize(value) : this.number(key);
   }
 
   list(key: string): string[] {

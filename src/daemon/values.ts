@@ -1,5 +1,6 @@
 /** The kinds of values that dockerd's options have: how each is written on the command line, in daemon.json, and in messages. */
 import { isIP } from "node:net";
+import { parseSize } from "#base/size-units";
 import { parseBool, parseInt10, parseInteger } from "#base/strconv";
 
 export type Setting = string | boolean | number | readonly Setting[] | { readonly [key: string]: Setting };
@@ -41,16 +42,8 @@ export const bytes: Kind = {
   valueName: "bytes",
   goType: "opts.MemBytes",
   isJson: (value): value is string | number => isString(value) || typeof value === "number",
-  add: (_, value) => parseBytes(value),
+  add: (_, value) => parseSize(value),
 };
-
-export function parseBytes(value: string): number {
-  const match = /^(\d+(?:\.\d+)?) ?(?:([kmgtp])?i?b?)$/i.exec(value);
-  if (match === null) throw new Error(`invalid size: '${value}'`);
-  const [, amount = "", unit = ""] = match;
-  const power = unit === "" ? 0 : "kmgtp".indexOf(unit.toLowerCase()) + 1;
-  return Math.floor(Number(amount) * 1024 ** power);
-}
 
 export const address: Kind = {
   valueName: "ip",
