@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { isOlder } from "#api-schema/versions";
 import { messageOf } from "#base/errors";
@@ -39,6 +40,19 @@ export async function runSession(
     request.server.apiLog.error({ url: request.routeOptions.url, err: error }, "stream failed");
     connection.destroy();
   }
+}
+
+/**
+ * docker-py, and what grew from it, reads the head through a buffer that it then leaves for the bare connection: output
+ * that comes together with the head is lost to it. An exec of dockerd's hardly ever is as quick as that.
+ */
+const losesEarlyOutput = /docker-sdk-python|docker-py|ansible/;
+const headStartMs = 50;
+
+/** The session, begun when such a client should have read the head. */
+export function withHeadStart({ headers }: FastifyRequest, session: AttachSession): AttachSession {
+  if (!losesEarlyOutput.test(headers["user-agent"] ?? "")) return session;
+  return { ...session, connect: (client) => delay(headStartMs).then(() => session.connect(client)) };
 }
 
 /** moby reports a refused attach as text on the connection that it has taken already. */

@@ -167,3 +167,14 @@ test("exec start: a chunked body is read to its last chunk and no further", asyn
     assert.match(await api.raw(`${head}\r\n\r\n${bad}`), /^HTTP\/1.1 400 .*malformed chunked encoding/s);
   }
 });
+
+test("exec: nothing is sent together with the head to a client that would lose it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  await using api = await startApi(script);
+  const client = api.connect();
+  client.write(post("/exec/e1/start", [...upgrade, "User-Agent: docker-sdk-python/7.1.0", json], "{}"));
+  assert.equal(bodyOf(await readUntil(client, /\r\n\r\n/)), "");
+  t.mock.timers.tick(1000);
+  assert.match(await readUntil(client, /e1/), /^e1 /);
+  client.destroy();
+});

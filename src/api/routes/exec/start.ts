@@ -3,7 +3,7 @@ import { ExecStartOptions } from "#api-schema/exec";
 import { isOlder } from "#api-schema/versions";
 import type { Engine } from "#engine";
 import { readJson } from "../../body.ts";
-import { repeatedHeaders, runSession } from "../../hijack.ts";
+import { repeatedHeaders, runSession, withHeadStart } from "../../hijack.ts";
 import type { Named } from "../../urls.ts";
 
 /** Attached, a failure to run is text in the stream; detached, it is a status. */
@@ -16,7 +16,7 @@ export function execStartRoute(app: FastifyInstance, { execs }: Engine): void {
       await execs.startDetached(request.params.name, options);
       return reply.send();
     }
-    const session = execs.start(request.params.name, options);
+    const session = withHeadStart(request, execs.start(request.params.name, options));
     await runSession(request, reply, session, repeatedHeaders(reply));
     return reply;
   });
