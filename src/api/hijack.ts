@@ -43,10 +43,10 @@ export async function runSession(
 }
 
 /**
- * docker-py, and what grew from it, reads the head through a buffer that it then leaves for the bare connection: output
- * that comes together with the head is lost to it. An exec of dockerd's hardly ever is as quick as that.
+ * docker-py, which others bring under names of their own, reads the head through a buffer that it then leaves for the bare
+ * connection: output that comes together with the head is lost to it. An exec of dockerd's hardly ever is as quick as that.
  */
-const losesEarlyOutput = /docker-sdk-python|docker-py|ansible/;
+const losesEarlyOutput = /python|docker-py|tc-py|ansible/i;
 const headStartMs = 50;
 
 /** The session, begun when such a client should have read the head. */
