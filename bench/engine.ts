@@ -27,12 +27,20 @@ export class Engine {
     return must(["sh", "-c", line], { env: this.#environment, timeoutMs: 900_000 });
   }
 
-  /** Create, start, wait, remove: one container's life without the CLI's own weight, with so many ports from 30000 on. */
+  /** Create, start, wait, remove: one container's life without the CLI's own weight. */
   async lifeByApi({ portCount = 0 } = {}): Promise<void> {
+    const id = await this.create({ portCount });
+    await this.start(id);
+    await this.#call("POST", `/containers/${id}/wait`);
+    await this.remove(id);
+  }
+
+  /** A container that ends at once, with so many ports published from 30000 on. */
+  async create({ name = "", portCount = 0 } = {}): Promise<string> {
     const ports = Array.from({ length: portCount }, (_, i) => i + 1);
     const ofEach = <T>(what: (port: number) => T) =>
       Object.fromEntries(ports.map((port) => [`${port}/tcp`, what(port)]));
-    const { Id } = (await this.#call("POST", "/containers/create", {
+    const { Id } = (await this.#call("POST", `/containers/create?name=${name}`, {
       Image: "busybox",
       Cmd: ["true"],
       ExposedPorts: ofEach(() => ({})),
@@ -40,9 +48,15 @@ export class Engine {
         PortBindings: ofEach((port) => [{ HostPort: String(30_000 + port) }]),
       },
     })) as { Id: string };
-    await this.#call("POST", `/containers/${Id}/start`);
-    await this.#call("POST", `/containers/${Id}/wait`);
-    await this.#call("DELETE", `/containers/${Id}`);
+    return Id;
+  }
+
+  async start(container: string): Promise<void> {
+    await this.#call("POST", `/containers/${container}/start`);
+  }
+
+  async remove(container: string): Promise<void> {
+    await this.#call("DELETE", `/containers/${container}?force=1`);
   }
 
   async execByApi(container: string): Promise<void> {

@@ -45,7 +45,23 @@ const transfer = (address: string) => ({
   work: async ({ prefix }: Engine) => void (await must([...prefix, "iperf3", "-c", address, "-n", "2G"])),
 });
 
+/** The start alone: of two numbers of ports in the same minute the difference counts. */
+const starting = (portCount: number) => ({
+  ...{ runs: 60, isOursAlone: true },
+  prepare: async (engine: Engine) => {
+    await engine.create({ name: "bench" });
+    return () => engine.remove("bench");
+  },
+  reset: async (engine: Engine) => {
+    await engine.remove("bench");
+    await engine.create({ name: "bench", portCount });
+  },
+  work: (engine: Engine) => engine.start("bench"),
+});
+
 export const networkCases: Cases = {
+  "api start": starting(0),
+  "api start with 100 ports": starting(100),
   "api life with 100 ports": { runs: 10, work: (engine) => engine.lifeByApi({ portCount: 100 }) },
   "api network connect": {
     ...{ runs: 50, prepare: withTwoNetworks },

@@ -45,14 +45,13 @@ export function formatAddress({ family, value }: Address): string {
     const bits = Number(value);
     return `${bits >>> 24}.${(bits >>> 16) & 255}.${(bits >>> 8) & 255}.${bits & 255}`;
   }
-  const digits = hexOf({ family, value });
+  if (value === 0n) return "::";
+  const digits = value.toString(16).padStart(32, "0");
   const groups = Array.from({ length: 8 }, (_, i) => digits.slice(4 * i, 4 * i + 4).replace(/^0{1,3}/, ""));
   const zeros = longestZeros(groups);
   if (zeros.length < 2) return groups.join(":");
   return `${groups.slice(0, zeros.start).join(":")}::${groups.slice(zeros.start + zeros.length).join(":")}`;
 }
-
-const hexOf = ({ family, value }: Address): string => value.toString(16).padStart(widthOf(family) / 4, "0");
 
 /** The run that `::` stands for: the first of the longest ones (RFC 5952, 4.2). */
 function longestZeros(groups: readonly string[]): { readonly start: number; readonly length: number } {
@@ -66,7 +65,12 @@ function longestZeros(groups: readonly string[]): { readonly start: number; read
 }
 
 /** Network byte order. */
-export const addressBytes = (address: Address): Uint8Array => Buffer.from(hexOf(address), "hex");
+export function addressBytes({ family, value }: Address): Uint8Array {
+  const bytes = Buffer.alloc(widthOf(family) / 8);
+  if (family === 4) bytes.writeUInt32BE(Number(value));
+  else bytes.writeBigUInt64BE(BigInt.asUintN(64, value), bytes.writeBigUInt64BE(value >> 64n));
+  return bytes;
+}
 
 export function addressFromBytes(bytes: Uint8Array): Address {
   const value = bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
