@@ -104,11 +104,12 @@ export class Ports {
   /** The ports are free for others when this resolves. */
   async unpublish(published: readonly PublishedPort[]): Promise<void> {
     if (published.length === 0) return;
+    const held = published.filter((port) => !isRouted(port));
+    const dropped = this.#relay.dropPorts(held.map(idOf));
     this.#firewall.removeForwards(published.filter(isTranslated));
     this.#firewall.closeTargets(published.filter(({ isDirect }) => isDirect));
-    const held = published.filter((port) => !isRouted(port));
     for (const { host, protocol, hostPort } of held) this.#allocator.release(host, protocol, hostPort);
-    await this.#relay.dropPorts(held.map(idOf));
+    await dropped;
     this.#forgetFlows(published);
   }
 

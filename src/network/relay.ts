@@ -69,7 +69,8 @@ export class Relay {
   readonly #ports = new Map<string, HeldPort>();
   /** What an earlier life of the daemon told it, and this one has not said again. */
   #unclaimed = nothing();
-  #connection: Promise<RelayConnection> | undefined;
+  /** Itself once it is there: a request is on its way when the call returns. */
+  #connection: RelayConnection | Promise<RelayConnection> | undefined;
   #isClosed = false;
 
   constructor(options: RelayOptions) {
@@ -87,7 +88,7 @@ export class Relay {
       return;
     }
     this.#watch(connection);
-    this.#connection = Promise.resolve(connection);
+    this.#connection = connection;
     const known = await this.#request({ op: "list" });
     const ids = (name: string) => new Set(textsIn(known, name));
     this.#unclaimed = { endpoints: ids("endpoints"), resolvers: ids("resolvers"), ports: ids("ports") };
@@ -143,7 +144,7 @@ export class Relay {
 
   /** With `isOver` the relay ends, too: nothing is left to be served. */
   async close({ isOver }: { readonly isOver: boolean }): Promise<void> {
-    const connection = await this.#connection?.catch(() => undefined);
+    const connection = await Promise.resolve(this.#connection).catch(() => undefined);
     this.#isClosed = true;
     if (isOver) await connection?.request({ op: "end" }).catch((err: unknown) => this.#warn(err));
     connection?.close();
@@ -158,8 +159,8 @@ export class Relay {
   }
 
   async #request(request: object) {
-    const connection = await (this.#connection ?? this.#connect());
-    return connection.request(request);
+    const connection = this.#connection ?? this.#connect();
+    return connection instanceof RelayConnection ? connection.request(request) : (await connection).request(request);
   }
 
   #watch(connection: RelayConnection): void {
@@ -175,9 +176,10 @@ export class Relay {
   #connect(): Promise<RelayConnection> {
     const connecting = this.#launch();
     this.#connection = connecting;
-    connecting.catch(() => {
-      if (this.#connection === connecting) this.#connection = undefined;
-    });
+    const settle = (connection: RelayConnection | undefined) => {
+      if (this.#connection === connecting) this.#connection = connection;
+    };
+    connecting.then(settle, () => settle(undefined));
     return connecting;
   }
 

@@ -166,11 +166,12 @@ export class TestHost implements AsyncDisposable {
     await mkdir(directory, { recursive: true });
     try {
       const sandbox = await this.service.attach(record, { directory });
-      Object.assign(record, { networks: sandbox.networks, ports: sandbox.ports, sandboxId: sandbox.id });
+      Object.assign(record, { networks: sandbox.networks, ports: await sandbox.ports, sandboxId: sandbox.id });
       record.sandboxKey = sandbox.key;
       record.state.status = "running";
       return this.#handle(record, sandbox);
     } catch (error) {
+      await this.service.detach(record);
       this.#records.delete(record.id);
       throw error;
     }

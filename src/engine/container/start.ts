@@ -80,17 +80,20 @@ async function launch(context: ContainerContext, container: Container, name: str
 
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
   undo.defer(() => context.networks.detach(record));
-  record.networks = sandbox.networks;
   // With `container:` they are the other's.
   record.config = { ...record.config, Hostname: sandbox.hostname, Domainname: sandbox.domainname };
-  record.ports = sandbox.ports;
+
+  undo.defer(() => releaseSharedMemory(context, record));
+  // Ports are held by another process, and that takes as long as writing a bundle: both at once, and neither outlives a failure.
+  const [ports, bundle] = await Promise.allSettled([sandbox.ports, prepareBundle(context, container, sandbox)]);
+  record.ports = resultOf(ports);
+  record.networks = sandbox.networks;
   record.sandboxId = sandbox.id;
   record.sandboxKey = sandbox.key;
+  const { directory, socket } = resultOf(bundle);
   // Written before the process runs: a daemon that dies right after the start finds it again, with its addresses.
   context.index.save(container);
 
-  undo.defer(() => releaseSharedMemory(context, record));
-  const { directory, socket } = await prepareBundle(context, container, sandbox);
   const options = { name, directory: "" };
   const checkpoint =
     name === "" ? undefined : await findSoundCheckpoint(context, container, options, `/${record.name}`);
@@ -101,6 +104,11 @@ async function launch(context: ContainerContext, container: Container, name: str
   const startedAt = await task.start();
   undo.move();
   setRunning(context, container, task, startedAt);
+}
+
+function resultOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === "rejected") throw settled.reason;
+  return settled.value;
 }
 
 function setRunning(context: ContainerContext, container: Container, task: Task, startedAt: string): void {

@@ -14,6 +14,7 @@ export interface Sandbox {
   readonly hostname: string;
   readonly domainname: string;
   readonly networks: Record<string, EndpointSettings>;
-  readonly ports: PortMap;
+  /** Being published: rejects when one cannot be had. To be waited for before anything runs, and before `detach`. */
+  readonly ports: Promise<PortMap>;
   readonly files: NetworkFiles;
 }

@@ -59,16 +59,16 @@ export class ContainerSandboxes {
     await this.detach(container);
     const sandbox = await this.#open(container, filesIn(directory));
     this.#byContainer.set(container.id, sandbox);
+    let published: Promise<void> | undefined;
     try {
       const networks = this.#connectAll(sandbox);
       const name = hostnameOf(container);
-      await Promise.all([
-        this.#refresh(sandbox).catch((error: unknown) => {
-          throw prefixed(setupFailed, error);
-        }),
-        writeHostname(sandbox.files, name),
-        this.#writeFiles(sandbox),
-      ]);
+      published = this.#refresh(sandbox).catch((error: unknown) => {
+        throw prefixed(setupFailed, error);
+      });
+      const ports = published.then(() => portMapOf(sandbox));
+      ports.catch(() => undefined); // whoever waits for them sees it
+      await Promise.all([writeHostname(sandbox.files, name), this.#writeFiles(sandbox)]);
       await tellParents(this.list(), { ...container, networks }, this.#context.containers);
       this.#context.sandboxes.settle(sandbox.key);
       const isHost = sandbox.network === undefined;
@@ -80,10 +80,11 @@ export class ContainerSandboxes {
         hostname: name,
         domainname: container.config.Domainname,
         networks,
-        ports: portMapOf(sandbox),
+        ports,
         files: sandbox.files,
       };
     } catch (error) {
+      await published?.catch(() => undefined);
       await this.detach(container);
       throw error;
     }

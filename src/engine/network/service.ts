@@ -184,7 +184,7 @@ export class NetworkService {
     return Object.fromEntries(endpoints.map(([name, settings]) => [nameOf(name), asked(settings)]));
   }
 
-  /** Under the container's lock, before its task is created. Undoes itself when it throws. */
+  /** Under the container's lock, before its task is created. Undoes itself when it throws; whoever sees its `ports` refused detaches. */
   async attach(container: ContainerRecord, files: { readonly directory: string }): Promise<Sandbox> {
     const sandbox = await this.#sandboxes.attach(container, files.directory);
     this.#linkPorts();

@@ -27,7 +27,7 @@ export function shareSandbox(
     hostname: hostnameOf(other),
     domainname: other.config.Domainname,
     networks: {},
-    ports: {},
+    ports: Promise.resolve({}),
     files: filesBeside(directory, other.id),
   };
 }
