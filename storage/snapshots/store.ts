@@ -1,7 +1,8 @@
-import { closeSync, existsSync } from "node:fs";
+import { close, closeSync, existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { promisify } from "node:util";
 import { type Id, parseId } from "#base/ids";
 import { fdPath } from "#native";
 import type { TreeArchive } from "../archive/archive.ts";
@@ -173,11 +174,12 @@ export class OverlaySnapshotStore implements SnapshotStore, Disposable {
     const parts = this.#overlayParts(this.#get(containerId));
     if (!isReadOnly) this.#forgetSize(containerId);
     const rootFd = this.#mount(isReadOnly ? readOnly(parts) : parts);
-    const end = (): void => {
-      closeSync(rootFd);
+    // The kernel waits for its other processors to let go of a mount: not on this thread.
+    const end = async (): Promise<void> => {
+      await promisify(close)(rootFd);
       if (!isReadOnly && this.has(containerId)) this.#forgetSize(containerId);
     };
-    return { rootFd, path: fdPath(rootFd), [Symbol.asyncDispose]: async () => end() };
+    return { rootFd, path: fdPath(rootFd), [Symbol.asyncDispose]: end };
   }
 
   prepareView(containerId: Id, destination: string, parent: ChainId | undefined): void {
