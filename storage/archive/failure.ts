@@ -3,7 +3,7 @@ import { errnoText } from "#base/errno-text";
 /** A system call that failed on an entry, worded as Go's fs.PathError, which dockerd's users see. */
 export class PlaceError extends Error {
   readonly code: string;
-  constructor(operation: string, path: string, code: string, cause: unknown) {
+  constructor(operation: string, path: string, code: string, cause?: unknown) {
     super(`${operation} ${path}: ${cause instanceof XattrError ? cause.message : errnoText(code)}`, { cause });
     this.name = "PlaceError";
     this.code = code;

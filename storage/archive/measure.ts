@@ -11,26 +11,36 @@ import {
   readDirectory,
   statx,
 } from "#native";
+import { PATH_MAX } from "./paths.ts";
+import { PathError } from "./root-path.ts";
 
 /** Bytes of everything that is not a directory, each inode once (moby: daemon/internal/directory.Size). */
 export function measureTree(directory: string): number {
-  return ignoreMissing(() => measure(AT_FDCWD, directory, new Set()));
+  return ignoreMissing(() => measure(AT_FDCWD, directory, { seen: new Set(), depth: 0 }));
 }
 
-function measure(parentFd: number, name: PathBytes, seen: Set<bigint>): number {
+interface Walk {
+  readonly seen: Set<bigint>;
+  readonly depth: number;
+}
+
+function measure(parentFd: number, name: PathBytes, { seen, depth }: Walk): number {
+  if (depth > PATH_MAX / 2) throw new PathError("ENAMETOOLONG");
   const fd = openat2(parentFd, name, { flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW });
   try {
     let bytes = 0;
-    for (const entry of [...readDirectory(fd)]) bytes += ignoreMissing(() => measureEntry(fd, entry.name, seen));
+    const inside = { seen, depth: depth + 1 };
+    for (const entry of [...readDirectory(fd)]) bytes += ignoreMissing(() => measureEntry(fd, entry.name, inside));
     return bytes;
   } finally {
     closeSync(fd);
   }
 }
 
-function measureEntry(fd: number, name: Buffer, seen: Set<bigint>): number {
+function measureEntry(fd: number, name: Buffer, walk: Walk): number {
   const stat = statx(fd, name);
-  if (isDirectory(stat)) return measure(fd, name, seen);
+  if (isDirectory(stat)) return measure(fd, name, walk);
+  const { seen } = walk;
   if (stat.nlink > 1 && seen.has(stat.ino)) return 0;
   if (stat.nlink > 1) seen.add(stat.ino);
   return stat.sizeBytes;

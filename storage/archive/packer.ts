@@ -31,6 +31,7 @@ import type { EntryType, TarEntry } from "../tar/entry.ts";
 import { encodeHeader, endMarker, padding } from "../tar/writer.ts";
 import type { PackOptions } from "../types.ts";
 import { isAllowedXattr } from "./attributes.ts";
+import { PATH_MAX } from "./paths.ts";
 import { openInRoot } from "./tree.ts";
 
 /** Takes the bytes before it returns: the buffer is used again. */
@@ -105,7 +106,10 @@ class Packer {
     const directory = openat2(fd, ".", { flags: O_RDONLY | O_DIRECTORY });
     try {
       const children = [...readDirectory(directory)].map((entry) => entry.name).sort(Buffer.compare);
-      for (const child of children) this.#child(directory, child, join(name, child));
+      for (const child of children) {
+        const path = join(name, child);
+        if (path.length < PATH_MAX) this.#child(directory, child, path);
+      }
     } finally {
       closeSync(directory);
     }

@@ -8,6 +8,12 @@ export const toBytePath = (name: Uint8Array): BytePath =>
   Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("latin1");
 export const toBytes = (path: BytePath): Buffer => Buffer.from(path, "latin1");
 
+/**
+ * What a container nests deeper than this many bytes of path has no name that could be used, and no stack is deep enough for
+ * all of it: walks end here, as moby's do.
+ */
+export const PATH_MAX = 4096;
+
 /** An entry's place in the tree; the root itself has an empty base. */
 export interface Place {
   readonly parent: BytePath;

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { closeSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import {
@@ -13,9 +14,11 @@ import {
   O_RDONLY,
   openat2,
   type PathBytes,
+  RENAME_NOREPLACE,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   readDirectory,
+  renameat2,
   statx,
   unlinkat,
 } from "#native";
@@ -108,12 +111,30 @@ export interface Allowance {
   readonly until: number;
 }
 
+/** Each level of a removal holds a descriptor, and a container may nest as deep as it likes: what is deeper is moved up first. */
+const maxDepth = 512;
+
+interface Removal extends Allowance {
+  /** The directory that is removed as a whole, once it is open. */
+  topFd?: number;
+  /** Something has been moved up into it: it is to be emptied once more. */
+  hasMoved: boolean;
+}
+
 /**
  * Removes what `name` is, whatever it is, without ever following a link. Missing is fine. False: the allowance has run out
  * and something is left.
  */
 export function removeTree(parentFd: number, name: Uint8Array, allowance: Allowance = { until: Infinity }): boolean {
-  if (performance.now() > allowance.until) return false;
+  for (;;) {
+    const removal = { ...allowance, hasMoved: false };
+    if (!remove(parentFd, name, removal, 0)) return false;
+    if (!removal.hasMoved) return true;
+  }
+}
+
+function remove(parentFd: number, name: Uint8Array, removal: Removal, depth: number): boolean {
+  if (performance.now() > removal.until) return false;
   try {
     unlinkat(parentFd, name);
   } catch (error) {
@@ -121,17 +142,25 @@ export function removeTree(parentFd: number, name: Uint8Array, allowance: Allowa
     if (code === "ENOENT") return true;
     if (code !== "EISDIR" && code !== "EPERM") throw error;
     if (!isDirectory(statx(parentFd, name))) throw error;
-    if (!emptyDirectory(parentFd, name, allowance)) return false;
-    unlinkat(parentFd, name, AT_REMOVEDIR);
+    if (depth > maxDepth) return moveUp(parentFd, name, removal);
+    if (!emptyDirectory(parentFd, name, removal, depth)) return false;
+    if (depth > 0 || !removal.hasMoved) unlinkat(parentFd, name, AT_REMOVEDIR);
   }
   return true;
 }
 
-function emptyDirectory(parentFd: number, name: Uint8Array, allowance: Allowance): boolean {
+function moveUp(parentFd: number, name: Uint8Array, removal: Removal): true {
+  renameat2(parentFd, name, removal.topFd ?? parentFd, `.${randomUUID()}`, RENAME_NOREPLACE);
+  removal.hasMoved = true;
+  return true;
+}
+
+function emptyDirectory(parentFd: number, name: Uint8Array, removal: Removal, depth: number): boolean {
   const fd = openat2(parentFd, name, { flags: O_RDONLY | O_DIRECTORY | O_NOFOLLOW });
   try {
+    removal.topFd ??= fd;
     // Read to the end first: a directory that changes under getdents may skip entries.
-    return [...readDirectory(fd)].every((entry) => removeTree(fd, entry.name, allowance));
+    return [...readDirectory(fd)].every((entry) => remove(fd, entry.name, removal, depth + 1));
   } finally {
     closeSync(fd);
   }

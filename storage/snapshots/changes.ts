@@ -16,6 +16,8 @@ import {
   S_IFCHR,
   statx,
 } from "#native";
+import { PlaceError } from "../archive/failure.ts";
+import { PATH_MAX } from "../archive/paths.ts";
 import { opaqueXattr } from "../layers/whiteouts.ts";
 import { type Change, changeKinds } from "../types.ts";
 
@@ -56,6 +58,7 @@ const compare = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 
 function changesAt(directory: Directory, name: Buffer): Change[] {
   const path = `${directory.path}/${name.toString("utf8")}`;
+  if (path.length >= PATH_MAX) throw new PlaceError("lstat", path, "ENAMETOOLONG");
   const found = statIfThere(directory.upperFd, name);
   if (found === undefined) return [];
   const before = directory.lowerFd === undefined ? undefined : statIfThere(directory.lowerFd, name);

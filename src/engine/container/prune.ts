@@ -3,6 +3,7 @@ import type { Filters } from "../filters.ts";
 import { matchesPruneLabels, parseUntil } from "../prune-filters.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
+import { containerSizes } from "./inspect-sizes.ts";
 import { removeContainer } from "./remove.ts";
 
 export interface PruneReport {
@@ -23,7 +24,7 @@ export async function pruneContainers(
   for (const container of context.index.list()) {
     if (signal.aborted) break;
     if (!isPrunable(container, filters, until)) continue;
-    const sizeBytes = await context.storage.snapshots.usage(container.id, { isStill: true, signal });
+    const { sizeRw } = await containerSizes(context.storage, container.record);
     try {
       await removeContainer(context, container, { force: false, removeVolumes: false, link: false }, container.id);
     } catch (error) {
@@ -32,7 +33,7 @@ export async function pruneContainers(
       continue;
     }
     deleted.push(container.id);
-    reclaimed += sizeBytes;
+    reclaimed += Math.max(sizeRw, 0);
   }
   context.events.emit("container", "prune", "", { reclaimed: String(reclaimed) });
   return { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed };

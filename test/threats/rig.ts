@@ -1,0 +1,69 @@
+/** What attackers bring along: images of any content, and programs of runtime-native/tests/helpers to run in them. */
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { busyboxTar } from "#test/busybox";
+import { must } from "#test/command";
+import { type Daemon, packageRoot } from "#test/daemon";
+
+/** How often each race is run. THREAT_ROUNDS=2000 for an evening. */
+export const rounds = Number(process.env.THREAT_ROUNDS ?? 60);
+
+export const helper = (name: string): string => join(packageRoot, "runtime-native", "build", "helpers", name);
+
+/** An image of busybox and the helpers, and what `prepare` makes of its root. */
+export async function makeImage(
+  daemon: Daemon,
+  tag: string,
+  prepare: (root: string) => void | Promise<void> = () => undefined,
+  ...changes: readonly string[]
+): Promise<void> {
+  const root = mkdtempSync(join(daemon.folder, "image-"));
+  await must(["tar", "-xf", await busyboxTar(), "-C", root]);
+  for (const name of readdirSync(helper(""))) copyFileSync(helper(name), join(root, "bin", name));
+  await prepare(root);
+  const tar = `${root}.tar`;
+  await must(["tar", "-S", "--owner=0", "--group=0", "--numeric-owner", "-cf", tar, "-C", root, "."]);
+  await daemon.ok("import", "-c", 'CMD ["sh"]', ...changes.flatMap((change) => ["-c", change]), tar, tag);
+  for (const path of [root, tar]) rmSync(path, { recursive: true });
+}
+
+/** A folder of the host that no container may read or change. */
+export class Outside {
+  static readonly secret = "BYTES OF THE HOST";
+  readonly path: string;
+  readonly #before: string;
+
+  constructor(daemon: Daemon) {
+    this.path = join(daemon.folder, "outside");
+    mkdirSync(this.path, { mode: 0o710 });
+    writeFileSync(join(this.path, "secret"), Outside.secret, { mode: 0o640 });
+    this.#before = this.#look();
+  }
+
+  /** A link to it that climbs from any depth, as far as links are followed on the host's side. */
+  get link(): string {
+    return `${"../".repeat(12)}${this.path.slice(1)}`;
+  }
+
+  get isUntouched(): boolean {
+    return this.#look() === this.#before;
+  }
+
+  #look(): string {
+    const describe = (path: string) => {
+      const { mode, uid, gid, mtimeMs } = statSync(path);
+      return `${path} ${mode.toString(8)} ${uid} ${gid} ${mtimeMs}`;
+    };
+    const files = readdirSync(this.path).map((name) => join(this.path, name));
+    return [...[this.path, ...files].map(describe), ...files.map((file) => readFileSync(file, "latin1"))].join("\n");
+  }
+}
