@@ -84,7 +84,7 @@ async function copyInAndOut(container: string, path: string): Promise<void> {
 const swapping = (folder: string) => [
   "sh",
   "-c",
-  `mkdir -p ${folder}/one && echo mine > ${folder}/one/secret && ln -s ${outside.link} ${folder}/two &&
+  `mkdir -p ${folder}/one && echo mine > ${folder}/one/secret && ln -s ${outside.path} ${folder}/two &&
    exec exchange ${folder}/one ${folder}/two`,
 ];
 
@@ -118,8 +118,15 @@ test("CVE-2023-0778: export, commit and diff of a container that swaps a folder 
 
 test("CVE-2019-10152: links and dots in a path, and links of procfs, lead to the container's own files", async () => {
   await daemon.ok("run", "-d", "--name", "links", "attacker", "sleep", "1000");
-  await daemon.ok("exec", "links", "ln", "-s", outside.link, "/link");
-  const ways = ["/link", outside.link, `/proc/1/root${outside.path}`, `/proc/self/root${outside.path}`];
+  await daemon.ok("exec", "links", "ln", "-s", outside.path, "/link");
+  await daemon.ok("exec", "links", "ln", "-s", outside.relativePath, "/climbing");
+  const ways = [
+    "/link",
+    "/climbing",
+    outside.relativePath,
+    `/proc/1/root${outside.path}`,
+    `/proc/self/root${outside.path}`,
+  ];
   const procfs = ["/proc/self/cwd", "/proc/1/cwd", "/proc/thread-self/root", "/dev/fd/3", "/proc/1/task/1/root"];
   for (const way of [...ways, ...procfs.map((path) => path + outside.path)]) {
     const { text, status } = await daemon.http.get(`/containers/links/archive?path=${way}/secret`);
@@ -134,7 +141,7 @@ test("CVE-2021-41089: no entry of a tar changes a file of the host, whatever lin
   const work = join(daemon.folder, "tar");
   mkdirSync(join(work, "second", "link"), { recursive: true });
   mkdirSync(join(work, "first"));
-  symlinkSync(outside.link, join(work, "first", "link"));
+  symlinkSync(outside.path, join(work, "first", "link"));
   symlinkSync(join(outside.path, "secret"), join(work, "first", "file"));
   writeFileSync(join(work, "second", "link", "secret"), "planted");
   writeFileSync(join(work, "second", "file"), "planted");

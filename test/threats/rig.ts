@@ -49,8 +49,8 @@ export class Outside {
     this.#before = this.#look();
   }
 
-  /** A link to it that climbs from any depth, as far as links are followed on the host's side. */
-  get link(): string {
+  /** Climbs to it from any depth. */
+  get relativePath(): string {
     return `${"../".repeat(12)}${this.path.slice(1)}`;
   }
 
