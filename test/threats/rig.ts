@@ -44,7 +44,7 @@ export class Outside {
 
   constructor(daemon: Daemon) {
     this.path = join(daemon.folder, "outside");
-    mkdirSync(this.path, { mode: 0o710 });
+    mkdirSync(join(this.path, "deep", "er"), { recursive: true, mode: 0o710 });
     writeFileSync(join(this.path, "secret"), Outside.secret, { mode: 0o640 });
     this.#before = this.#look();
   }
@@ -59,11 +59,14 @@ export class Outside {
   }
 
   #look(): string {
-    const describe = (path: string) => {
-      const { mode, uid, gid, mtimeMs } = statSync(path);
-      return `${path} ${mode.toString(8)} ${uid} ${gid} ${mtimeMs}`;
-    };
-    const files = readdirSync(this.path).map((name) => join(this.path, name));
-    return [...[this.path, ...files].map(describe), ...files.map((file) => readFileSync(file, "latin1"))].join("\n");
+    const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(this.path));
+    const names = readdirSync(this.path, { recursive: true, encoding: "utf8" });
+    const files = [".", ...names].map((name) => {
+      const { mode, uid, gid, mtimeMs } = statSync(join(this.path, name));
+      return `${name} ${mode.toString(8)} ${uid} ${gid} ${mtimeMs}`;
+    });
+    return [...mounts, ...files, readFileSync(join(this.path, "secret"), "latin1")].join("\n");
   }
 }
