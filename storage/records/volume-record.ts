@@ -7,6 +7,6 @@ export interface VolumeRecord {
   readonly labels: Record<string, string> | null;
   /** What the local driver mounts: `type`, `device`, `o`. */
   readonly options: Record<string, string> | null;
-  /** Of an anonymous one, until it is known to outlive it: the container that it goes with. */
+  /** Until it is known to outlive it: the container whose create made it. If that has never come to be, the volume goes. */
   readonly createdFor?: string;
 }

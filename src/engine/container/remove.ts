@@ -60,9 +60,11 @@ async function destroy(context: ContainerContext, container: Container, withVolu
   const { record } = container;
   await context.networks.detach(record);
   container.moveTo("removing");
-  if (!withVolumes) context.volumes.keepAnonymousOf(record);
-  context.index.delete(container);
-  breakLinksTo(context, container);
+  context.volumes.keep(record, { withAnonymous: !withVolumes });
+  context.storage.transaction(() => {
+    context.index.delete(container);
+    breakLinksTo(context, container);
+  });
   container.isRemoved = true;
   context.storage.snapshots.remove(record.id);
   if (withVolumes) await context.volumes.removeAnonymousOf(record);

@@ -37,8 +37,8 @@ export class VolumeFolders {
     return join(this.#root, name, "_data");
   }
 
-  /** Where there is a folder of that name already, its data stays. */
-  async make(name: string): Promise<void> {
+  /** False: there is a folder of that name already, and its data stays. */
+  async make(name: string): Promise<boolean> {
     const path = join(this.#root, name);
     const aside = join(this.#root, `.new-${shortId(newId())}`);
     try {
@@ -46,9 +46,10 @@ export class VolumeFolders {
       await mkdir(join(aside, "_data"), { mode: 0o755 });
       if (this.#owner !== undefined) await chown(join(aside, "_data"), this.#owner.uid, this.#owner.gid);
       await rename(aside, path);
+      return true;
     } catch (error) {
       this.#discard(aside);
-      if (["EEXIST", "ENOTEMPTY"].includes(errnoOf(error) ?? "")) return;
+      if (["EEXIST", "ENOTEMPTY"].includes(errnoOf(error) ?? "")) return false;
       const reason = errnoText(errnoOf(error) ?? messageOf(error));
       const message = `error while creating volume root path '${path}': mkdir ${path}: ${reason}`;
       throw new EngineError("system", message, { cause: error });

@@ -67,8 +67,8 @@ export class VolumeService {
   /** Knows again which containers hold what. */
   static async open(options: VolumeServiceOptions, containers: readonly ContainerRecord[]): Promise<VolumeService> {
     const service = new VolumeService(options);
-    await service.#store.open();
     for (const record of containers) service.#adopt(record, record.state.pid !== 0);
+    await service.#store.open((name) => service.#references.has(name));
     await service.#removeAbandoned(new Set(containers.map(({ id }) => id)));
     return service;
   }
@@ -136,8 +136,9 @@ export class VolumeService {
     await this.#locks.run(name, async () => this.#references.add(this.#store.get(name).name, containerId));
   }
 
-  /** Undoes a create: the references, and the anonymous volumes that came with them. */
+  /** Undoes a create: the references, and the anonymous volumes that came with them; as in dockerd, others stay. */
   async discard(containerId: Id, mounts: readonly MountRecord[]): Promise<void> {
+    this.keep({ mounts }, { withAnonymous: false });
     await this.#removeAnonymous(containerId, mounts);
     this.forget(containerId);
   }
@@ -147,9 +148,12 @@ export class VolumeService {
     await this.#removeAnonymous(record.id, record.mounts);
   }
 
-  /** `docker rm`: nothing goes. Before the container does, or a crash would leave volumes that seem to be abandoned. */
-  keepAnonymousOf({ mounts }: ContainerRecord): void {
-    for (const { name } of anonymousMounts(mounts)) this.#store.keep(name);
+  /** `docker rm`: these stay. Said before the container goes: a crash in between would leave volumes that seem to be abandoned. */
+  keep(
+    { mounts }: { readonly mounts: readonly MountRecord[] },
+    { withAnonymous }: { readonly withAnonymous: boolean },
+  ): void {
+    for (const { name, isAnonymous } of volumeMounts(mounts)) if (withAnonymous || !isAnonymous) this.#store.keep(name);
   }
 
   /** The container is gone: its volumes are free. */
@@ -244,9 +248,10 @@ export class VolumeService {
     const labels = isAnonymous ? { ...asked.labels, [anonymousLabel]: "" } : asked.labels;
     return this.#locks.run(name, async () => {
       checkDriver(name, asked.driver);
-      const owner = isAnonymous && containerId !== undefined ? { createdFor: containerId } : {};
+      const owner = containerId === undefined ? {} : { createdFor: containerId };
       const volume = this.#store.find(name) ?? (await this.#make({ ...asked, ...owner, name, labels }));
-      if (containerId !== undefined) this.#references.add(name, containerId);
+      if (containerId === undefined) this.#store.keep(name);
+      else this.#references.add(name, containerId);
       return volume;
     });
   }

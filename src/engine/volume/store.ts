@@ -1,7 +1,8 @@
 /**
- * Volumes as they are kept: a folder each, and a row with what the folder does not say. The folder comes first and goes
- * first. So a row without a folder is the rest of a removal, and gets an empty one; a folder without a row is somebody's
- * data, put there by hand or by a daemon that died, and becomes a volume.
+ * Volumes as they are kept: a folder each, and a row with what the folder does not say. The row comes first and goes last. So
+ * a row without a folder is what a daemon that died has left of a volume that was being made or removed, and goes, unless a
+ * container has it: then somebody took the folder, and gets an empty one. A folder without a row was put there by hand, and
+ * becomes a volume.
  */
 import { type Clock, formatTime } from "#base/clock";
 import { EngineError } from "#base/errors";
@@ -34,9 +35,14 @@ export class VolumeStore {
     this.#clock = clock;
   }
 
-  async open(): Promise<void> {
+  /** `isUsed`: whether a container has a volume of that name. */
+  async open(isUsed: (name: string) => boolean): Promise<void> {
     const unknown = new Set(await this.#folders.open());
-    for (const { name } of this.#records.list()) if (!unknown.delete(name)) await this.#folders.make(name);
+    for (const { name } of this.#records.list()) {
+      if (unknown.delete(name)) continue;
+      if (isUsed(name)) await this.#folders.make(name);
+      else this.#records.delete(name);
+    }
     for (const name of unknown) {
       const createdNs = isVolumeName(name) ? await this.#folders.createdNs(name) : undefined;
       if (createdNs === undefined) continue;
@@ -62,13 +68,19 @@ export class VolumeStore {
 
   /** Throws when there is one of that name. */
   async make(asked: NewVolume): Promise<LocatedVolume> {
-    await this.#folders.make(asked.name);
     const record = recordOf(asked, this.#clock.now());
     this.#records.insert(asked.name, record);
+    try {
+      // What lay there already is nobody's to remove.
+      if (!(await this.#folders.make(asked.name))) this.keep(asked.name);
+    } catch (error) {
+      this.#records.delete(asked.name);
+      throw error;
+    }
     return this.#located(record);
   }
 
-  /** It outlives the container that it was made for. */
+  /** It outlives the container that it was made for, if there was one. */
   keep(name: string): void {
     const record = this.#records.find(name);
     if (record?.createdFor === undefined) return;
