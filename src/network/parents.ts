@@ -11,6 +11,10 @@ export interface ChildLink {
   readonly flag?: number;
 }
 
+export const isChildKind = (kind: string): kind is ChildLink["kind"] => kind === "macvlan" || kind === "ipvlan";
+
+const madeKinds = ["vlan", "dummy"];
+
 /** Links of the host that macvlan and ipvlan networks hang from. */
 export class ParentLinks implements Disposable {
   readonly #route = new RouteSocket();
@@ -23,6 +27,12 @@ export class ParentLinks implements Disposable {
 
   exists(name: string): boolean {
     return this.#route.findLink(name) !== undefined;
+  }
+
+  /** The names of those that we made. */
+  listOwn(): string[] {
+    const own = this.#route.listLinks().filter(({ kind, alias }) => madeKinds.includes(kind) && alias === this.#tag);
+    return own.map(({ name }) => name);
   }
 
   addDummy(name: string): void {

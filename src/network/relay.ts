@@ -112,14 +112,25 @@ export class Relay {
     if (this.#endpoints.delete(id)) this.#drop({ endpoints: [id] }).catch((err: unknown) => this.#warn(err));
   }
 
-  /** Opens the resolver of a sandbox, or tells an open one what has changed. */
-  async putResolver(resolver: Resolver): Promise<void> {
+  hasResolver(id: string): boolean {
+    return this.#resolvers.has(id) || this.#unclaimed.resolvers.has(id);
+  }
+
+  /** Opens the resolver of a sandbox, or tells an open one what has changed. `isNew`: it is the sandbox's first. */
+  async putResolver(resolver: Resolver, { isNew }: { readonly isNew: boolean }): Promise<void> {
     const { id, key } = resolver;
-    const isThere = this.#resolvers.has(id) || this.#unclaimed.resolvers.delete(id);
+    const isTold = this.#resolvers.has(id);
+    const isClaimed = this.#unclaimed.resolvers.delete(id);
     this.#resolvers.set(id, resolver);
     const answer = await this.#request(resolverRequest(resolver));
     const ports = { udp: numberIn(answer, "udp"), tcp: numberIn(answer, "tcp") };
-    if (!isThere) this.#options.namespaces.enter(key, () => redirectDns(ports, true));
+    if (isTold) return;
+    try {
+      this.#options.namespaces.enter(key, () => redirectDns(ports, isNew || isClaimed));
+    } catch (error) {
+      // The daemon before may have died in front of this line, or behind it.
+      if (!isClaimed || errnoOf(error) !== "EEXIST") throw error;
+    }
   }
 
   async dropResolver(id: string): Promise<void> {

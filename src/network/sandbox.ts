@@ -4,9 +4,10 @@ import { errnoOf } from "#base/errors";
 import { type Id, newId, shortId } from "#base/ids";
 import type { Log } from "#base/log";
 import { type Address, isSame } from "./address.ts";
+import { bringUp, Inside, openWithLoopback, setUpLoopback } from "./inside.ts";
 import { Namespaces, tryWriteSysctl, writeSysctl } from "./namespaces.ts";
 import { RouteBatch, RouteSocket } from "./netlink/route.ts";
-import type { ChildLink } from "./parents.ts";
+import { type ChildLink, isChildKind } from "./parents.ts";
 import { type BridgePort, type DefaultRoute, formatMac, type Plug, portName } from "./plug.ts";
 
 /** A namespace with its loopback up and, when it comes from the pool, an unplugged eth0 whose endpoint id is chosen. */
@@ -25,22 +26,6 @@ interface Ready {
   readonly endpointId: Id;
   readonly portIndex: number;
   readonly inside: Inside;
-}
-
-/** rtnetlink inside a sandbox, and the numbers of the interfaces there. */
-class Inside implements Disposable {
-  readonly route = new RouteSocket();
-  readonly #indexes = new Map<string, number>();
-
-  indexOf(name: string): number {
-    const index = this.#indexes.get(name) ?? this.route.getLink(name).index;
-    this.#indexes.set(name, index);
-    return index;
-  }
-
-  [Symbol.dispose](): void {
-    this.route[Symbol.dispose]();
-  }
 }
 
 const firstInterface = "eth0";
@@ -133,6 +118,18 @@ export class Sandboxes implements Disposable {
       const batch = new RouteBatch();
       for (const { name, family, gateway } of routes) batch.setDefaultRoute(inside.indexOf(name), family, gateway);
       inside.route.apply(batch, "set default routes");
+    });
+  }
+
+  /** After a crash in the middle of a change: what hangs from a link of the host without an endpoint goes, missing routes come back. */
+  mend(key: string, names: readonly string[], routes: readonly DefaultRoute[]): void {
+    this.#inside(key, (inside) => {
+      const batch = new RouteBatch();
+      for (const { index, name, kind, isParentElsewhere } of inside.route.listLinks()) {
+        if (isChildKind(kind) && isParentElsewhere && !names.includes(name)) batch.deleteLink({ index });
+      }
+      for (const { name, family, gateway } of routes) batch.addDefaultRoute(inside.indexOf(name), family, gateway);
+      inside.route.tryEach(batch, "mend a sandbox");
     });
   }
 
@@ -346,17 +343,6 @@ export class Sandboxes implements Disposable {
   }
 }
 
-function setUpLoopback(): void {
-  openWithLoopback()[Symbol.dispose]();
-}
-
-/** Runs inside a new sandbox. */
-function openWithLoopback(): Inside {
-  const inside = new Inside();
-  inside.route.apply(new RouteBatch().setLink({ name: "lo" }, { isUp: true }), "loopback up");
-  return inside;
-}
-
 /** Whether bridged packets pass the host's IP firewall (br_netfilter). */
 function isBridgeFiltered(): boolean {
   try {
@@ -381,13 +367,4 @@ function setUpError({ endpointId, mac, sysctls }: Plug, error: unknown): unknown
   if (code === "ENOENT") return failed(`${path} is not a sysctl file`);
   if (code !== "EINVAL" || sysctl === "") return error;
   return failed(`unable to write to '${path}': write ${path}: ${errnoText(code)}`);
-}
-
-function bringUp(inside: Inside, plug: Plug): void {
-  const index = inside.indexOf(plug.name);
-  const mtu = plug.mtu === undefined ? {} : { mtu: plug.mtu };
-  const mac = plug.mac === undefined ? {} : { mac: plug.mac };
-  const batch = new RouteBatch().setLink({ index }, { ...mac, ...mtu });
-  for (const { address, prefix } of plug.addresses) batch.addAddress(index, address, prefix);
-  inside.route.apply(batch.setLink({ index }, { isUp: true }), `bring ${plug.name} up`);
 }

@@ -39,6 +39,14 @@ export const withoutEntries = (text: string, entries: readonly HostEntry[]): str
 
 export const withEntries = (text: string, entries: readonly HostEntry[]): string => text + entries.map(line).join("");
 
+export const withMissing = (text: string, entries: readonly HostEntry[]): string => {
+  const present = new Set(text.split(/(?<=\n)/));
+  return withEntries(
+    text,
+    entries.filter((entry) => !present.has(line(entry))),
+  );
+};
+
 /** The lines with exactly these names give way to others; where there are none yet, the others come last. */
 export function replaceEntries(text: string, names: string, entries: readonly HostEntry[]): string {
   const lines = text.split(/(?<=\n)/);

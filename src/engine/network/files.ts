@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { constants, copyFile, open, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errnoOf } from "#base/errors";
 import type { Address } from "#network";
@@ -11,6 +11,7 @@ import {
   renderHosts,
   replaceEntries,
   withEntries,
+  withMissing,
   withoutEntries,
 } from "./etc-hosts.ts";
 import { isIpv6Off } from "./modes.ts";
@@ -91,14 +92,25 @@ export async function changeHosts(
   const entries = (addresses: readonly Address[] = []) => ownEntries(Hostname, Domainname, addresses);
   const text = await readFile(files.hosts, "utf8");
   const changed = withEntries(withoutEntries(text, entries(change.removed)), entries(change.added));
-  if (changed !== text) await writeFile(files.hosts, changed, { mode });
+  if (changed !== text) await overwrite(files.hosts, changed);
+}
+
+/** The lines of its own addresses, where they are not in the file. */
+export async function addMissingHosts(
+  files: NetworkFiles,
+  { config }: ContainerRecord,
+  addresses: readonly Address[],
+): Promise<void> {
+  const text = await readFile(files.hosts, "utf8");
+  const changed = withMissing(text, ownEntries(config.Hostname, config.Domainname, addresses));
+  if (changed !== text) await overwrite(files.hosts, changed);
 }
 
 /** Says where another container is, or with no entries that it is nowhere; in place as well. */
 export async function replaceHosts(files: NetworkFiles, names: string, entries: readonly HostEntry[]): Promise<void> {
   const text = await readFile(files.hosts, "utf8");
   const changed = replaceEntries(text, names, entries);
-  if (changed !== text) await writeFile(files.hosts, changed, { mode });
+  if (changed !== text) await overwrite(files.hosts, changed);
 }
 
 export interface ResolvConfOptions {
@@ -123,7 +135,21 @@ export async function writeFirstResolvConf(files: NetworkFiles, text: string): P
 /** Whoever edits the file keeps it. */
 export async function replaceResolvConf(files: NetworkFiles, text: string): Promise<void> {
   const [current, digest] = await Promise.all([readOrEmpty(files.resolvConf), readOrEmpty(digestPath(files))]);
-  if (digest === "" || digest === sha256(current)) await writeResolvConf(files, text);
+  if (digest === "" || digest === sha256(current)) await overwrite(files.resolvConf, text);
+}
+
+/** In place, for the file is bind-mounted: who reads it meanwhile, or after a crash, finds the old text or the new one. */
+async function overwrite(path: string, text: string): Promise<void> {
+  await using file = await open(path, constants.O_RDWR | constants.O_CREAT, mode);
+  const bytes = Buffer.from(text);
+  const { size } = await file.stat();
+  await file.write(Buffer.concat([bytes, Buffer.alloc(Math.max(0, size - bytes.length), "\n")]), 0, undefined, 0);
+  if (size > bytes.length) await file.truncate(bytes.length);
+}
+
+/** After a crash: only one that was written as the first, and is as it was then. */
+export async function replaceFirstResolvConf(files: NetworkFiles, text: string): Promise<void> {
+  if ((await readOrEmpty(digestPath(files))) !== "") await replaceResolvConf(files, text);
 }
 
 const digestPath = ({ resolvConf }: NetworkFiles): string => `${resolvConf}.hash`;

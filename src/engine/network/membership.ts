@@ -34,9 +34,7 @@ export async function connectContainer(
   const network = context.networks.get(ref);
   checkMembership(context, container, network);
   if (sandbox === undefined) throw new EngineError("system", `no sandbox for container ${container.id}`);
-  container.networks[network.name] = await sandboxes.connect(sandbox, network, settings);
-  container.ports = sandboxes.portsOf(sandbox);
-  context.containers.save(container);
+  await sandboxes.connect(sandbox, network, settings);
 }
 
 export async function disconnectContainer(
@@ -56,7 +54,6 @@ export async function disconnectContainer(
     return context.containers.save(container);
   }
   await leave(sandboxes, container, context.networks.get(ref));
-  context.containers.save(container);
 }
 
 async function leave(sandboxes: ContainerSandboxes, container: ContainerRecord, network: Network): Promise<void> {
@@ -69,8 +66,6 @@ async function leave(sandboxes: ContainerSandboxes, container: ContainerRecord, 
     throw new EngineError("system", `container ${container.id} is not connected to network ${network.name}`);
   }
   await sandboxes.disconnect(sandbox, endpoint);
-  delete container.networks[network.name];
-  container.ports = sandboxes.portsOf(sandbox);
 }
 
 /** `disconnect -f` of a container that nobody knows any more. */

@@ -9,8 +9,9 @@ export interface Resolver {
   readonly isNdotsSet: boolean;
 }
 
-export const needsResolver = ({ endpoints }: ContainerSandbox): boolean =>
-  endpoints.some(({ network }) => isUserNetwork(network.name));
+/** From its first user network on a container asks our resolver, and goes on so when it has left them all. */
+export const needsResolver = (relay: Relay, { id, endpoints }: ContainerSandbox): boolean =>
+  relay.hasResolver(id) || endpoints.some(({ network }) => isUserNetwork(network.name));
 
 const hasWayOut = ({ endpoints }: ContainerSandbox): boolean =>
   endpoints.some(({ network }) => network.hasInterfaces && !network.record.isInternal);
@@ -25,8 +26,12 @@ export function announce(relay: Relay, endpoint: Endpoint): void {
 }
 
 /** Opens the sandbox's resolver, or tells it which networks it may look into now. */
-export async function serveNames(relay: Relay, sandbox: ContainerSandbox, resolver: Resolver): Promise<void> {
+export async function serveNames(
+  relay: Relay,
+  sandbox: ContainerSandbox,
+  { isNew, ...resolver }: Resolver & { readonly isNew: boolean },
+): Promise<void> {
   const { id, key, endpoints } = sandbox;
   const networks = endpoints.map(({ network, links }) => ({ id: network.id, name: network.name, links }));
-  await relay.putResolver({ id, key, networks, canForward: hasWayOut(sandbox), ...resolver });
+  await relay.putResolver({ id, key, networks, canForward: hasWayOut(sandbox), ...resolver }, { isNew });
 }

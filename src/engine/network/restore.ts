@@ -36,7 +36,8 @@ export async function restoreNetworks(
   context.firewall.install();
   await context.relay.dropUnclaimed();
   await removeStrays(context, sandboxes.list());
-  await removeStrayBridges(context);
+  await removeStrayLinks(context);
+  for (const sandbox of sandboxes.list()) await sandboxes.mend(sandbox);
 }
 
 function setUpBridges(context: NetworkContext): void {
@@ -57,9 +58,11 @@ export async function removeStrays(context: NetworkContext, sandboxes: readonly 
   await context.sandboxes.reconcile(new Set(sandboxes.map(({ id }) => id)), new Set(endpoints.map(({ id }) => id)));
 }
 
-async function removeStrayBridges({ bridges, networks }: NetworkContext): Promise<void> {
-  const known = new Set(networks.list().map(({ bridgeName }) => bridgeName));
+/** Bridges and parents that belong to no network. */
+async function removeStrayLinks({ bridges, parents, networks }: NetworkContext): Promise<void> {
+  const known = new Set(networks.list().map(({ bridgeName, link }) => link?.parent ?? bridgeName));
   for (const name of bridges.listOwn()) if (!known.has(name)) await bridges.remove(name);
+  for (const name of parents.listOwn()) if (!known.has(name)) await parents.removeOwn(name);
 }
 
 function sandboxOf(

@@ -12,10 +12,12 @@ import { askedInterfaceName, endpointError, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { prefixed } from "./errors.ts";
 import {
+  addMissingHosts,
   changeHosts,
   filesIn,
   makeResolvConf,
   type NetworkFiles,
+  replaceFirstResolvConf,
   replaceResolvConf,
   writeFirstResolvConf,
   writeHostname,
@@ -125,11 +127,13 @@ export class ContainerSandboxes {
     await Promise.all(answers);
   }
 
-  /** One more network for a running container. */
-  async connect(sandbox: ContainerSandbox, network: Network, asked: Attachment): Promise<Attachment> {
+  /** One more network for a running container: first in the kernel, then in its record, then in its files; `mend` knows that. */
+  async connect(sandbox: ContainerSandbox, network: Network, asked: Attachment): Promise<void> {
     const { endpoint, settings } = joinNetwork(this.#context, sandbox, network, asked);
     try {
       await this.#refresh(sandbox);
+      sandbox.container.networks[network.name] = settings;
+      this.#record(sandbox);
       await this.#serveNames(sandbox);
       await changeHosts(sandbox.files, sandbox.container, { added: addressesOf(endpoint) });
     } catch (error) {
@@ -137,16 +141,11 @@ export class ContainerSandboxes {
       throw error;
     }
     this.#emit("connect", endpoint);
-    return settings;
   }
 
   async disconnect(sandbox: ContainerSandbox, endpoint: Endpoint): Promise<void> {
     await this.#remove(sandbox, endpoint);
     this.#emit("disconnect", endpoint);
-  }
-
-  portsOf(sandbox: ContainerSandbox): ReturnType<typeof portMap> {
-    return portMapOf(sandbox);
   }
 
   /** Takes over a sandbox that an earlier life of the daemon made. What cannot be served again is logged: the container runs. */
@@ -161,9 +160,22 @@ export class ContainerSandboxes {
       if (owner !== undefined) {
         sandbox.published = await this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
       }
-      await this.#serveNames(sandbox, async () => undefined);
+      await this.#serveNames(sandbox, replaceFirstResolvConf);
     } catch (error) {
       warn(error);
+    }
+  }
+
+  /** The daemon may have died in the middle of a `connect` or `disconnect`: the record says which networks it is to be on. */
+  async mend(sandbox: ContainerSandbox): Promise<void> {
+    const { key, container, endpoints, files, gateways } = sandbox;
+    try {
+      const names = endpoints.map(({ interfaceName }) => interfaceName);
+      if (sandbox.network !== undefined) this.#context.sandboxes.mend(key, names, defaultRoutes(gateways));
+      await addMissingHosts(files, container, endpoints.flatMap(addressesOf));
+      if (JSON.stringify(container.ports) !== JSON.stringify(portMapOf(sandbox))) this.#record(sandbox);
+    } catch (err) {
+      this.#context.log.warn({ id: container.id, err }, "the network of a running container cannot be mended");
     }
   }
 
@@ -251,7 +263,16 @@ export class ContainerSandboxes {
     }
   }
 
+  #record(sandbox: ContainerSandbox): void {
+    sandbox.container.ports = portMapOf(sandbox);
+    this.#context.containers.save(sandbox.container);
+  }
+
+  /** In the reverse order of `connect`. */
   async #remove(sandbox: ContainerSandbox, endpoint: Endpoint): Promise<void> {
+    await changeHosts(sandbox.files, sandbox.container, { removed: addressesOf(endpoint) });
+    delete sandbox.container.networks[endpoint.network.name];
+    this.#record(sandbox);
     sandbox.endpoints.splice(sandbox.endpoints.indexOf(endpoint), 1);
     const { sandboxes } = this.#context;
     if (endpoint.network.isBridge) await sandboxes.unplug(endpoint.id);
@@ -260,8 +281,8 @@ export class ContainerSandboxes {
     this.#context.announcer.end(endpoint.id);
     this.#context.relay.dropEndpoint(endpoint.id);
     await this.#refresh(sandbox);
+    this.#record(sandbox);
     await this.#serveNames(sandbox);
-    await changeHosts(sandbox.files, sandbox.container, { removed: addressesOf(endpoint) });
   }
 
   async #writeFiles(sandbox: ContainerSandbox): Promise<void> {
@@ -276,21 +297,21 @@ export class ContainerSandboxes {
   }
 
   async #writeResolvConf(sandbox: ContainerSandbox): Promise<void> {
-    if (needsResolver(sandbox)) return this.#serveNames(sandbox, writeResolvConf);
+    if (needsResolver(this.#context.relay, sandbox)) return this.#serveNames(sandbox, writeResolvConf);
     const kind: ResolverKind = sandbox.network === undefined ? "host" : "legacy";
     const { text } = await this.#makeResolvConf(sandbox, kind);
     await writeFirstResolvConf(sandbox.files, text);
   }
 
-  /** From its first user network on a container asks our resolver, and goes on so. */
   async #serveNames(sandbox: ContainerSandbox, write = replaceResolvConf): Promise<void> {
     const { relay } = this.#context;
     if (sandbox.network === undefined) return;
-    if (sandbox.resolver !== undefined) return serveNames(relay, sandbox, sandbox.resolver);
-    if (!needsResolver(sandbox)) return;
+    const isNew = write === writeResolvConf;
+    if (sandbox.resolver !== undefined) return serveNames(relay, sandbox, { ...sandbox.resolver, isNew });
+    if (!needsResolver(relay, sandbox)) return;
     const { text, upstreams, isNdotsSet } = await this.#makeResolvConf(sandbox, "internal");
     sandbox.resolver = { upstreams, isNdotsSet };
-    await Promise.all([serveNames(relay, sandbox, sandbox.resolver), write(sandbox.files, text)]);
+    await Promise.all([serveNames(relay, sandbox, { ...sandbox.resolver, isNew }), write(sandbox.files, text)]);
   }
 
   #makeResolvConf({ container, endpoints }: ContainerSandbox, kind: ResolverKind) {

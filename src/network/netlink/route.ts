@@ -37,6 +37,7 @@ const IFLA_PROTINFO = 12;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
+const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
@@ -86,6 +87,8 @@ export interface Link {
   readonly isUp: boolean;
   readonly alias: string;
   readonly kind: string;
+  /** What it hangs from is in another namespace. */
+  readonly isParentElsewhere: boolean;
   readonly master: number;
   readonly mtu: number;
   readonly mac: Uint8Array;
@@ -262,14 +265,19 @@ export class RouteBatch {
   }
 
   /** Without a gateway everybody is on the link (ipvlan in mode l3). */
-  setDefaultRoute(index: number, family: Family, gateway: Address | undefined): this {
+  setDefaultRoute(index: number, family: Family, gateway: Address | undefined, mode = NLM_F_REPLACE): this {
     const header = Buffer.alloc(12);
     const scope = gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     header.set([kernelFamily(family), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST]);
-    this.writer.begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, header);
+    this.writer.begin(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | mode, header);
     if (gateway !== undefined) this.writer.bytes(RTA_GATEWAY, addressBytes(gateway));
     this.writer.u32(RTA_OIF, index);
     return this;
+  }
+
+  /** Refused (EEXIST) where there is one. */
+  addDefaultRoute(index: number, family: Family, gateway: Address | undefined): this {
+    return this.setDefaultRoute(index, family, gateway, NLM_F_EXCL);
   }
 
   deleteDefaultRoute(family: Family): this {
@@ -367,6 +375,7 @@ function parseLink(payload: Buffer): Link {
     isUp: (readU32(payload, 8) & IFF_UP) !== 0,
     alias: readText(attributes.get(IFLA_IFALIAS)),
     kind: info === undefined ? "" : readText(readAttributes(info).get(IFLA_INFO_KIND)),
+    isParentElsewhere: attributes.has(IFLA_LINK_NETNSID),
     master: master === undefined ? 0 : readU32(master, 0),
     mtu: mtu === undefined ? 0 : readU32(mtu, 0),
     mac: Uint8Array.from(attributes.get(IFLA_ADDRESS) ?? []),
