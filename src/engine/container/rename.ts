@@ -16,10 +16,13 @@ export async function renameContainer(context: ContainerContext, container: Cont
     throw new EngineError(error.kind, `Error when allocating new name: ${error.message}`, { cause: error });
   }
   try {
-    context.index.rename(container, name);
+    context.storage.transaction(() => {
+      context.index.rename(container, name);
+      context.networks.rename(container.record);
+      context.index.save(container);
+    });
   } finally {
     context.index.release(name);
   }
-  context.networks.rename(container.record);
   emitContainerEvent(context, container, "rename", { oldName: `/${oldName}` });
 }
