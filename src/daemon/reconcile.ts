@@ -10,8 +10,10 @@ import {
   bundleDirectory,
   type Container,
   type ContainerContext,
+  finishUpdate,
   handleExit,
   lostExit,
+  releaseRun,
   shimSocket,
   shouldRestart,
   startContainer,
@@ -38,6 +40,8 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   await context.volumes.restore(running, recordsOf(found.gone));
   for (const container of found.silent) void follow(context, container);
   const ended = found.gone.filter((container) => container.isRunning);
+  const stopped = found.gone.filter((container) => !container.isRunning);
+  await Promise.all(stopped.map((container) => undoStart(context, container, bundles.has(container.id))));
   return async () => {
     await Promise.all(ended.map((container) => recordMissedExit(context, container)));
     await startAgain(context);
@@ -68,9 +72,13 @@ async function reconnect(context: ContainerContext, container: Container, patien
   }
   container.task = task;
   adopt(container.record.state, state);
+  forgetExecs(task, state.execs);
   context.index.note(container);
   watchTask(context, container, task);
   watchHealth(context, container, false);
+  if (container.record.isUpdating) {
+    void finishUpdate(context, container, task).catch(logged(context.log, "cannot finish an update of limits"));
+  }
   return "alive";
 }
 
@@ -91,12 +99,34 @@ async function follow(context: ContainerContext, container: Container): Promise<
   }
 }
 
+/** Nobody will ask for those of the daemon before; the ones that still run end in their own time. */
+function forgetExecs(task: Task, execs: TaskState["execs"]): void {
+  const forget = (exec: string) => void task.execDelete(exec).catch(() => undefined);
+  const running = new Set<string>();
+  for (const { exec, pid, exitCode } of execs) {
+    if (pid !== 0 && exitCode === undefined) running.add(exec);
+    else forget(exec);
+  }
+  task.on("exec-exit", ({ exec }) => {
+    if (running.delete(exec)) forget(exec);
+  });
+}
+
 /** What the shim knows is newer than what the database says. An end is handled as one that happens now. */
 function adopt(record: ContainerState, { status, pid, startedAt }: TaskState): void {
+  // The daemon died between a start and its record.
+  if (record.pid !== pid) Object.assign(record, { exitCode: 0, error: "", oomKilled: false });
   if (startedAt !== "") record.startedAt = startedAt;
   record.pid = pid;
   record.hasRun = true;
   record.status = status === "paused" ? "paused" : "running";
+}
+
+/** The daemon may have died in the middle of it. */
+async function undoStart(context: ContainerContext, container: Container, hasBundle: boolean): Promise<void> {
+  const isRecorded = container.record.sandboxId !== "";
+  if (isRecorded || hasBundle) await releaseRun(context, container);
+  if (isRecorded) context.index.note(container);
 }
 
 async function recordMissedExit(context: ContainerContext, container: Container): Promise<void> {

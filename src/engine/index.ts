@@ -25,7 +25,7 @@ export {
 export { Container } from "./container/container.ts";
 export { ContainerIndex, containersUsing } from "./container/container-index.ts";
 export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";
-export { autoRemove, handleExit, lostExit, watchTask } from "./container/exit.ts";
+export { autoRemove, handleExit, lostExit, releaseRun, watchTask } from "./container/exit.ts";
 export { watchHealth } from "./container/health.ts";
 export type * from "./container/options.ts";
 export { bundleDirectory, containerDirectory, shimSocket } from "./container/paths.ts";
@@ -33,6 +33,7 @@ export { shouldRestart } from "./container/restart-policy.ts";
 export { ContainerService } from "./container/service.ts";
 export { startContainer } from "./container/start.ts";
 export { stopContainer } from "./container/stop.ts";
+export { finishUpdate } from "./container/update.ts";
 export { Events, type EventType, type WatchOptions } from "./events.ts";
 export type { Exec, ExecConfig } from "./exec/exec.ts";
 export { ExecService, type ExecStartOptions } from "./exec/service.ts";

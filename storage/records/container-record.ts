@@ -64,6 +64,8 @@ export interface ContainerRecord {
   /** The OCI runtime that starts it: a key of the daemon's runtimes. `hostConfig.Runtime` is what clients see. */
   readonly runtime: string;
   hostConfig: HostConfig;
+  /** The resources in `hostConfig` may not have reached the running processes. */
+  isUpdating?: boolean;
   mounts: MountRecord[];
   /** Network name → what was asked for, and while running what is. */
   networks: Record<string, EndpointSettings>;

@@ -78,7 +78,7 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
     exec.end(exec.exitCode ?? exit.exitCode);
   }
   container.execs.clear();
-  await release(context, container);
+  await releaseRun(context, container);
   if (!record.hostConfig.AutoRemove) compressLog(context, container);
 
   const isWanted = container.isExitWanted || context.isShuttingDown || container.isManualRestart;
@@ -105,7 +105,7 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
 }
 
 /** Gives back what a run holds. What cannot be given back is logged, and found again at the daemon's next start. */
-async function release(context: ContainerContext, container: Container): Promise<void> {
+export async function releaseRun(context: ContainerContext, container: Container): Promise<void> {
   const { record } = container;
   const given = await Promise.allSettled([
     context.networks.detach(record),

@@ -1,5 +1,6 @@
 import type { HostConfig, Resources } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
+import type { Task } from "#runtime";
 import { linuxResources } from "../spec/index.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
@@ -20,17 +21,27 @@ export async function updateContainer(
       throw new EngineError("conflict", 'container is marked for removal and cannot be "update"');
     }
     record.hostConfig = merged(before, asked);
+    const task = container.status === "restarting" ? undefined : container.task;
+    record.isUpdating = task !== undefined;
     context.index.save(container);
-    const isLive = container.task !== undefined && container.status !== "restarting";
-    if (isLive) await container.task?.update(linuxResources(record.hostConfig));
+    if (task !== undefined) await finishUpdate(context, container, task);
   } catch (error) {
     record.hostConfig = before;
+    record.isUpdating = false;
     context.index.save(container);
     const kind = error instanceof EngineError ? error.kind : "system";
     throw new EngineError(kind, `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   emitContainerEvent(context, container, "update");
   return { Warnings: warnings.length === 0 ? null : [...warnings] };
+}
+
+/** The recorded limits reach what runs; also after a daemon has died in between. */
+export async function finishUpdate(context: ContainerContext, container: Container, task: Task): Promise<void> {
+  const { record } = container;
+  await task.update(linuxResources(record.hostConfig));
+  record.isUpdating = false;
+  context.index.save(container);
 }
 
 const conflicts: readonly { when: (asked: UpdateRequest, is: HostConfig) => boolean; message: string }[] = [
