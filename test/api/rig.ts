@@ -61,13 +61,14 @@ export async function startApi(script: Script = {}): Promise<Api> {
 export async function exchange(socket: Socket, parts: readonly string[]): Promise<string> {
   let text = "";
   socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
+  const ended = once(socket, "end");
   for (const part of parts) {
     socket.write(part, "latin1");
     // Each part its own segment; the server's answers are not waited for.
     await new Promise((resolve) => setImmediate(resolve));
   }
   socket.end();
-  await once(socket, "end");
+  await ended;
   return text;
 }
 

@@ -50,6 +50,97 @@ test("attach/ws: before 1.28 the frames were text", async () => {
   assert.equal(isBinary, false);
 });
 
+const handshake = (target: string, ...headers: string[]) =>
+  [
+    `GET ${target} HTTP/1.1`,
+    "Host: d",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ...headers,
+    "\r\n",
+  ].join("\r\n");
+
+/** With the mask that leaves bytes as they are; the length is that of a short frame. */
+const frame = (first: number, payload: string) =>
+  String.fromCharCode(first, 0x80 | payload.length, 0, 0, 0, 0) + payload;
+const closed = (code: number) => `\x88\x02${String.fromCharCode(code >> 8, code & 0xff)}`;
+const echo: Script = {
+  containers: {
+    attach: () => ({
+      isTty: false,
+      connect: async (client: Duplex) => {
+        let text = "";
+        for await (const chunk of client) text += chunk.toString("latin1");
+        client.end(Buffer.from(text, "latin1"));
+      },
+    }),
+  },
+};
+
+test("attach/ws: the handshake is RFC 6455's, and offers no extension", async () => {
+  await using api = await startApi(echo);
+  const deflate = "Sec-WebSocket-Extensions: permessage-deflate";
+  const answer = await api.raw(handshake("/containers/c/attach/ws?stdout=1", deflate, "Sec-WebSocket-Protocol: a, b"));
+  const head = [
+    "HTTP/1.1 101 Switching Protocols",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    "Sec-WebSocket-Protocol: a",
+  ];
+  assert.equal(answer, `${head.join("\r\n")}\r\n\r\n${closed(1000)}`);
+});
+
+test("attach/ws: a message in parts is one stream, with a ping answered in between, and a close ends the input alone", async () => {
+  await using api = await startApi(echo);
+  const sent = [
+    frame(0x01, "he"),
+    frame(0x89, "mid"),
+    frame(0x80, "l\xff"),
+    frame(0x82, ""),
+    "\x82\x83\x01\x02\x03\x04mmm",
+    frame(0x88, "\x03\xe9bye"),
+    frame(0x82, "late"),
+  ];
+  const expected = `\x8a\x03mid\x82\x07hel\xfflon${closed(1000)}`;
+  const shake = handshake("/containers/c/attach/ws?stdin=1");
+  const answers = [await api.raw(shake + sent.join("")), await api.raw(shake, ...sent.join(""))];
+
+  for (const answer of answers) assert.equal(answer.slice(answer.indexOf("\r\n\r\n") + 4), expected);
+});
+
+test("attach/ws: the close of a client without input ends the stream", async () => {
+  await using api = await startApi(script);
+  const answer = await api.raw(handshake("/containers/c/attach/ws?stdout=1") + frame(0x88, ""));
+  assert.ok(answer.endsWith(`\r\n\r\n${closed(1000)}`), answer);
+});
+
+test("attach/ws: frames no client may send end the connection with 1002", async () => {
+  await using api = await startApi(echo);
+  const wrong = ["\x82\x01x", frame(0xc2, "x"), frame(0x83, "x"), frame(0x09, "x"), "\x89\xfe\x00\x7e\0\0\0\0"];
+  for (const bytes of wrong) {
+    const answer = await api.raw(handshake("/containers/c/attach/ws?stdin=1") + frame(0x82, "a") + bytes);
+    assert.ok(answer.endsWith(`\r\n\r\n${closed(1002)}`), JSON.stringify(answer));
+  }
+});
+
+test("attach/ws: a megabyte comes and goes whole", async () => {
+  await using api = await startApi(echo);
+  const client = new WebSocket(`ws+unix://${api.socketPath}:/containers/c/attach/ws?stdin=1`);
+  await once(client, "open");
+  const sent = Buffer.from(Array.from({ length: 1_000_003 }, (_, index) => index % 251));
+  const parts: Buffer[] = [];
+  client.on("message", (data: Buffer) => parts.push(data));
+  client.send(sent);
+  client.send("x".repeat(300));
+  // `ws` reads on after its own close.
+  client.close();
+  await once(client, "close");
+  assert.ok(Buffer.concat(parts).equals(Buffer.concat([sent, Buffer.alloc(300, "x")])));
+});
+
 test("attach/ws: an unknown container is an ordinary 404", async () => {
   await using api = await startApi(script);
   const answer = await api.raw(

@@ -6,8 +6,9 @@ import { acceptWebSocket } from "../../websocket.ts";
 
 export function attachWebSocketRoute(app: FastifyInstance, { containers }: Engine): void {
   app.get<Named>("/containers/:name/attach/ws", async (request, reply) => {
-    const session = containers.attach(request.params.name, attachOptions(request));
-    await session.connect(await acceptWebSocket(request, reply));
+    const options = attachOptions(request);
+    const session = containers.attach(request.params.name, options);
+    await session.connect(acceptWebSocket(request, reply, { takesInput: options.stdin }));
     return reply;
   });
 }
