@@ -1,5 +1,4 @@
 import { closeSync } from "node:fs";
-import { errnoOf } from "#base/errors";
 import {
   AT_FDCWD,
   isDirectory,
@@ -13,10 +12,11 @@ import {
 } from "#native";
 import { PATH_MAX } from "./paths.ts";
 import { PathError } from "./root-path.ts";
+import { ifThere } from "./tree.ts";
 
 /** Bytes of everything that is not a directory, each inode once (moby: daemon/internal/directory.Size). */
 export function measureTree(directory: string): number {
-  return ignoreMissing(() => measure(AT_FDCWD, directory, { seen: new Set(), depth: 0 }));
+  return ifThere(() => measure(AT_FDCWD, directory, { seen: new Set(), depth: 0 }), 0);
 }
 
 interface Walk {
@@ -30,7 +30,7 @@ function measure(parentFd: number, name: PathBytes, { seen, depth }: Walk): numb
   try {
     let bytes = 0;
     const inside = { seen, depth: depth + 1 };
-    for (const entry of [...readDirectory(fd)]) bytes += ignoreMissing(() => measureEntry(fd, entry.name, inside));
+    for (const entry of [...readDirectory(fd)]) bytes += ifThere(() => measureEntry(fd, entry.name, inside), 0);
     return bytes;
   } finally {
     closeSync(fd);
@@ -44,15 +44,4 @@ function measureEntry(fd: number, name: Buffer, walk: Walk): number {
   if (stat.nlink > 1 && seen.has(stat.ino)) return 0;
   if (stat.nlink > 1) seen.add(stat.ino);
   return stat.sizeBytes;
-}
-
-/** The container may run, or be removed. */
-function ignoreMissing(work: () => number): number {
-  try {
-    return work();
-  } catch (error) {
-    const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return 0;
-    throw error;
-  }
 }

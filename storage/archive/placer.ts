@@ -37,7 +37,7 @@ import { accessTime, applyToFile, applyToNode, applyToSymlink, modificationTime 
 import type { Budget } from "./budget.ts";
 import { LimitError, PlaceError, XattrError } from "./failure.ts";
 import { type BytePath, displayPlace, joinPlace, type Place, placeOf, toBytes } from "./paths.ts";
-import { openInRoot, RootedTree, removeTree } from "./tree.ts";
+import { ifThere, openInRoot, RootedTree, removeTree } from "./tree.ts";
 
 export interface PlacerOptions {
   readonly rootFd: number;
@@ -115,14 +115,8 @@ export class Placer implements TarSink, Disposable {
 
   /** All entries have come: puts the directories' times right. */
   finish(): void {
-    for (const [path, entry] of this.#directories) {
-      try {
-        this.#applyTimes(path, entry);
-      } catch (error) {
-        // A later entry has taken its place.
-        if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) throw error;
-      }
-    }
+    // A later entry may have taken its place.
+    for (const [path, entry] of this.#directories) ifThere(() => this.#applyTimes(path, entry), undefined);
   }
 
   [Symbol.dispose](): void {

@@ -106,6 +106,16 @@ function makeImplied(parentFd: number, name: Buffer): number {
   return fd;
 }
 
+/** What a walk finds, or `otherwise`: the container that it walks in may run, or be removed. */
+export function ifThere<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "")) return otherwise;
+    throw error;
+  }
+}
+
 /** How long one call may take: until `performance.now()` says so. */
 export interface Allowance {
   readonly until: number;

@@ -18,6 +18,7 @@ import {
 } from "#native";
 import { PlaceError } from "../archive/failure.ts";
 import { PATH_MAX } from "../archive/paths.ts";
+import { ifThere } from "../archive/tree.ts";
 import { opaqueXattr } from "../layers/whiteouts.ts";
 import { type Change, changeKinds } from "../types.ts";
 
@@ -45,7 +46,7 @@ interface Directory {
 
 function changesIn(directory: Directory): Change[] {
   const names = namesIn(directory.upperFd);
-  const changes = [...names.values()].map((name) => changesAt(directory, name));
+  const changes = [...names.values()].map((name) => ifThere(() => changesAt(directory, name), []));
   if (isHiding(directory)) changes.push(...hiddenIn(directory, names));
   // Sorted by the first, which is the entry itself: a directory stays before what is in it.
   return changes
