@@ -3,12 +3,12 @@ import { isIP } from "node:net";
 
 /**
  * Why a request on TCP looks like a web page's, or undefined. Two attacks are meant: DNS rebinding, where a page's own
- * host name leads to our address (so the Host must be one that we go by), and requests across origins, simple POSTs and
+ * host name leads to our address (so the Host must be one that we go by, if those are given), and requests across origins, simple POSTs and
  * websockets (so an Origin must be our own; programs that set one, like docker-py for websockets, name the Host).
  */
-export function foreignPage(headers: IncomingHttpHeaders, ownNames: ReadonlySet<string>): string | undefined {
+export function foreignPage(headers: IncomingHttpHeaders, ownNames?: ReadonlySet<string>): string | undefined {
   const { host = "", origin } = headers;
-  if (!isOwn(host, ownNames)) return `host ${host} is not served here`;
+  if (ownNames !== undefined && !isOwn(host, ownNames)) return `host ${host} is not served here`;
   if (origin !== undefined && !isSameOrigin(origin, host)) return `origin ${origin} may not use this engine`;
   return undefined;
 }

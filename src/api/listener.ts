@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import type { TlsOptions } from "node:tls";
 import { errorBody } from "./errors.ts";
 import { foreignPage } from "./foreign-page.ts";
+import { answerPlainHttp } from "./http-on-tls.ts";
 import { protocolFault, unknownEncoding } from "./protocol-fault.ts";
 import { type Routing, routeUpgrade } from "./upgrade.ts";
 import { DockerRequest, DockerResponse, hasBody, leavesHttp } from "./wire.ts";
@@ -74,6 +75,7 @@ export class Listener implements AsyncDisposable {
 
   #serve(routing: Routing): void {
     const refusal = refusalFor(this.#address);
+    if (this.#isTls) answerPlainHttp(this.#server);
     this.#server.on("request", (request, response: DockerResponse) => {
       const fault = protocolFault(request);
       if (fault !== undefined) return void request.socket.end(plainRefusal(fault));
@@ -158,10 +160,14 @@ async function restrict({ path, gid, mode }: ListenAddress & { kind: "unix" }): 
   await chmod(path, mode);
 }
 
-/** On TCP a browser on this host could be made to talk to us; a unix socket it cannot open. */
+/**
+ * On TCP a browser on this host could be made to talk to us; a unix socket it cannot open. With TLS it sees by itself that
+ * our certificate is not for the name that it was led here by, and to our clients we may have names that we do not know.
+ */
 function refusalFor(address: ListenAddress): (request: IncomingMessage) => string | undefined {
   if (address.kind !== "tcp") return () => undefined;
+  if (address.tls !== undefined) return ({ headers }) => foreignPage(headers);
   const names = new Set(["localhost", hostname().toLowerCase()]);
   if (isIP(address.host) === 0) names.add(address.host.toLowerCase());
-  return (request) => foreignPage(request.headers, names);
+  return ({ headers }) => foreignPage(headers, names);
 }

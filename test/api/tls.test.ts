@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { connect as connectPlain } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { promisify } from "node:util";
-import { bodyOf, exchange, startApi } from "./rig.ts";
+import { type Api, bodyOf, exchange, headOf, startApi } from "./rig.ts";
 
 const run = promisify(execFile);
 
@@ -22,6 +23,12 @@ async function selfSigned(): Promise<{ key: Buffer; cert: Buffer }> {
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+/** A server on loopback that wants a certificate that this identity has signed. */
+async function listenTls(api: Api, identity: { key: Buffer; cert: Buffer }): Promise<number> {
+  const tls = { ...identity, ca: identity.cert, requestCert: true, rejectUnauthorized: true };
+  return (await api.listen({ kind: "tcp", host: "127.0.0.1", port: 0, tls })).port;
 }
 
 async function open(port: number, options: ConnectionOptions): Promise<TLSSocket> {
@@ -41,12 +48,7 @@ test("TLS: a client with a certificate may attach, and half-close its stdin", as
     },
   });
   await using api = await startApi({ containers: { attach } });
-  const { port } = await api.listen({
-    kind: "tcp",
-    host: "127.0.0.1",
-    port: 0,
-    tls: { ...identity, ca: identity.cert, requestCert: true, rejectUnauthorized: true },
-  });
+  const port = await listenTls(api, identity);
   const socket = await open(port, { ...identity, ca: identity.cert });
   const answer = await exchange(socket, ["POST /containers/c/attach HTTP/1.1\r\nHost: localhost\r\n\r\n", "data"]);
   assert.equal(bodyOf(answer), "data(end of stdin)");
@@ -55,14 +57,31 @@ test("TLS: a client with a certificate may attach, and half-close its stdin", as
 test("TLS: a client without a certificate gets no answer", async () => {
   const identity = await selfSigned();
   await using api = await startApi();
-  const { port } = await api.listen({
-    kind: "tcp",
-    host: "127.0.0.1",
-    port: 0,
-    tls: { ...identity, ca: identity.cert, requestCert: true, rejectUnauthorized: true },
-  });
+  const port = await listenTls(api, identity);
   const socket = await open(port, { ca: identity.cert });
   socket.write("GET /_ping HTTP/1.1\r\nHost: localhost\r\n\r\n");
   const [error] = await once(socket, "error");
   assert.match(String(error), /certificate required|ECONNRESET/);
+});
+
+test("TLS: a client may know the engine by any name, but a page of another origin is refused", async () => {
+  const identity = await selfSigned();
+  await using api = await startApi();
+  const port = await listenTls(api, identity);
+  const ask = async (...headers: string[]) => {
+    const socket = await open(port, { ...identity, ca: identity.cert });
+    return headOf(await exchange(socket, [["GET /_ping HTTP/1.1", ...headers, "\r\n"].join("\r\n")]))[0];
+  };
+  assert.equal(await ask("Host: docker:2376"), "HTTP/1.1 200 OK");
+  assert.equal(await ask("Host: docker:2376", "Origin: https://docker:2376"), "HTTP/1.1 200 OK");
+  assert.equal(await ask("Host: docker:2376", "Origin: https://evil.example"), "HTTP/1.1 403 Forbidden");
+});
+
+test("TLS: a client that speaks plain HTTP is told so", async () => {
+  const identity = await selfSigned();
+  await using api = await startApi();
+  const port = await listenTls(api, identity);
+  const socket = connectPlain({ host: "127.0.0.1", port, allowHalfOpen: true });
+  const answer = await exchange(socket, ["GET /_ping HTTP/1.1\r\nHost: localhost\r\n\r\n"]);
+  assert.match(answer, /^HTTP\/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n$/);
 });
