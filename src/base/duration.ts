@@ -34,3 +34,12 @@ export function parseDuration(text: string): bigint | undefined {
   const duration = readDuration(text);
   return typeof duration === "bigint" ? duration : undefined;
 }
+
+/** As Go's Duration.String writes one of a millisecond or more: `1h0m5s`, `1.5s`, `20ms`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${ms}ms`;
+  const minutes = Math.floor(ms / 60_000);
+  const seconds = `${Number(((ms % 60_000) / 1000).toFixed(9))}s`;
+  if (minutes === 0) return seconds;
+  return minutes < 60 ? `${minutes}m${seconds}` : `${Math.floor(minutes / 60)}h${minutes % 60}m${seconds}`;
+}

@@ -75,7 +75,7 @@ async function reconnect(context: ContainerContext, container: Container, patien
   forgetExecs(task, state.execs);
   context.index.note(container);
   watchTask(context, container, task);
-  watchHealth(context, container, false);
+  watchHealth(context, container);
   if (container.record.isUpdating) {
     void finishUpdate(context, container, task).catch(logged(context.log, "cannot finish an update of limits"));
   }

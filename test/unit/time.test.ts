@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readDuration } from "../../src/base/duration.ts";
+import { formatDuration, readDuration } from "../../src/base/duration.ts";
 import { parseGoTime, rfc3339 } from "../../src/base/go-time.ts";
 import { parseTimestamp } from "../../src/engine/timestamp.ts";
 
@@ -61,3 +61,8 @@ const durationFaults: readonly (readonly [string, string])[] = [
 for (const [text, fault] of durationFaults) {
   test(`duration: "${text}" is refused in Go's words`, () => assert.deepEqual(readDuration(text), { fault }));
 }
+
+test("duration: it is written as Go writes it", () => {
+  const written = [20, 1500, 60_000, 90_500, 3_605_000].map(formatDuration);
+  assert.deepEqual(written, ["20ms", "1.5s", "1m0s", "1m30.5s", "1h0m5s"]);
+});

@@ -36,8 +36,10 @@ export class Container {
   readonly restartBackoff = new RestartBackoff();
   readonly execs = new Map<string, Exec>();
   readonly pendingAttaches = new Set<PendingAttach>();
-  /** Ends what belongs to one run: health checks, the stats of a stream, a pending restart. */
+  /** Ends what belongs to one run: the stats of a stream, a pending restart. */
   run = new AbortController();
+  /** Ends them; a pause does too. */
+  healthChecks = new AbortController();
   readonly #stopWaiters = new Set<(result: WaitResult) => void>();
   readonly #removalWaiters = new Set<(result: WaitResult) => void>();
 

@@ -36,23 +36,30 @@ function checkOf(config: HealthConfig | null, shell: readonly string[] | null): 
   };
 }
 
-/** Starts the checks of a run; they end with `container.run`. A container that was taken over keeps its status. */
-export function watchHealth(context: ContainerContext, container: Container, isNewRun: boolean): void {
-  const { record } = container;
-  const check = checkOf(record.config.Healthcheck, record.config.Shell);
-  if (check === undefined) {
-    record.state.health = null;
+/** A run begins, or the daemon takes one over: its health is to be seen anew. */
+export function watchHealth(context: ContainerContext, container: Container): void {
+  const { config, state } = container.record;
+  if (checkOf(config.Healthcheck, config.Shell) === undefined) {
+    state.health = null;
     return;
   }
-  if (isNewRun || record.state.health === null) {
-    record.state.health = { status: "starting", failingStreak: 0, log: record.state.health?.log ?? [] };
-  }
-  void monitor(context, container, check, container.run.signal);
+  state.health = { status: "starting", failingStreak: 0, log: state.health?.log ?? [] };
+  resumeHealth(context, container);
+}
+
+/** Checks until `endHealth`, first when an interval has passed. */
+export function resumeHealth(context: ContainerContext, container: Container): void {
+  const { config } = container.record;
+  const check = checkOf(config.Healthcheck, config.Shell);
+  container.healthChecks = new AbortController();
+  if (check !== undefined) void monitor(context, container, check, container.healthChecks.signal);
 }
 
 /** Nobody looks any more, for it has ended or is paused: that counts as unhealthy, and no event tells it (moby). */
-export function endHealth({ record }: Container): void {
-  if (record.state.health !== null) record.state.health.status = "unhealthy";
+export function endHealth(container: Container): void {
+  const { health } = container.record.state;
+  container.healthChecks.abort();
+  if (health !== null) health.status = "unhealthy";
 }
 
 async function monitor(
@@ -72,7 +79,6 @@ async function monitor(
       () => true,
     );
     if (isOver || signal.aborted) return;
-    if (container.status !== "running") continue;
     const wasStarting = isStarting();
     const start = formatTime(context.clock.now());
     const result = await runProbe(context, container, check.command, check.timeoutMs, signal).catch(
@@ -82,7 +88,6 @@ async function monitor(
       }),
     );
     if (signal.aborted) return;
-    if (container.status !== "running") continue;
     judge(context, container, check, { ...result, start, end: formatTime(context.clock.now()) }, wasStarting);
   }
 }

@@ -3,7 +3,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { runningTask } from "./errors.ts";
-import { endHealth } from "./health.ts";
+import { endHealth, resumeHealth } from "./health.ts";
 
 export async function pauseContainer(context: ContainerContext, container: Container): Promise<void> {
   if (container.status === "paused") {
@@ -31,6 +31,7 @@ export async function unpauseContainer(context: ContainerContext, container: Con
     throw new EngineError("system", `Cannot unpause container ${container.id}: ${messageOf(error)}`, { cause: error });
   }
   container.moveTo("running");
+  resumeHealth(context, container);
   context.index.note(container);
   emitContainerEvent(context, container, "unpause");
 }

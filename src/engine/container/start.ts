@@ -119,5 +119,5 @@ function setRunning(context: ContainerContext, container: Container, task: Task,
   context.index.note(container);
   emitContainerEvent(context, container, "start");
   watchTask(context, container, task);
-  watchHealth(context, container, true);
+  watchHealth(context, container);
 }

@@ -1,5 +1,7 @@
-import type { Readable } from "node:stream";
+import type { Socket } from "node:net";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
+import { formatDuration } from "#base/duration";
 import { RuntimeError } from "#runtime";
 import type { Container } from "../container/container.ts";
 import type { ContainerContext } from "../container/context.ts";
@@ -38,11 +40,11 @@ export async function runProbe(
     workingDir: "",
     cmd,
   });
-  let output: Promise<string>;
+  let output: Output;
   try {
     await beginExec(context, container, exec);
     const shim = await runningTask(container).attach({ stdin: false, stdout: true, stderr: true, exec: exec.id });
-    output = collect(shim.pipe(new StdcopyStrip()));
+    output = keepFirst(shim);
     await launchExec(context, container, exec);
   } catch (error) {
     failExec(container, exec, error);
@@ -52,23 +54,35 @@ export async function runProbe(
   const timer = delay(timeoutMs, "late" as const, { signal: AbortSignal.any([late.signal, signal]) });
   const end = await Promise.race([exec.ended, timer.catch(() => "late" as const)]);
   late.abort();
-  if (end !== "late") return { exitCode: end, output: await output };
-  await container.task?.execKill(exec.id, SIGKILL).catch(() => undefined);
-  const text = await output;
-  const message = `Health check exceeded timeout (${formatSeconds(timeoutMs)})`;
+  if (end !== "late") {
+    await output.complete;
+    return { exitCode: end, output: output.text() };
+  }
+  // Nobody waits for its end: its children may live on and keep its output open.
+  container.execs.delete(exec.id);
+  void container.task?.execKill(exec.id, SIGKILL).catch(() => undefined);
+  const text = output.text();
+  const message = `Health check exceeded timeout (${formatDuration(timeoutMs)})`;
   return { exitCode: -1, output: text === "" ? message : `${message}: ${text}` };
 }
 
-const formatSeconds = (ms: number): string => (ms < 1000 ? `${ms}ms` : `${ms / 1000}s`);
+interface Output {
+  /** The first bytes of what came so far. */
+  text(): string;
+  readonly complete: Promise<void>;
+}
 
-/** Reads to the end, and keeps the first bytes. */
-async function collect(stream: Readable): Promise<string> {
+function keepFirst(shim: Socket): Output {
+  const strip = new StdcopyStrip();
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of stream) {
-    if (Buffer.isBuffer(chunk) && length < maxOutputBytes) chunks.push(chunk);
+  strip.on("data", (chunk: Buffer) => {
+    if (length < maxOutputBytes) chunks.push(chunk);
     length += chunk.length;
-  }
-  const text = Buffer.concat(chunks).subarray(0, maxOutputBytes).toString();
-  return length > maxOutputBytes ? `${text}...` : text;
+  });
+  const text = () => {
+    const kept = Buffer.concat(chunks).subarray(0, maxOutputBytes).toString();
+    return length > maxOutputBytes ? `${kept}...` : kept;
+  };
+  return { text, complete: pipeline(shim, strip).catch(() => undefined) };
 }

@@ -14,6 +14,8 @@ import { execFailureOf } from "./exec-failure.ts";
 
 /** What an exec that was killed with its container shows. */
 const killedExitCode = 137;
+/** What moby tells of the end of a health check that it has given up. */
+const unknownExitCode = 127;
 
 export async function createExec(context: ContainerContext, container: Container, config: ExecConfig): Promise<Exec> {
   const detachKeys = parseDetachKeys(config.detachKeys);
@@ -60,8 +62,9 @@ export async function launchExec(context: ContainerContext, container: Container
   exec.begin(pid);
   const end = (exitCode: number) => {
     exec.end(exitCode);
-    container.execs.delete(exec.id);
-    emitContainerEvent(context, container, "exec_die", { execID: exec.id, exitCode: String(exitCode) });
+    const isKnown = container.execs.delete(exec.id);
+    const told = isKnown ? exitCode : unknownExitCode;
+    emitContainerEvent(context, container, "exec_die", { execID: exec.id, exitCode: String(told) });
     void container.task?.execDelete(exec.id).catch(() => undefined);
   };
   exited.then(
