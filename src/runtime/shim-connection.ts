@@ -108,8 +108,9 @@ export class ShimConnection {
   }
 }
 
+/** With it goes every process that it held. */
 export const shimGone = (): RuntimeError =>
-  new RuntimeError({ stage: "shim", errno: 0, message: "the shim has closed its connection" });
+  new RuntimeError({ stage: "shim", errno: constants.errno.ESRCH, message: "the shim has closed its connection" });
 
 /** A shim that is stopped, or a runtime that does not come back. */
 export const shimSilent = (op: string, patienceMs: number): RuntimeError =>
