@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mountOf } from "../../src/daemon/exec-root.ts";
 import { RestartBackoff, shouldRestart } from "../../src/engine/container/restart-policy.ts";
-import { parseSignal } from "../../src/engine/container/signals.ts";
+import { checkSignal, parseSignal } from "../../src/engine/container/signals.ts";
 
 const policy = (Name: string, MaximumRetryCount = 0) => ({ Name, MaximumRetryCount });
 const ended = (exitCode: number, restartCount = 0, isWanted = false) => ({ exitCode, restartCount, isWanted });
@@ -35,8 +35,9 @@ test("signals: names with and without SIG, numbers, real-time ones", () => {
   assert.equal(parseSignal("2"), 2);
   assert.equal(parseSignal("RTMIN+3"), 37);
   assert.equal(parseSignal("SIGRTMAX-1"), 63);
-  for (const text of ["BOGUS", "0", "", "-1", "RTMIN+99"]) assert.throws(() => parseSignal(text), /invalid signal/);
-  assert.throws(() => parseSignal("99"), { message: "the linux daemon does not support signal 99" });
+  for (const text of ["BOGUS", "0", "", "1.5", "RTMIN+16", "RTMAX-15"])
+    assert.throws(() => parseSignal(text), /invalid signal/);
+  assert.throws(() => checkSignal(parseSignal("99")), { message: "the linux daemon does not support signal 99" });
 });
 
 test("exec root: the mount that a path lies on is the longest prefix, and the last of equals", () => {

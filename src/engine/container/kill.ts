@@ -5,7 +5,8 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { notRunning } from "./errors.ts";
-import { parseSignal, SIGKILL } from "./signals.ts";
+import { unpauseContainer } from "./pause.ts";
+import { isSignal, parseSignal, SIGKILL } from "./signals.ts";
 
 const killTimeoutMs = 10_000;
 
@@ -43,15 +44,25 @@ export async function sendSignal(context: ContainerContext, container: Container
     container.run.abort();
     return;
   }
+  if (!isSignal(signal)) throw new EngineError("invalidParameter", "invalid argument");
   try {
     // Without a task its exit is just being recorded, as if the signal had met it.
     await container.task?.kill(signal);
   } catch (error) {
     if (!(error instanceof RuntimeError && error.isGone)) throw error;
   }
-  // A frozen process gets its signal when it thaws.
-  if (container.status === "paused" && (isLastWord || signal === stopSignal)) await container.task?.resume();
   emitContainerEvent(context, container, "kill", { signal: String(signal) });
+  // A frozen process gets its signal when it thaws.
+  if (container.status === "paused" && (isLastWord || signal === stopSignal)) await thaw(context, container, signal);
+}
+
+/** After KILL nothing is left that runs again, so no event tells of it. */
+async function thaw(context: ContainerContext, container: Container, signal: number): Promise<void> {
+  try {
+    await (signal === SIGKILL ? container.task?.resume() : unpauseContainer(context, container));
+  } catch (err) {
+    context.log.warn({ id: container.id, err }, "cannot unpause a container for its signal");
+  }
 }
 
 /** With a STOPSIGNAL of its own, only that one (and KILL) means "stay stopped"; without one, every signal does. */

@@ -43,7 +43,7 @@ import { removeContainer } from "./remove.ts";
 import { renameContainer } from "./rename.ts";
 import { resizeContainer } from "./resize.ts";
 import { restartContainer } from "./restart.ts";
-import { parseSignal } from "./signals.ts";
+import { checkSignal, parseSignal } from "./signals.ts";
 import { startContainer } from "./start.ts";
 import { type ContainerStats, containerStats } from "./stats.ts";
 import { stopContainer } from "./stop.ts";
@@ -93,12 +93,16 @@ export class ContainerService {
   async stop(reference: string, options: StopOptions): Promise<void> {
     const container = this.#get(reference);
     if (!container.isRunning) throw new EngineError("notModified", "container is already stopped");
-    await explained(`cannot stop container: ${reference}`, () => stopContainer(this.#context, container, options));
+    // As in moby, whose wrapping here and below hides what kind of failure it was.
+    await explained(
+      `cannot stop container: ${reference}`,
+      () => stopContainer(this.#context, container, options),
+      "system",
+    );
   }
 
   async restart(reference: string, options: StopOptions): Promise<void> {
     const container = this.#get(reference);
-    // As in moby, whose wrapping here hides what kind of failure it was.
     const restart = () => restartContainer(this.#context, container, options);
     await explained(`Cannot restart container ${reference}`, restart, "system");
   }
@@ -107,6 +111,7 @@ export class ContainerService {
   async kill(reference: string, signal: string): Promise<void> {
     await explained(`cannot kill container: ${reference}`, async () => {
       const number = parseSignal(signal === "" ? "KILL" : signal);
+      checkSignal(number);
       await killContainer(this.#context, this.#get(reference), number);
     });
   }

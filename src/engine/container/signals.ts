@@ -44,20 +44,25 @@ export const SIGTERM = 15;
 export const SIGKILL = 9;
 const lastSignal = 64;
 
-/** A name with or without SIG, in any case, or a number. */
+/** A name with or without SIG, in any case, or a number, whether there is such a signal or not. */
 export function parseSignal(text: string): number {
-  const number = /^\d+$/.test(text) ? Number(text) : named(text.toUpperCase().replace(/^SIG/, ""));
-  if (number === undefined || number === 0) throw new EngineError("invalidParameter", `invalid signal: ${text}`);
-  if (number > lastSignal) {
-    throw new EngineError("invalidParameter", `the linux daemon does not support signal ${number}`);
-  }
+  const number = /^[+-]?\d+$/.test(text) ? Number(text) : named(text.toUpperCase().replace(/^SIG/, ""));
+  if (number === undefined || number === 0 || !Number.isSafeInteger(number))
+    throw new EngineError("invalidParameter", `invalid signal: ${text}`);
   return number;
 }
 
+/** Whether the kernel knows it. */
+export const isSignal = (number: number): boolean => number >= 1 && number <= lastSignal;
+
+/** The C library keeps two of the real-time signals for itself. */
+export function checkSignal(number: number): void {
+  if (isSignal(number) && number !== 32 && number !== 33) return;
+  throw new EngineError("invalidParameter", `the linux daemon does not support signal ${number}`);
+}
+
 function named(name: string): number | undefined {
-  const realTime = /^(RTMIN|RTMAX)([+-]\d{1,2})$/.exec(name);
-  if (realTime === null) return numbers[name];
-  const [, base, offset] = realTime;
-  const number = (base === "RTMIN" ? 34 : 64) + Number(offset);
-  return number >= 34 && number <= lastSignal ? number : undefined;
+  const [, base, offset] = /^(RTMIN\+|RTMAX-(?!15))([1-9]|1[0-5])$/.exec(name) ?? [];
+  if (base === undefined) return numbers[name];
+  return base === "RTMIN+" ? 34 + Number(offset) : 64 - Number(offset);
 }

@@ -11,23 +11,12 @@ const refuse = (message: string): never => {
 /** Checks, and returns the working directory in its shortest form. */
 export function checkConfig(config: ContainerConfig): string {
   const workingDir = cleanWorkingDir(config.WorkingDir);
-  if (config.StopSignal !== "" && !isSignal(config.StopSignal)) refuse(`invalid signal: ${config.StopSignal}`);
+  if (config.StopSignal !== "") parseSignal(config.StopSignal);
   for (const entry of config.Env ?? []) {
     if (entry === "" || entry.startsWith("=")) refuse(`invalid environment variable: ${entry}`);
   }
   if (config.Healthcheck !== null) checkHealth(config.Healthcheck);
   return workingDir;
-}
-
-/** Any number but 0 passes here; that there is such a signal is seen when it is sent. */
-function isSignal(text: string): boolean {
-  if (/^[+-]?\d+$/.test(text)) return Number(text) !== 0;
-  try {
-    parseSignal(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function cleanWorkingDir(path: string): string {
