@@ -123,6 +123,7 @@ export async function releaseRun(context: ContainerContext, container: Container
 
 async function restartLater(context: ContainerContext, container: Container): Promise<void> {
   const { state } = container.record;
+  const { exitCode } = state;
   const runMs = Date.parse(state.finishedAt) - Date.parse(state.startedAt);
   container.run = new AbortController();
   const isCancelled = await context.clock.sleep(container.restartBackoff.next(runMs), container.run.signal).then(
@@ -138,6 +139,7 @@ async function restartLater(context: ContainerContext, container: Container): Pr
   }
   await context.locks.run(container.id, async () => {
     if (container.status !== "restarting") return;
+    state.exitCode = exitCode; // of its last run, though the error is of the start that failed
     container.moveTo("exited");
     context.index.note(container);
     container.notifyStopped();
