@@ -6,6 +6,7 @@ import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
 import { logPathOf } from "../log/shim-config.ts";
 import type { Attachment } from "../network/endpoint-settings.ts";
 import { shownLinks } from "../network/legacy-links.ts";
+import { stackOwner } from "../network/shared-sandbox.ts";
 import { profileOf } from "../spec/apparmor.ts";
 import { parseSecurityOptions } from "../spec/security-options.ts";
 import type { Container } from "./container.ts";
@@ -21,12 +22,14 @@ export async function inspectContainer(
   const { record } = container;
   const sizes = options.size ? await containerSizes(context.storage, record) : undefined;
   const { snapshots } = context.storage;
+  const find = (reference: string) => context.index.find(reference)?.record;
   const metadata = snapshots.has(record.id) ? { ...snapshots.metadata(record.id) } : {};
   return inspectOf(record, {
     directory: containerDirectory(context.defaults, record.id),
+    etcDirectory: containerDirectory(context.defaults, stackOwner(record, find).id),
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
-    links: shownLinks(record, (reference) => context.index.find(reference)?.record),
+    links: shownLinks(record, find),
     appArmorProfile: context.host.hasAppArmor ? appliedProfile(record) : "",
     defaultUlimits: Object.values(context.defaults.spec.ulimits ?? {}),
     sizes,
@@ -38,8 +41,10 @@ const appliedProfile = ({ state, hostConfig }: ContainerRecord): string =>
 
 /** What the record itself does not say. */
 export interface InspectFacts {
-  /** Of hosts, hostname and resolv.conf. */
+  /** Of the log. */
   readonly directory: string;
+  /** Of hosts, hostname and resolv.conf. */
+  readonly etcDirectory: string;
   readonly graphData: Record<string, string>;
   readonly execIds: readonly string[];
   readonly links: string[] | null;
@@ -54,7 +59,7 @@ export function inspectOf(record: ContainerRecord, facts: InspectFacts): Contain
   // Before its first start a container has neither files in /etc nor a log.
   const file = (name: string): string => {
     const own = record.mounts.find(({ destination }) => destination === `/etc/${name}`);
-    return state.hasRun ? (own?.source ?? `${facts.directory}/${name}`) : "";
+    return state.hasRun ? (own?.source ?? `${facts.etcDirectory}/${name}`) : "";
   };
   // Of the local driver's file Docker says nothing: its format is its own.
   const hasLog = state.hasRun && hostConfig.LogConfig.Type === "json-file";

@@ -29,6 +29,7 @@ import {
   umount2,
 } from "#native";
 import { followLinks } from "#storage";
+import { stackOwner } from "../network/shared-sandbox.ts";
 import { remapOf, type UserRemap } from "../user-remap.ts";
 import { mapTree } from "../volume/map-tree.ts";
 import type { MountTree } from "../volume/trees.ts";
@@ -101,7 +102,8 @@ async function openStopped(context: ContainerContext, container: Container, isRe
   await using undo = new AsyncDisposableStack();
   const { trees } = undo.use(await context.volumes.openTrees(container.record));
   const remap = remapOf(container.record.hostConfig, context.defaults.userRemap);
-  const files = openFiles(containerDirectory(context.defaults, container.id), remap);
+  const owner = stackOwner(container.record, (reference) => context.index.find(reference)?.record);
+  const files = openFiles(containerDirectory(context.defaults, owner.id), remap);
   for (const file of files) undo.defer(() => closeSync(file.fd));
   await using mounted = await context.storage.snapshots.mount(container.id, { isReadOnly });
   // Outer mounts first, so that inner ones land on them; the container's own cover the engine's files.

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { EngineError, messageOf } from "#base/errors";
 import type { Id } from "#base/ids";
 import type { ContainerRecord } from "#storage";
+import { containerOf } from "../spec/modes.ts";
 import { remapOf } from "../user-remap.ts";
 import type { NetworkContext } from "./context.ts";
 import { filesBeside } from "./files.ts";
@@ -28,8 +29,24 @@ export function shareSandbox(
     domainname: other.config.Domainname,
     networks: {},
     ports: Promise.resolve({}),
-    files: filesBeside(directory, other.id),
+    files: filesBeside(directory, stackOwner(other, (ref) => context.containers.find(ref)).id),
   };
+}
+
+type Find = (ref: string) => ContainerRecord | undefined;
+
+/** Whose network, and whose files in /etc, a container has: the one where a row of `container:` ends. */
+export function stackOwner(container: ContainerRecord, find: Find): ContainerRecord {
+  // Names may be given anew, so that the row ends where it began.
+  const row = new Set<ContainerRecord>();
+  let owner = container;
+  for (let next: ContainerRecord | undefined = container; next !== undefined && !row.has(next); ) {
+    owner = next;
+    row.add(owner);
+    const ref = containerOf(owner.hostConfig.NetworkMode);
+    next = ref === undefined ? undefined : find(ref);
+  }
+  return owner;
 }
 
 export const hostnameOf = ({ config, hostConfig }: ContainerRecord): string =>
