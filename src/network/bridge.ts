@@ -56,12 +56,15 @@ export class Bridges implements Disposable {
     const { index } = this.#route.getLink(setup.name);
     if (isNew) tryWriteSysctl(`net/ipv6/conf/${setup.name}/accept_ra`, "0");
     if (setup.isIpv6Enabled) writeSysctl(`net/ipv6/conf/${setup.name}/disable_ipv6`, "0");
-    writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, setup.isReachedFromLoopback ? "1" : "0");
+    const isForeign = this.isForeign(setup.name);
+    // Another daemon's containers may be on it, and reached so.
+    if (setup.isReachedFromLoopback || !isForeign)
+      writeSysctl(`net/ipv4/conf/${setup.name}/route_localnet`, setup.isReachedFromLoopback ? "1" : "0");
     writeSysctl(`net/ipv4/conf/${setup.name}/proxy_arp_pvlan`, setup.isIsolated ? "1" : "0");
     if (setup.isIsolated) writeSysctl(`net/ipv4/neigh/${setup.name}/proxy_delay`, "0");
     const batch = new RouteBatch();
     const present = this.#route.listAddresses(index);
-    for (const stale of staleAddresses(present, setup, this.isForeign(setup.name))) batch.deleteAddress(stale);
+    for (const stale of staleAddresses(present, setup, isForeign)) batch.deleteAddress(stale);
     for (const wanted of setup.addresses) {
       if (!present.some((own) => isKept(own, wanted))) batch.addAddress(index, wanted.address, wanted.prefix);
     }
