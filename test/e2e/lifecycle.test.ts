@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { lineOf, must, stop } from "#test/command";
+import { lineOf, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 
 let daemon: Daemon;
@@ -70,42 +72,51 @@ test("life: a paused container stands still, and is not entered", async () => {
   await daemon.ok("rm", "-f", "still");
 });
 
-test("health: a check that nobody makes any more counts as failed, until one succeeds", async () => {
-  const check = ["--health-cmd", "true", "--health-interval", "50ms", "--health-start-period", "60s"];
-  await daemon.ok(
-    "run",
-    "-d",
-    "--name",
-    "well",
-    ...check,
-    "--health-start-interval",
-    "50ms",
-    "busybox",
-    "sleep",
-    "100",
-  );
-  const health = () => daemon.ok("inspect", "-f", "{{.State.Health.Status}}", "well");
-  const becomesHealthy = () =>
-    must(
-      [
-        "timeout",
-        "20",
-        "sh",
-        "-c",
-        "until docker inspect -f '{{.State.Health.Status}}' well | grep -qx healthy; do :; done",
-      ],
-      {
-        env: daemon.environment,
-      },
-    );
-  await becomesHealthy();
-  await daemon.ok("pause", "well");
-  assert.equal(await health(), "unhealthy");
-  await daemon.ok("unpause", "well");
-  await becomesHealthy();
-  await daemon.ok("stop", "-t", "0", "well");
-  assert.equal(await health(), "unhealthy");
-  await daemon.ok("rm", "well");
+test("life: a paused container wakes for a signal that may end it, and an event tells so", async () => {
+  const script = "trap 'echo awake' USR1; echo ready; while :; do sleep 0.05; done";
+  await daemon.ok("run", "-d", "--name", "woken", "busybox", "sh", "-c", script);
+  const logs = daemon.spawnDocker(["logs", "-f", "woken"]);
+  await lineOf(logs, /ready/);
+  await daemon.ok("pause", "woken");
+  const events = daemon.spawnDocker(["events", "--since", "1", "-f", "container=woken"]);
+  const unpaused = lineOf(events, / unpause /);
+  const awake = lineOf(logs, /awake/);
+  await daemon.ok("kill", "-s", "USR1", "woken");
+  await Promise.all([unpaused, awake]);
+  assert.equal(await state("woken"), "running 0");
+  await stop(events);
+  await daemon.ok("rm", "-f", "woken");
+});
+
+test("life: a container that ends by itself while it is killed is no failure", async () => {
+  for (let round = 0; round < 20; round++) {
+    await daemon.http.post("/containers/create?name=brief", { Image: "busybox", Cmd: ["top"] });
+    await daemon.http.post("/containers/brief/start");
+    assert.equal((await daemon.http.post("/containers/brief/restart?t=0")).text, "");
+    assert.equal((await daemon.http.send("DELETE", "/containers/brief?force=1")).text, "");
+  }
+});
+
+test("life: an exec is forgotten with its container", async () => {
+  await daemon.ok("run", "-d", "--name", "short", "busybox", "sleep", "100");
+  const created = await daemon.http.post("/containers/short/exec", { Cmd: ["true"] });
+  const [exec = ""] = /[0-9a-f]{64}/.exec(created.text) ?? [];
+  await daemon.ok("rm", "-f", "short");
+  const { status, text } = await daemon.http.get(`/exec/${exec}/json`);
+  assert.equal(`${status} ${text.trim()}`, `404 {"message":"No such exec instance: ${exec}"}`);
+});
+
+test("restart policy: a restart that fails keeps the exit code of the last run, and says why", async () => {
+  const source = join(daemon.folder, "source");
+  await writeFile(source, "");
+  const mount = `type=bind,src=${source},dst=/source`;
+  const script = ["sh", "-c", "until [ -e /go ]; do sleep 0.05; done; exit 4"];
+  await daemon.ok("run", "-d", "--name", "barred", "--restart", "always", "--mount", mount, "busybox", ...script);
+  await rm(source);
+  await daemon.ok("exec", "barred", "touch", "/go");
+  while ((await inspect("barred", "{{.State.Status}}")) !== "exited");
+  assert.match(await inspect("barred", "{{.State.ExitCode}} {{.State.Error}}"), /^4 .*no such file or directory$/);
+  await daemon.ok("rm", "barred");
 });
 
 test("life: rename, and names in use", async () => {

@@ -11,7 +11,6 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
-import { isRestarting } from "./errors.ts";
 import type { AttachOptions, AttachSession } from "./options.ts";
 
 /** Checks, and registers at once: a `start` that comes after this call waits until the client is connected. */
@@ -28,7 +27,9 @@ export function attachContainer(
   if (container.status === "paused") {
     throw new EngineError("conflict", `container ${reference} is paused, unpause the container before attach`);
   }
-  if (container.status === "restarting") throw isRestarting(reference);
+  if (container.status === "restarting") {
+    throw new EngineError("conflict", `container ${reference} is restarting, wait until the container is running`);
+  }
   const { config } = container.record;
   const stdin = options.stdin && config.OpenStdin;
   return {

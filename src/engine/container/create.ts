@@ -54,7 +54,7 @@ export async function createContainer(context: ContainerContext, options: Create
 function holdName(context: ContainerContext, wanted: string, id: Id): string {
   if (wanted === "") return reserveRandomName(context.index, id);
   const name = wanted.replace(/^\//, "");
-  context.index.reserve(name, id);
+  context.index.reserve(name, id, wanted);
   return name;
 }
 

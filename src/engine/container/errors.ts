@@ -2,7 +2,7 @@ import { EngineError } from "#base/errors";
 import type { Container } from "./container.ts";
 
 export const notRunning = (id: string): EngineError => new EngineError("conflict", `container ${id} is not running`);
-export const isRestarting = (id: string): EngineError =>
+const isRestarting = (id: string): EngineError =>
   new EngineError("conflict", `Container ${id} is restarting, wait until the container is running`);
 export const isPausedForExec = (id: string): EngineError =>
   new EngineError("conflict", `Container ${id} is paused, unpause the container before exec`);

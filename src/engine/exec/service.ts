@@ -73,8 +73,8 @@ export class ExecService {
 
   /** Also for an exec that has ended. */
   inspect(id: string): Exec {
-    const exec = this.#context.execs.get(id);
-    if (exec === undefined) throw new EngineError("notFound", `No such exec instance: ${id}`);
+    const exec = this.#get(id);
+    if (this.#context.index.find(exec.containerId) === undefined) throw noSuchExec(id);
     return exec;
   }
 
@@ -107,8 +107,14 @@ export class ExecService {
     }
   }
 
+  #get(id: string): Exec {
+    const exec = this.#context.execs.get(id);
+    if (exec === undefined) throw noSuchExec(id);
+    return exec;
+  }
+
   #startable(id: string): { exec: Exec; container: Container } {
-    const exec = this.inspect(id);
+    const exec = this.#get(id);
     if (this.#context.index.find(exec.containerId) === undefined) {
       throw new EngineError("notFound", `No such container: ${id}`);
     }
@@ -135,6 +141,8 @@ export class ExecService {
     }
   }
 }
+
+const noSuchExec = (id: string): EngineError => new EngineError("notFound", `No such exec instance: ${id}`);
 
 const inDockersWords = (error: unknown): unknown =>
   error instanceof RuntimeError ? execFailureOf(error).error : error;

@@ -28,7 +28,7 @@ function logOptions({ form }: Pick<FastifyRequest, "form">): LogOptions {
     timestamps: form.bool("timestamps"),
     details: form.bool("details"),
     since: timestamp(form.get("since")),
-    until: timestamp(form.get("until")),
+    until: form.get("until") === "0" ? undefined : timestamp(form.get("until")),
     tail: parseTail(form.get("tail")),
   };
 }

@@ -17,10 +17,11 @@ export function waitRoute(app: FastifyInstance, { containers }: Engine): void {
     reply.header("content-type", "application/json");
     if (isEarly) sendHeaders(reply);
     const { statusCode, error } = await result;
-    if (!isEarly) sendHeaders(reply);
     // Before 1.34 a removal that failed could only be told by saying nothing.
-    if (error !== undefined && condition === "removed" && isOlder(request.apiVersion, "1.34")) reply.raw.end();
-    else reply.raw.end(`${waitAnswer(statusCode, error)}\n`);
+    const isUntold = error !== undefined && condition === "removed" && isOlder(request.apiVersion, "1.34");
+    const answer = isUntold ? "" : `${waitAnswer(statusCode, error)}\n`;
+    if (!isEarly) sendHeaders(reply.header("content-length", Buffer.byteLength(answer)));
+    reply.raw.end(answer);
     return reply;
   });
 }
