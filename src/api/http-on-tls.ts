@@ -14,6 +14,7 @@ export function answerPlainHttp(server: Server): void {
     connection.once("close", () => connections.delete(remotePort));
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, { remotePort }: TLSSocket) => {
-    if (error.code === "ERR_SSL_HTTP_REQUEST") connections.get(remotePort)?.end(answer);
+    const connection = connections.get(remotePort);
+    if (error.code === "ERR_SSL_HTTP_REQUEST") connection?.on("error", () => connection.destroy()).end(answer);
   });
 }

@@ -92,10 +92,9 @@ export class Listener implements AsyncDisposable {
       response.writeHead(417, { connection: "close", "content-length": 0 }).end();
     });
     this.#server.on("upgrade", (request, socket: Socket, head) => {
-      const fault = protocolFault(request);
-      if (fault !== undefined) return void socket.end(plainRefusal(fault));
-      const reason = refusal(request);
-      if (reason !== undefined) return void socket.end(plainRefusal("403 Forbidden"));
+      const fault = protocolFault(request) ?? (refusal(request) === undefined ? undefined : "403 Forbidden");
+      // Node has taken its own listener off: without one, a client that resets the connection now would end the process.
+      if (fault !== undefined) return void socket.on("error", () => socket.destroy()).end(plainRefusal(fault));
       const forget = () => this.#streams.delete(socket);
       this.#streams.add(socket);
       socket.once("close", forget);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import { WebSocket } from "ws";
@@ -184,6 +185,17 @@ test("TCP: a page of another origin or host is refused, by websocket and by requ
   assert.equal(await ping({ host: "127.0.0.1.evil.example" }), 403);
   assert.equal(await ping({ origin: "http://evil.example" }), 403);
   assert.equal(await ping({ origin: "null" }), 403);
+});
+
+test("TCP: a client that resets the connection in the middle of its refusal does no harm", async () => {
+  await using api = await startApi(script);
+  for (const lines of [["Origin: http://evil.example"], ["Transfer-Encoding: bogus"]]) {
+    const client = connect({ host: "127.0.0.1", port: api.port });
+    client.write(handshake(path, ...lines));
+    client.resetAndDestroy();
+    await once(client, "close");
+  }
+  assert.equal(await statusOf(api.port, {}), 200);
 });
 
 async function statusOf(port: number, headers: Record<string, string>): Promise<number | undefined> {
