@@ -9,11 +9,14 @@ import { encode } from "./encode.ts";
  * A source that fails has nothing to say any more, so the connection is cut and the client sees that it is not the end.
  */
 export async function sendStream(reply: FastifyReply, source: Readable): Promise<FastifyReply> {
+  // For a client that has gone already `pipeline` touches neither: nobody else would hear how the source ends.
+  source.on("error", () => undefined);
   sendHeaders(reply);
   try {
     await pipeline(source, reply.raw);
   } catch (error) {
     reply.server.apiLog.debug({ url: reply.request.routeOptions.url, err: error }, "stream cut off");
+    source.destroy();
     reply.raw.destroy();
   }
   return reply;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { PassThrough, Readable } from "node:stream";
+import { addAbortSignal, PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { EngineError } from "#base/errors";
 import type { WaitResult } from "#engine";
@@ -140,4 +140,21 @@ test("archive: is compressed for a client that asks for it, and its stat is a he
     assert.ok(answer.length < 1024);
   }
   assert.match(await api.raw(get("/containers/c/archive")), /bad parameter: pathcannot be empty/);
+});
+
+test("a stream whose client has left before it began is closed, whatever it says at its end", async () => {
+  const wanted = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  const exportArchive = async (_name: string, signal: AbortSignal) => {
+    wanted.resolve();
+    await once(signal, "abort");
+    const source = new Readable({ read: () => undefined }).on("close", closed.resolve);
+    return addAbortSignal(signal, source);
+  };
+  await using api = await startApi({ containers: { export: exportArchive } });
+  const client = api.connect();
+  client.write(get("/containers/c/export"));
+  await wanted.promise;
+  client.destroy();
+  await closed.promise;
 });
