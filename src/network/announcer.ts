@@ -1,5 +1,6 @@
 /** Neighbours that remember another owner of an address learn the new one: unsolicited ARP, and Neighbour Advertisements. */
 import { close } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "#base/log";
 import { AF_PACKET, packetAddress, SOCK_DGRAM, sendto, socket } from "#native";
 import { type Address, addressBytes } from "./address.ts";
@@ -20,8 +21,9 @@ export interface Announcement {
   readonly addresses: readonly Address[];
 }
 
-/** A bridge drops what comes before its new port forwards, which takes the kernel a moment. */
+/** A bridge drops what comes before its new port forwards, which takes the kernel a moment; and the parent may be down for good. */
 const portReadyMs = 10;
+const mostLooks = 200;
 
 interface Packet {
   readonly payload: Uint8Array;
@@ -32,43 +34,46 @@ interface Packet {
 export class Announcer implements Disposable {
   readonly #namespaces: Namespaces;
   readonly #log: Log;
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #endings = new Map<string, AbortController>();
 
   constructor(namespaces: Namespaces, log: Log) {
     this.#namespaces = namespaces;
     this.#log = log;
   }
 
-  begin(announcement: Announcement, { count, intervalMs }: Announcing): void {
+  begin(announcement: Announcement, announcing: Announcing): void {
     const packets = announcement.addresses.map((address) => announcementOf(address, announcement.mac));
-    if (packets.length > 0) this.#plan(announcement, packets, { count, intervalMs }, portReadyMs);
+    if (packets.length === 0) return;
+    const ending = new AbortController();
+    this.#endings.set(announcement.endpointId, ending);
+    this.#announce(announcement, packets, announcing, ending.signal).catch((err: unknown) => {
+      if (!ending.signal.aborted) this.#log.debug({ err, name: announcement.name }, "addresses cannot be announced");
+    });
   }
 
   end(endpointId: string): void {
-    clearTimeout(this.#timers.get(endpointId));
-    this.#timers.delete(endpointId);
+    this.#endings.get(endpointId)?.abort();
+    this.#endings.delete(endpointId);
   }
 
-  #plan(announcement: Announcement, packets: readonly Packet[], { count, intervalMs }: Announcing, delayMs: number) {
-    const { endpointId } = announcement;
-    this.end(endpointId);
-    if (count === 0) return;
-    const send = () => {
-      try {
-        this.#send(announcement, packets);
-        this.#plan(announcement, packets, { count: count - 1, intervalMs }, intervalMs);
-      } catch (err) {
-        this.end(endpointId);
-        this.#log.debug({ err, name: announcement.name }, "addresses cannot be announced");
-      }
-    };
-    this.#timers.set(endpointId, setTimeout(send, delayMs).unref());
+  async #announce(
+    announcement: Announcement,
+    packets: readonly Packet[],
+    { count, intervalMs }: Announcing,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let sent = 0, looks = 0; sent < count; looks += 1) {
+      await sleep(sent === 0 ? portReadyMs : intervalMs, undefined, { signal, ref: false });
+      if (this.#send(announcement, packets, sent > 0 || looks >= mostLooks)) sent += 1;
+    }
   }
 
-  #send({ key, name }: Announcement, packets: readonly Packet[]): void {
-    this.#namespaces.enter(key, () => {
+  /** False: the interface is not ready, and it was not to be sent `anyway`. */
+  #send({ key, name }: Announcement, packets: readonly Packet[], anyway: boolean): boolean {
+    return this.#namespaces.enter(key, () => {
       using route = new RouteSocket();
-      const { index } = route.getLink(name);
+      const { index, isRunning } = route.getLink(name);
+      if (!isRunning && !anyway) return false;
       const fd = socket(AF_PACKET, SOCK_DGRAM);
       try {
         for (const { payload, to } of packets) sendto(fd, payload, 0, to(index));
@@ -76,12 +81,12 @@ export class Announcer implements Disposable {
         // The kernel waits for RCU in there: on another thread.
         close(fd);
       }
+      return true;
     });
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    for (const endpointId of this.#endings.keys()) this.end(endpointId);
   }
 }
 

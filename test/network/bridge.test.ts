@@ -22,7 +22,7 @@ test(
     const container = await host.container();
     const { IPAddress, Gateway, IPPrefixLen, MacAddress } = container.record.networks.bridge ?? {};
     assert.deepEqual([IPAddress, Gateway, IPPrefixLen], ["172.17.0.2", "172.17.0.1", 16]);
-    assert.equal(MacAddress, "02:42:ac:11:00:02");
+    assert.match(String(MacAddress), /^.[26ae](:..){5}$/);
     assert.match(await container.run("ip -4 -br addr show eth0"), /172\.17\.0\.2\/16/);
     assert.match(await container.run("ip route"), /default via 172\.17\.0\.1 dev eth0/);
     await container.run("busybox ping -c 1 -W 2 172.17.0.1");

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { NetworkCreateRequest } from "#api-schema/network";
 import { EngineError } from "#base/errors";
 import { Filters } from "#engine";
-import { isRoot, neighbour, sh, TestHost } from "./host.ts";
+import { isRoot, neighbour, sh, type TestContainer, TestHost } from "./host.ts";
 import { subnet, wish } from "./wishes.ts";
 
 const options = { skip: isRoot ? false : "needs root" };
@@ -235,20 +235,17 @@ test("announcements: a neighbour learns at once that an address has another owne
   const ipam = { Driver: "default", Options: {}, Config: ["10.89.0.0/24", "fd89::/64"].map(range) };
   await host.service.create(wish("announced", { EnableIPv6: true, IPAM: ipam }));
   const one = await host.container({ network: "announced" });
-  const owner = (MacAddress: string) =>
-    host.container({
-      network: "announced",
-      networks: {
-        announced: { MacAddress, IPAMConfig: { IPv4Address: "10.89.0.9", IPv6Address: "fd89::9", LinkLocalIPs: null } },
-      },
-    });
-  const first = await owner("02:00:00:00:00:0a");
+  const IPAMConfig = { IPv4Address: "10.89.0.9", IPv6Address: "fd89::9", LinkLocalIPs: null };
+  const owner = () => host.container({ network: "announced", networks: { announced: { IPAMConfig } } });
+  const macOf = ({ record }: TestContainer) => String(record.networks.announced?.MacAddress);
+  const first = await owner();
   await one.run("busybox ping -c 1 -W 2 10.89.0.9; busybox ping -6 -c 1 -W 2 fd89::9");
   await first.stop();
-  await owner("02:00:00:00:00:0b");
+  const second = await owner();
+  assert.notEqual(macOf(second), macOf(first));
   for (const address of ["10.89.0.9", "fd89::9"]) {
     await one.run(
-      `for i in $(seq 100); do ip neigh show ${address} | grep -q 02:00:00:00:00:0b && exit 0; busybox usleep 20000; done; exit 1`,
+      `for i in $(seq 100); do ip neigh show ${address} | grep -q ${macOf(second)} && exit 0; busybox usleep 20000; done; exit 1`,
     );
   }
 });

@@ -7,7 +7,6 @@ import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
 import {
   type Address,
-  addressBytes,
   contains,
   type Family,
   formatAddress,
@@ -70,7 +69,7 @@ function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Net
   const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();
   const addresses = leaseAddresses(network, settings, { hasIpv6: !isIpv6Off(sandbox.container) });
   try {
-    const mac = macAddress(network, settings, addresses.address4);
+    const mac = macAddress(network, settings);
     const plug: Plug = {
       endpointId: id,
       name: interfaceName,
@@ -181,18 +180,9 @@ function leaseAddress(network: Network, family: Family, asked: string): Address 
   );
 }
 
-/**
- * What the user asked for, or one made of the IPv4 address, as Docker did before 28: a container that gets the address of one
- * that is gone gets its MAC address, too, so what neighbours remember in their ARP caches is right.
- */
-function macAddress(
-  { link }: Network,
-  { desiredMacAddress = "" }: Attachment,
-  address4: Address | undefined,
-): Uint8Array | undefined {
+function macAddress({ link }: Network, { desiredMacAddress = "" }: Attachment): Uint8Array | undefined {
   if (link?.kind === "ipvlan") return undefined;
-  if (desiredMacAddress !== "") return Buffer.from(desiredMacAddress.replace(/[:-]/g, ""), "hex");
-  return address4 === undefined ? randomMac() : Uint8Array.of(0x02, 0x42, ...addressBytes(address4));
+  return desiredMacAddress === "" ? randomMac() : Buffer.from(desiredMacAddress.replace(/[:-]/g, ""), "hex");
 }
 
 /** Takes the place of `eth` and a number. */

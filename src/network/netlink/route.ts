@@ -66,6 +66,7 @@ const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;
 
 const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
 const AF_BRIDGE = 7;
 const AF_UNSPEC = 0;
 
@@ -84,7 +85,8 @@ export interface LinkChange {
 export interface Link {
   readonly index: number;
   readonly name: string;
-  readonly isUp: boolean;
+  /** Up, and what is sent by it arrives at its other end. */
+  readonly isRunning: boolean;
   readonly alias: string;
   readonly kind: string;
   /** What it hangs from is in another namespace. */
@@ -372,7 +374,7 @@ function parseLink(payload: Buffer): Link {
   return {
     index: readI32(payload, 4),
     name: readText(attributes.get(IFLA_IFNAME)),
-    isUp: (readU32(payload, 8) & IFF_UP) !== 0,
+    isRunning: (readU32(payload, 8) & IFF_RUNNING) !== 0,
     alias: readText(attributes.get(IFLA_IFALIAS)),
     kind: info === undefined ? "" : readText(readAttributes(info).get(IFLA_INFO_KIND)),
     isParentElsewhere: attributes.has(IFLA_LINK_NETNSID),
