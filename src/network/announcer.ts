@@ -21,50 +21,58 @@ export interface Announcement {
   readonly addresses: readonly Address[];
 }
 
-/** A bridge drops what comes before its new port forwards, which takes the kernel a moment; and the parent may be down for good. */
-const portReadyMs = 10;
-const mostLooks = 200;
+/** A bridge drops what comes before its new port forwards, which takes the kernel a moment; a parent may be down for good. */
+const portReadyMs = 5;
+const mostLooks = 100;
 
 interface Packet {
   readonly payload: Uint8Array;
   readonly to: (interfaceIndex: number) => Buffer;
 }
 
-/** Sends while nobody waits: a start does not grow longer by it, and a container that is gone by then costs nothing. */
+/** Sends while others prepare what will run, and then while nobody waits; a container that is gone by then costs nothing. */
 export class Announcer implements Disposable {
   readonly #namespaces: Namespaces;
   readonly #log: Log;
-  readonly #endings = new Map<string, AbortController>();
+  readonly #begun = new Map<string, { readonly ending: AbortController; readonly first: Promise<void> }>();
 
   constructor(namespaces: Namespaces, log: Log) {
     this.#namespaces = namespaces;
     this.#log = log;
   }
 
-  begin(announcement: Announcement, announcing: Announcing): void {
+  begin(announcement: Announcement, { count, intervalMs }: Announcing): void {
     const packets = announcement.addresses.map((address) => announcementOf(address, announcement.mac));
-    if (packets.length === 0) return;
+    if (packets.length === 0 || count === 0) return;
     const ending = new AbortController();
-    this.#endings.set(announcement.endpointId, ending);
-    this.#announce(announcement, packets, announcing, ending.signal).catch((err: unknown) => {
-      if (!ending.signal.aborted) this.#log.debug({ err, name: announcement.name }, "addresses cannot be announced");
-    });
+    const first = this.#sendFirst(announcement, packets, ending.signal);
+    this.#begun.set(announcement.endpointId, { ending, first: first.catch(() => undefined) });
+    first
+      .then(async () => {
+        for (let sent = 1; sent < count; sent += 1) {
+          await sleep(intervalMs, undefined, { signal: ending.signal, ref: false });
+          this.#send(announcement, packets, true);
+        }
+      })
+      .catch((err: unknown) => {
+        if (!ending.signal.aborted) this.#log.debug({ err, name: announcement.name }, "addresses cannot be announced");
+      });
+  }
+
+  /** Resolves when its neighbours have been told once, or are not to be told. */
+  async toldOnce(endpointId: string): Promise<void> {
+    await this.#begun.get(endpointId)?.first;
   }
 
   end(endpointId: string): void {
-    this.#endings.get(endpointId)?.abort();
-    this.#endings.delete(endpointId);
+    this.#begun.get(endpointId)?.ending.abort();
+    this.#begun.delete(endpointId);
   }
 
-  async #announce(
-    announcement: Announcement,
-    packets: readonly Packet[],
-    { count, intervalMs }: Announcing,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (let sent = 0, looks = 0; sent < count; looks += 1) {
-      await sleep(sent === 0 ? portReadyMs : intervalMs, undefined, { signal, ref: false });
-      if (this.#send(announcement, packets, sent > 0 || looks >= mostLooks)) sent += 1;
+  async #sendFirst(announcement: Announcement, packets: readonly Packet[], signal: AbortSignal): Promise<void> {
+    for (let looks = 1; ; looks += 1) {
+      await sleep(portReadyMs, undefined, { signal, ref: false });
+      if (this.#send(announcement, packets, looks === mostLooks)) return;
     }
   }
 
@@ -86,7 +94,7 @@ export class Announcer implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const endpointId of this.#endings.keys()) this.end(endpointId);
+    for (const endpointId of this.#begun.keys()) this.end(endpointId);
   }
 }
 

@@ -85,7 +85,11 @@ async function launch(context: ContainerContext, container: Container, name: str
 
   undo.defer(() => releaseSharedMemory(context, record));
   // Ports are held by another process, and that takes as long as writing a bundle: both at once, and neither outlives a failure.
-  const [ports, bundle] = await Promise.allSettled([sandbox.ports, prepareBundle(context, container, sandbox)]);
+  const [ports, bundle] = await Promise.allSettled([
+    sandbox.ports,
+    prepareBundle(context, container, sandbox),
+    sandbox.connected,
+  ]);
   record.ports = resultOf(ports);
   record.networks = sandbox.networks;
   record.sandboxId = sandbox.id;

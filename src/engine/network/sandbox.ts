@@ -16,5 +16,7 @@ export interface Sandbox {
   readonly networks: Record<string, EndpointSettings>;
   /** Being published: rejects when one cannot be had. To be waited for before anything runs, and before `detach`. */
   readonly ports: Promise<PortMap>;
+  /** Its links carry packets, and neighbours know its addresses; to be waited for before anything runs. */
+  readonly connected: Promise<unknown>;
   readonly files: NetworkFiles;
 }

@@ -83,6 +83,7 @@ export class ContainerSandboxes {
         domainname: container.config.Domainname,
         networks,
         ports,
+        connected: Promise.all(sandbox.endpoints.map(({ id }) => this.#context.announcer.toldOnce(id))),
         files: sandbox.files,
       };
     } catch (error) {

@@ -29,6 +29,7 @@ export function shareSandbox(
     domainname: other.config.Domainname,
     networks: {},
     ports: Promise.resolve({}),
+    connected: Promise.resolve(),
     files: filesBeside(directory, stackOwner(other, (ref) => context.containers.find(ref)).id),
   };
 }
