@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { addAbortSignal, PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
 import { EngineError } from "#base/errors";
@@ -152,9 +153,9 @@ test("a stream whose client has left before it began is closed, whatever it says
     return addAbortSignal(signal, source);
   };
   await using api = await startApi({ containers: { export: exportArchive } });
-  const client = api.connect();
-  client.write(get("/containers/c/export"));
+  const client = connect({ host: "127.0.0.1", port: api.port });
+  client.write("GET /containers/c/export HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await wanted.promise;
-  client.destroy();
+  client.resetAndDestroy();
   await closed.promise;
 });
