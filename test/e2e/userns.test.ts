@@ -61,6 +61,7 @@ test("userns-remap: root of a container is nobody on the host, and everything in
     ...["run", "-d", "--name", "one", "--init", "-v", "vol:/v", "-v", `${source}:/b`, "-v", "/etc/hostname:/h:ro"],
     ...["--tmpfs", "/t", "busybox", "sh", "-c", script],
   );
+  await daemon.ok("exec", "one", "sh", "-c", "until [ -d /own ]; do sleep 0.01; done");
   const pid = await daemon.ok("inspect", "-f", "{{.State.Pid}}", "one");
   assert.equal(statSync(`/proc/${pid}`).uid, first);
   const volume = await daemon.ok("volume", "inspect", "-f", "{{.Mountpoint}}", "vol");
