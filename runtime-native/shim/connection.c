@@ -144,6 +144,7 @@ static void take_lines(struct connection *c)
             return;
         }
         memcpy(line, buffer_first(&c->in), length);
+        line[length] = '\0';
         buffer_take(&c->in, length + 1);
         control_request(c, line, length);
     }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -264,7 +265,14 @@ static void run(const struct request *r, const char *op)
     refuse(r, EOPNOTSUPP, "unknown op");
 }
 
-/* A line that is no request comes from no daemon of ours: the connection is closed. */
+/* What cannot be read is refused too: whoever loses the connection takes us for dead, and the container with us. Its number
+ * stands at the line's begin. */
+static int64_t number_of(const char *line)
+{
+    static const char before[] = "{\"seq\":";
+    return strncmp(line, before, sizeof before - 1) == 0 ? strtoll(line + sizeof before - 1, NULL, 10) : 0;
+}
+
 void control_request(struct connection *c, const char *line, size_t length)
 {
     struct fault f;
@@ -277,7 +285,7 @@ void control_request(struct connection *c, const char *line, size_t length)
     } else if (op && json_int64(root, "seq", &r.asker.seq) > 0) {
         run(&r, op);
     } else {
-        note("a connection sent no request: %s", document ? "op or seq is missing" : f.message);
-        connection_close(c);
+        r.asker.seq = number_of(line);
+        refuse(&r, EINVAL, document ? "op or seq is missing" : f.message);
     }
 }

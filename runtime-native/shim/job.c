@@ -119,6 +119,12 @@ bool job_is_making(const struct shim *s)
     return false;
 }
 
+void job_kill_all(const struct shim *s)
+{
+    for (const struct job *j = s->jobs; j; j = j->next)
+        (void)kill(j->pid, SIGKILL);
+}
+
 static enum fault_stage stage_of(const char *name)
 {
     for (int stage = STAGE_NONE; name && stage <= STAGE_CHECKPOINT; stage++)

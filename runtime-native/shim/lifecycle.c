@@ -108,6 +108,8 @@ static void created(struct job *j, bool is_ok, const struct fault *f)
     answer_ok(s, j->asker, &w);
     json_writer_free(&w);
     process_adopt(&s->init, pid);
+    if (s->deleter.connection)
+        (void)process_kill(&s->init, SIGKILL);
 }
 
 static int prepare_streams(struct shim *s, struct fault *f)
@@ -361,13 +363,16 @@ void lifecycle_leave(struct shim *s)
 
 void lifecycle_delete(struct shim *s, struct asker a)
 {
-    if (s->status == SHIM_RUNNING || s->status == SHIM_PAUSED || s->status == SHIM_CREATING || s->init.has_call) {
+    if (s->status == SHIM_RUNNING || s->status == SHIM_PAUSED) {
         refuse(s, a, EBUSY, "the container is running");
         return;
     }
     s->deleter = a;
     /* Its end leads to ours; where it never was, or is over, only ours is left. */
-    if (s->status == SHIM_CREATED && !s->init.is_open)
+    if (s->status == SHIM_CREATING || s->init.has_call) {
+        job_kill_all(s);
+        (void)process_kill(&s->init, SIGKILL);
+    } else if (s->status == SHIM_CREATED && !s->init.is_open)
         give_up(s);
     else if (s->status != SHIM_CREATED || process_kill(&s->init, SIGKILL) < 0)
         lifecycle_leave(s);

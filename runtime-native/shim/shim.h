@@ -130,6 +130,7 @@ struct job {
 int job_start(struct shim *s, const struct job_options *o, struct fault *f);
 bool job_reap(struct shim *s, pid_t pid, int status); /* false: no job of ours */
 bool job_is_making(const struct shim *s);
+void job_kill_all(const struct shim *s); /* a runtime that waits for a disk may do so for ever */
 
 /* ---- process.c */
 

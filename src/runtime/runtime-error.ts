@@ -20,6 +20,11 @@ export class RuntimeError extends Error {
     this.runtimeMessage = failure.message;
   }
 
+  /** Nobody supervises the container any more, or this daemon does not see who. */
+  get isShimGone(): boolean {
+    return this.stage === "shim" && !this.isSilent;
+  }
+
   /** Nothing is known: neither that it failed nor that it did not. */
   get isSilent(): boolean {
     return this.errno === constants.errno.ETIMEDOUT;

@@ -12,6 +12,9 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
+/** The shim hangs up on whoever sends more; it is more than the kernel takes for a program's arguments, too. */
+const lineLimit = 4 << 20;
+
 /** What the shim does by itself it does at once. */
 const shimPatienceMs = 10_000;
 /** These wait for the OCI runtime, and that for hooks, frozen processes and disks. */
@@ -63,6 +66,8 @@ export class ShimConnection {
   request(op: string, fields: Fields = {}, patienceMs = patienceFor(op)): Promise<Fields> {
     if (this.#socket.destroyed) return Promise.reject(shimGone());
     const seq = ++this.#seq;
+    const line = `${stringifyExact({ seq, op, ...fields })}\n`;
+    if (Buffer.byteLength(line) > lineLimit) return Promise.reject(tooLong());
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.#waiting.delete(seq);
@@ -70,7 +75,7 @@ export class ShimConnection {
       };
       const timer = setTimeout(giveUp, patienceMs);
       this.#waiting.set(seq, { resolve, reject, timer });
-      this.#socket.write(`${stringifyExact({ seq, op, ...fields })}\n`);
+      this.#socket.write(line);
     });
   }
 
@@ -111,6 +116,23 @@ export class ShimConnection {
 /** With it goes every process that it held. */
 export const shimGone = (): RuntimeError =>
   new RuntimeError({ stage: "shim", errno: constants.errno.ESRCH, message: "the shim has closed its connection" });
+
+/** Ends a shim that has come to no running container: its runtime may wait for a disk. Rejects if it does not go. */
+export async function dismissShim(socketPath: string): Promise<void> {
+  const socket = await openSocket(socketPath);
+  if (socket === undefined) return;
+  const connection = new ShimConnection(socket, () => undefined);
+  try {
+    await connection.request("delete", {}, shimPatienceMs);
+  } catch (error) {
+    if (!(error instanceof RuntimeError && error.isShimGone)) throw error;
+  } finally {
+    connection.close();
+  }
+}
+
+const tooLong = (): RuntimeError =>
+  new RuntimeError({ stage: "arguments", errno: constants.errno.E2BIG, message: "argument list too long" });
 
 /** A shim that is stopped, or a runtime that does not come back. */
 export const shimSilent = (op: string, patienceMs: number): RuntimeError =>

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { type IdMappings, mapText } from "#base/id-mappings";
 import type { Log } from "#base/log";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
+import { dismissShim } from "./shim-connection.ts";
 import { numberField, parseFailure, parseFields } from "./wire.ts";
 
 interface Waiting {
@@ -55,7 +57,9 @@ export class Spawner implements AsyncDisposable {
   }
 
   /** Starts a shim on a bundle; its socket listens when this resolves. */
-  spawn(bundle: string, socket: string): Promise<number> {
+  async spawn(bundle: string, socket: string): Promise<number> {
+    // Of an earlier start that was given up.
+    if (existsSync(socket)) await dismissShim(socket);
     return this.#request({ op: "spawn", bundle, socket });
   }
 

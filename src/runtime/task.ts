@@ -5,7 +5,7 @@ import { type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
 import type { Process, Resources } from "./oci-spec.ts";
 import { RuntimeError } from "./runtime-error.ts";
-import { openSocket, ShimConnection, shimGone } from "./shim-connection.ts";
+import { dismissShim, openSocket, ShimConnection, shimGone } from "./shim-connection.ts";
 import type { Spawner } from "./spawner.ts";
 import {
   type ExecExit,
@@ -91,7 +91,9 @@ export class Task extends EventEmitter<TaskEvents> {
       task.#pid = numberField(created, "pid");
       return task;
     } catch (error) {
-      if (error instanceof RuntimeError && error.isSilent) task.#connection.close();
+      if (error instanceof RuntimeError && error.isSilent) {
+        await dismissShim(place.socketPath).catch(() => task.#connection.close());
+      }
       await task.closed;
       throw error;
     }
@@ -202,7 +204,7 @@ export class Task extends EventEmitter<TaskEvents> {
   /** Removes a container that was never started, or whose start failed. Done when the shim is gone, if it was before too. */
   async delete(): Promise<void> {
     await this.#connection.request("delete").catch((error: unknown) => {
-      if (!(error instanceof RuntimeError && error.stage === "shim")) throw error;
+      if (!(error instanceof RuntimeError && (error.isShimGone || error.isSilent))) throw error;
       if (error.isSilent) this.#connection.close();
     });
     await this.closed;

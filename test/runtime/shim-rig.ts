@@ -91,6 +91,8 @@ export interface ContainerOptions {
   readonly consoleSize?: readonly [number, number];
   readonly rootfs?: ShimConfig["rootfs"];
   readonly hasHostPid?: boolean;
+  /** A folder of the host, for /mnt. */
+  readonly bind?: string;
 }
 
 /** One container: its bundle, and the task while it has one. */
@@ -167,7 +169,7 @@ export class TestContainer {
   }
 
   #spec(): Spec {
-    const { memoryBytes, hasHostPid = false } = this.#options;
+    const { memoryBytes, hasHostPid = false, bind } = this.#options;
     return {
       ociVersion: "1.0.2",
       process: {
@@ -189,6 +191,7 @@ export class TestContainer {
           source: "devpts",
           options: ["newinstance", "ptmxmode=0666", "mode=0620"],
         },
+        ...(bind === undefined ? [] : [{ destination: "/mnt", type: "bind", source: bind, options: ["rbind"] }]),
       ],
       linux: {
         cgroupsPath: join(this.#rig.cgroupParent, this.id),

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { RuntimeError, readExitRecord, Task } from "#runtime";
+import { stuckFileSystem } from "#test/stuck-file-system";
 import { openConnection, Rig, receive, spawnBinary, splitFrames, type TestContainer, waitFor } from "./shim-rig.ts";
 
 const outputs = { stdin: false, stdout: true, stderr: true };
@@ -81,6 +84,52 @@ test("a killed shim: the task says so, and clean ends what it left", async () =>
   while ((await readExitRecord(container.bundle)) === undefined) assert.ok(Date.now() < deadline);
   assert.equal((await readExitRecord(container.bundle))?.exitCode, 137);
   assert.throws(() => process.kill(task.pid, 0), { code: "ESRCH" });
+});
+
+test("a line that is no request is refused, and the connection and the container stay", async () => {
+  await using rig = await Rig.start();
+  const container = await rig.prepare({ args: ["sleep", "1000"] });
+  const task = await container.create();
+  await task.start();
+  const socket = await openConnection(container.socketPath);
+  socket.end(['{"seq":7,"op":"state",}', '{"seq":8}', "[]", "nonsense", '{"seq":9,"op":"state"}\n'].join("\n"));
+  const answers = (await receive(socket)).toString().split("\n", 5);
+  const seen = answers.map((line) => JSON.parse(line)).map(({ seq, error }) => [seq, error?.errno]);
+  const { EINVAL } = constants.errno;
+  assert.deepEqual(seen, [
+    [7, EINVAL],
+    [8, EINVAL],
+    [0, EINVAL],
+    [0, EINVAL],
+    [9, undefined],
+  ]);
+  const args = ["x".repeat(5 << 20)];
+  await assert.rejects(task.execCreate("big", { args, cwd: "/", env: [] } as never, false), /argument list too long/);
+  assert.equal((await task.state()).status, "running");
+});
+
+test("a new shim ends one before it whose runtime waits for a disk, and what that had begun to make", async () => {
+  await using rig = await Rig.start();
+  const folder = join(rig.directory, "disk");
+  await mkdir(folder);
+  const container = await rig.prepare({ args: ["sh", "-c", "exit 4"], bind: folder });
+  let second: Promise<Task>;
+  {
+    using _disk = stuckFileSystem(folder);
+    const first = container.create();
+    first.catch(() => undefined);
+    const deadline = Date.now() + 10_000;
+    while (!existsSync(join(container.bundle, "runtime-1.log"))) {
+      assert.ok(Date.now() < deadline);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    second = container.create();
+    await assert.rejects(first, /signal: Killed/);
+  }
+  await second.catch(() => undefined);
+  const task = await container.create();
+  await task.start();
+  assert.equal((await task.exited).exitCode, 4);
 });
 
 test("attach: a slow client is waited for, and loses nothing", async () => {

@@ -26,8 +26,10 @@ export async function removeContainer(
   if (options.link) return removeLink(context, container, reference);
   container.isRemovalInProgress = true;
   try {
-    await endRun(context, container, options.force);
-    await context.locks.run(container.id, () => destroy(context, container, options.removeVolumes));
+    const tryDestroy = () => context.locks.run(container.id, () => destroy(context, container, options.removeVolumes));
+    // A start that was under way may have made it run.
+    do await endRun(context, container, options.force);
+    while (!(await tryDestroy()));
   } catch (error) {
     const kind = error instanceof EngineError ? error.kind : "system";
     const message = `cannot remove container "${reference}": ${messageOf(error)}`;
@@ -55,8 +57,10 @@ async function endRun(context: ContainerContext, container: Container, isForced:
   }
 }
 
-async function destroy(context: ContainerContext, container: Container, withVolumes: boolean): Promise<void> {
-  if (container.isRemoved) return;
+/** False for one that runs. */
+async function destroy(context: ContainerContext, container: Container, withVolumes: boolean): Promise<boolean> {
+  if (container.isRemoved) return true;
+  if (container.isRunning) return false;
   const { record } = container;
   await context.networks.detach(record);
   container.moveTo("removing");
@@ -73,6 +77,7 @@ async function destroy(context: ContainerContext, container: Container, withVolu
   container.notifyRemoved();
   emitContainerEvent(context, container, "destroy");
   removeFilesLater(context, container);
+  return true;
 }
 
 /** Never in the path of a reply: the shim may still be writing its last line. */
