@@ -1,5 +1,6 @@
 /** The daemon's entry point: command line in, exit status out. What it starts is composed in src/daemon/main.ts. */
 
+import { flushCompileCache } from "node:module";
 import { messageOf } from "#base/errors";
 import { buildInfo } from "#daemon/build-info";
 import { type Invocation, loadConfig } from "#daemon/load-config";
@@ -52,7 +53,14 @@ async function run({ configuration }: Extract<Invocation, { kind: "run" }>): Pro
   } catch (error) {
     return fail(`failed to start daemon: ${messageOf(error)}`);
   }
-  process.exit();
+  await exit(0);
+}
+
+/** process.exit would wait for threads, and those may wait for a disk that never answers. */
+async function exit(status: number): Promise<never> {
+  const { exitNow } = await import("#native");
+  flushCompileCache();
+  return exitNow(status);
 }
 
 /** One after the other, the first when all is up. */
@@ -68,7 +76,7 @@ function interrupted(): Promise<void> {
   let count = 0;
   return new Promise((resolve) => {
     const stop = () => {
-      if (++count === patience) process.exit(130);
+      if (++count === patience) void exit(130);
       resolve();
     };
     process.on("SIGTERM", stop);

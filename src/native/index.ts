@@ -5,6 +5,7 @@ export * from "./files.ts";
 export * from "./mounts.ts";
 export * from "./namespaces.ts";
 export * from "./pipes.ts";
+export * from "./process.ts";
 export * from "./sockets.ts";
 export * from "./stat.ts";
 export * from "./xattr.ts";
