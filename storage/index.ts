@@ -1,7 +1,8 @@
 /** The door of `storage/`. */
 export { applyXattr, isAllowedXattr } from "./archive/attributes.ts";
 export { type Compression, decompress, detectCompression } from "./archive/compression.ts";
-export { followLinks } from "./archive/root-path.ts";
+export type { MountTree } from "./foreign/assemble.ts";
+export type { ForeignFiles, ForeignRoot } from "./foreign/files.ts";
 export { type ChainId, chainIdOf, chainIdsOf, parseChainId } from "./layers/chain.ts";
 export type {
   ContainerRecord,

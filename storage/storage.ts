@@ -5,6 +5,7 @@ import { TreeArchive } from "./archive/archive.ts";
 import { FileContentStore } from "./content/store.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { DiskSync } from "./disk-sync.ts";
+import { ForeignFiles } from "./foreign/files.ts";
 import { collect, sweep } from "./gc.ts";
 import { OverlayLayerStore } from "./layers/store.ts";
 import { LayerTable } from "./layers/table.ts";
@@ -46,6 +47,7 @@ export interface Storage extends AsyncDisposable {
   readonly snapshots: SnapshotStore;
   readonly records: Records;
   readonly archive: Archive;
+  readonly foreign: ForeignFiles;
   /** All of it or nothing. `work` must not await. */
   transaction<T>(work: () => T): T;
   /** When it returns, what was recorded before the call outlives a power cut. */
@@ -56,6 +58,8 @@ export interface Storage extends AsyncDisposable {
 
 /** Clients may be slow: their archives must not take the threads that pulls need. */
 const maxStreams = 32;
+/** Threads that may wait for disks that do not answer. */
+const maxLookups = 32;
 
 /** What the store is made of, for the code of this module. */
 export interface StorageParts extends AsyncDisposable {
@@ -70,6 +74,7 @@ export interface StorageParts extends AsyncDisposable {
   readonly content: FileContentStore;
   readonly layers: OverlayLayerStore;
   readonly archive: TreeArchive;
+  readonly foreign: ForeignFiles;
   readonly snapshots: OverlaySnapshotStore;
 }
 
@@ -79,12 +84,13 @@ export interface StorageParts extends AsyncDisposable {
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const parts = await openParts(options);
-  const { database, wal, content, layers, snapshots, archive } = parts;
+  const { database, wal, content, layers, snapshots, archive, foreign } = parts;
   return {
     content,
     layers,
     snapshots,
     archive,
+    foreign,
     records: openRecords(database),
     transaction: (work) => database.transaction(work)(),
     sync: () => wal.sync(),
@@ -109,11 +115,12 @@ export async function openParts({ dataRoot, execRoot, log, userNamespace }: Stor
   const table = new LayerTable(database);
   const layers = new OverlayLayerStore({ table, content, layout, numbers, pool, trash, disk, log });
   const archive = new TreeArchive(streams);
+  const foreign = new ForeignFiles(undo.use(new WorkerPool(maxLookups)));
   const parts = { database, layers, archive, layout, numbers, pool, trash, execRoot, userNamespace };
   const snapshots = undo.use(await OverlaySnapshotStore.open(parts));
   await sweep({ database, wal, content, layers, snapshots, layout, trash });
   const owned = undo.move();
-  return { ...parts, wal, table, content, disk, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { ...parts, wal, table, content, disk, foreign, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 function openRecords(database: Database): Records {

@@ -1,8 +1,7 @@
 import type { Readable } from "node:stream";
 import type { IdMappings } from "#base/id-mappings";
 import type { Digest, Id } from "#base/ids";
-import type { FileStat, Owner, PathBytes } from "#native";
-import type { Found } from "./archive/root-path.ts";
+import type { Owner, PathBytes } from "#native";
 import type { ChainId } from "./layers/chain.ts";
 
 /** A blob in the content store (OCI image spec, descriptor.md). */
@@ -198,6 +197,8 @@ export interface PackOptions {
   readonly idMappings?: IdMappings;
   /** Mount points below the top are empty: what another mount shows is left out. */
   readonly isOneFileSystem?: boolean;
+  /** Whose tree it is: archives of one container leave threads for the others. */
+  readonly key?: string;
 }
 
 export interface UnpackOptions {
@@ -207,6 +208,7 @@ export interface UnpackOptions {
   readonly owner?: Owner;
   /** The archive has the container's ids, the tree gets the host's. */
   readonly idMappings?: IdMappings;
+  readonly key?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -220,12 +222,8 @@ export interface Archive {
   pack(rootFd: number, path: PathBytes, options?: PackOptions): Readable;
   /** Unpacks a tar (plain, gzip or zstd) below the directory `path`. */
   unpack(rootFd: number, path: PathBytes, tar: Readable, options?: UnpackOptions): Promise<void>;
-  /** Copies what is in the directory `path` into the directory `targetPath` below `targetFd`: owners, xattrs, times and links too. */
-  copy(rootFd: number, path: PathBytes, targetFd: number, targetPath: PathBytes, signal?: AbortSignal): Promise<void>;
-  /** lstat(2) below a root. A file system that does not answer is ETIMEDOUT, and holds up nobody else. */
-  lstat(rootFd: number, path: string): Promise<FileStat>;
-  /** See `followLinks`; in time, as `lstat`. */
-  follow(rootFd: number, path: string, options: { readonly allowsMissing: boolean }): Promise<Found>;
+  /** Copies a directory's attributes and content into another, if that is empty: owners, xattrs, times and links too. */
+  populate(targetFd: number, sourceFd: number): Promise<void>;
   /** Bytes of the files below a folder of ours, each inode once. */
   measure(directory: string, signal?: AbortSignal): Promise<number>;
 }

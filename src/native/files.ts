@@ -7,6 +7,8 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_REMOVEDIR = 0x200;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
+/** statx(2): what the kernel knows already. */
+export const AT_STATX_DONT_SYNC = 0x4000;
 
 export const O_PATH = 0o10000000;
 export const O_CLOEXEC = 0o2000000;
@@ -18,6 +20,8 @@ export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_NO_SYMLINKS = 0x04;
 export const RESOLVE_BENEATH = 0x08;
 export const RESOLVE_IN_ROOT = 0x10;
+/** Fails with EAGAIN rather than wait for a file system (Linux 5.12). */
+export const RESOLVE_CACHED = 0x20;
 
 export const S_IFMT = constants.S_IFMT;
 export const S_IFSOCK = constants.S_IFSOCK;
@@ -50,6 +54,13 @@ export function openat2(dirfd: number, path: PathBytes, how: OpenHow): number {
   const struct = new BigUint64Array([BigInt(how.flags | O_CLOEXEC), BigInt(how.mode ?? 0), BigInt(how.resolve ?? 0)]);
   const result = sysOpenat2(dirfd, cstring(path, "openat2"), new Uint8Array(struct.buffer), 24);
   return check(result, "openat2", path);
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+const sysFcntl = bind("fcntl", "int", ["int", "int", "int"]);
+/** Another descriptor of what \`fd\` is open on, owned by the caller. */
+export function dup(fd: number): number {
+  return check(sysFcntl(fd, F_DUPFD_CLOEXEC, 0), "fcntl");
 }
 
 const sysMkdirat = bind("mkdirat", "int", ["int", "void *", "uint"]);

@@ -2,14 +2,12 @@ import { closeSync, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf } from "#base/errors";
-import { type FileStat, O_DIRECTORY, O_PATH, type PathBytes, type Pipe, pipe2, setPipeSize } from "#native";
+import { O_DIRECTORY, O_PATH, type PathBytes, type Pipe, pipe2, setPipeSize } from "#native";
 import { passing } from "../garbage.ts";
 import type { Archive, PackOptions, UnpackOptions } from "../types.ts";
 import type { WorkerPool } from "../workers/pool.ts";
 import { decompress } from "./compression.ts";
-import type { Found } from "./root-path.ts";
 
 /**
  * The main thread's ends of the streams. Bytes go through a pipe: the worker's end blocks, ours does not, and closing ours is
@@ -32,11 +30,11 @@ export class TreeArchive implements Archive {
   }
 
   async unpack(rootFd: number, path: PathBytes, tar: Readable, options: UnpackOptions = {}): Promise<void> {
-    const { signal, ...rest } = options;
+    const { signal, key, ...rest } = options;
     const { readFd, writeFd } = openPipe();
     const input = new Socket({ fd: writeFd, readable: false, writable: true });
     const job = { kind: "unpack", rootFd, path: bytesOf(path), options: rest, inFd: readFd } as const;
-    const done = this.#pool.run<"unpack">(job);
+    const done = this.#pool.run<"unpack">(job, { key });
     const fed = pipeline(decompress(tar), input, signal === undefined ? {} : { signal });
     const [work, feed] = await Promise.allSettled([done, fed]);
     // When the source failed, the worker saw an archive that ended too early: the source's error is the one that counts.
@@ -44,27 +42,12 @@ export class TreeArchive implements Archive {
     if (work.status === "rejected") throw work.reason;
   }
 
-  async copy(
-    rootFd: number,
-    path: PathBytes,
-    targetFd: number,
-    targetPath: PathBytes,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const [from, to] = [bytesOf(path), bytesOf(targetPath)];
-    await this.#pool.run<"copy">({ kind: "copy", rootFd, path: from, targetFd, targetPath: to }, { signal });
+  async populate(targetFd: number, sourceFd: number): Promise<void> {
+    await this.#pool.run<"populate">({ kind: "populate", targetFd, sourceFd });
   }
 
   measure(directory: string, signal?: AbortSignal): Promise<number> {
     return this.#pool.run<"measure">({ kind: "measure", directory }, { signal });
-  }
-
-  lstat(rootFd: number, path: string): Promise<FileStat> {
-    return inTime(this.#pool.run<"lstat">({ kind: "lstat", rootFd, path }));
-  }
-
-  follow(rootFd: number, path: string, { allowsMissing }: { readonly allowsMissing: boolean }): Promise<Found> {
-    return inTime(this.#pool.run<"follow">({ kind: "follow", rootFd, path, allowsMissing }));
   }
 
   async *#packedDirectory(directory: string, options: PackOptions): AsyncGenerator<Buffer, void> {
@@ -80,7 +63,7 @@ export class TreeArchive implements Archive {
     const { readFd, writeFd } = openPipe();
     const output = new Socket({ fd: readFd, readable: true, writable: false });
     const job = { kind: "pack", rootFd, path: bytesOf(path), options, outFd: writeFd } as const;
-    const done = this.#pool.run<"pack">(job);
+    const done = this.#pool.run<"pack">(job, { key: options.key });
     // Awaited below in any case; until then a failure must not count as unhandled.
     done.catch(() => undefined);
     let isWhole = false;
@@ -93,24 +76,6 @@ export class TreeArchive implements Archive {
       if (!isWhole) await done.catch(() => undefined);
     }
     await done;
-  }
-}
-
-const patienceMs = 10_000;
-
-/** The thread waits on for a disk that does not answer; whoever asked does not. */
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  const end = new AbortController();
-  const late = delay(patienceMs, undefined, { signal: end.signal }).then(() => {
-    const message = `the file system has not answered within ${patienceMs / 1000} s`;
-    throw Object.assign(new Error(message), { code: "ETIMEDOUT" });
-  });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    end.abort();
-    work.catch(() => undefined);
   }
 }
 

@@ -50,17 +50,3 @@ function readAll(fd: number, reader: TarReader): void {
   }
   reader.end();
 }
-
-export function copyTree(job: JobOf<"copy">): void {
-  const targetFd = openInRoot(job.targetFd, job.targetPath, O_PATH | O_DIRECTORY);
-  try {
-    using placer = new Placer({ rootFd: targetFd });
-    const reader = new TarReader(placer);
-    const options = { name: "", xattrs: "all", times: "nanoseconds" } as const;
-    packTree(job.rootFd, job.path, options, (bytes) => reader.write(Buffer.from(bytes)));
-    reader.end();
-    placer.finish();
-  } finally {
-    closeSync(targetFd);
-  }
-}

@@ -1,11 +1,19 @@
+import { accessSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import { errnoOf, messageOf } from "#base/errors";
+import { EngineError, errnoOf, messageOf } from "#base/errors";
+import { mount } from "#native";
 import { fingerprintTree, hashFile } from "../archive/fingerprint.ts";
 import { measureTree } from "../archive/measure.ts";
-import { followLinks, lstatBelow } from "../archive/root-path.ts";
-import { copyTree, packToFd, unpackFromFd } from "../archive/streams.ts";
+import { populate } from "../archive/populate.ts";
+import { packToFd, unpackFromFd } from "../archive/streams.ts";
 import { removeDirectory } from "../archive/tree.ts";
 import { syncFileSystem } from "../disk-sync.ts";
+import { assemble } from "../foreign/assemble.ts";
+import { cloneTree } from "../foreign/clone.ts";
+import { makeFolder } from "../foreign/make-folder.ts";
+import { readRegularFile } from "../foreign/read-file.ts";
+import { followLinks, lstatBelow } from "../foreign/root-path.ts";
+import { unmountAll } from "../foreign/unmount.ts";
 import { findChanges } from "../snapshots/changes.ts";
 import type { Job, JobResults, WorkerMessage, WorkerRequest } from "../workers/jobs.ts";
 import { applyLayer } from "./apply.ts";
@@ -26,13 +34,31 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
     case "unpack":
       unpackFromFd(job);
       return null;
-    case "copy":
-      copyTree(job);
+    case "populate":
+      populate(job);
       return null;
     case "lstat":
       return lstatBelow(job.rootFd, job.path);
     case "follow":
       return followLinks(job.rootFd, job.path, job);
+    case "read":
+      return readRegularFile(job.rootFd, job.path);
+    case "clone":
+      return cloneTree(job);
+    case "assemble":
+      return assemble(job);
+    case "access":
+      accessSync(job.path);
+      return null;
+    case "makeFolder":
+      makeFolder(job.path, job.owner);
+      return null;
+    case "mount":
+      mount(job.call);
+      return null;
+    case "unmount":
+      unmountAll(job.target);
+      return null;
     case "changes":
       return findChanges(job.upper, job.lowerFd);
     case "measure":
@@ -69,7 +95,8 @@ async function answer(job: Job): Promise<void> {
     post({ type: "done", result: await run(job) });
   } catch (error) {
     const path = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
-    post({ type: "failed", message: messageOf(error), code: errnoOf(error), path });
+    const errorKind = error instanceof EngineError ? error.kind : undefined;
+    post({ type: "failed", message: messageOf(error), code: errnoOf(error), path, errorKind });
   }
 }
 

@@ -1,7 +1,10 @@
+import type { ErrorKind } from "#base/errors";
 import type { IdMappings } from "#base/id-mappings";
 import type { Digest } from "#base/ids";
-import type { FileStat, Owner } from "#native";
-import type { Found } from "../archive/root-path.ts";
+import type { FileStat, MountCall, Owner } from "#native";
+import type { Assembled, MountTree } from "../foreign/assemble.ts";
+import type { Tree } from "../foreign/clone.ts";
+import type { Found } from "../foreign/root-path.ts";
 import type { Change, PackOptions } from "../types.ts";
 
 /** Everything that walks trees or reads tars happens in worker threads. Descriptors are the process's: they pass by number. */
@@ -32,15 +35,29 @@ export type Job =
       /** Closed by the job. */
       readonly inFd: number;
     }
-  | {
-      readonly kind: "copy";
-      readonly rootFd: number;
-      readonly path: Uint8Array;
-      readonly targetFd: number;
-      readonly targetPath: Uint8Array;
-    }
+  | { readonly kind: "populate"; readonly targetFd: number; readonly sourceFd: number }
   | { readonly kind: "lstat"; readonly rootFd: number; readonly path: string }
   | { readonly kind: "follow"; readonly rootFd: number; readonly path: string; readonly allowsMissing: boolean }
+  | { readonly kind: "read"; readonly rootFd: number; readonly path: string }
+  | {
+      readonly kind: "clone";
+      readonly source: string;
+      /** "" for the whole volume at `source`; undefined: that is no volume. */
+      readonly subpath: string | undefined;
+      readonly isRecursive: boolean;
+    }
+  | {
+      readonly kind: "assemble";
+      readonly snapshotFd: number;
+      readonly trees: readonly MountTree[];
+      /** Where nothing is yet. */
+      readonly folder: string;
+      readonly isReadOnly: boolean;
+    }
+  | { readonly kind: "access"; readonly path: string }
+  | { readonly kind: "makeFolder"; readonly path: string; readonly owner: Owner | undefined }
+  | { readonly kind: "mount"; readonly call: MountCall }
+  | { readonly kind: "unmount"; readonly target: string }
   | { readonly kind: "changes"; readonly upper: string; readonly lowerFd: number | undefined }
   | { readonly kind: "measure"; readonly directory: string }
   | { readonly kind: "fingerprint"; readonly directory: string }
@@ -53,9 +70,16 @@ export interface JobResults {
   readonly apply: { readonly diffId: Digest; readonly sizeBytes: number; readonly tarBytes: number };
   readonly pack: null;
   readonly unpack: null;
-  readonly copy: null;
+  readonly populate: null;
   readonly lstat: FileStat;
   readonly follow: Found;
+  readonly read: Uint8Array | undefined;
+  readonly clone: Tree;
+  readonly assemble: Assembled;
+  readonly access: null;
+  readonly makeFolder: null;
+  readonly mount: null;
+  readonly unmount: null;
   readonly changes: Change[];
   readonly measure: number;
   readonly fingerprint: Digest;
@@ -75,6 +99,8 @@ export type WorkerMessage =
       readonly message: string;
       readonly code: string | undefined;
       readonly path: string | undefined;
+      /** Of an EngineError. */
+      readonly errorKind: ErrorKind | undefined;
     };
 
 /** To the worker. */

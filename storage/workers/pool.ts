@@ -1,10 +1,18 @@
 import { Worker } from "node:worker_threads";
+import { EngineError } from "#base/errors";
 import { workerUrl } from "../layers/worker-url.ts";
 import type { Job, JobOf, JobResults, WorkerMessage, WorkerRequest } from "./jobs.ts";
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /** What the job depends on (a container, a disk): all that depend on one have a quarter of the threads. */
+  readonly key?: string | undefined;
+}
+
+interface Waiting {
+  readonly key: string | undefined;
+  readonly resolve: (slot: WorkerSlot) => void;
 }
 
 /** An image's metadata must not be able to grow the process: a worker that needs more than this ends, and its job fails. */
@@ -15,7 +23,9 @@ const idleMs = 10_000;
 export class WorkerPool implements AsyncDisposable {
   readonly #size: number;
   readonly #idle: WorkerSlot[] = [];
-  readonly #waiting: ((slot: WorkerSlot) => void)[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** How many of a key's jobs run. */
+  readonly #running = new Map<string, number>();
   #count = 0;
   #isClosed = false;
 
@@ -26,11 +36,11 @@ export class WorkerPool implements AsyncDisposable {
   /** Rejects with what the job threw: an error with its `code` and `path`. */
   async run<Kind extends Job["kind"]>(job: JobOf<Kind>, options: RunOptions = {}): Promise<JobResults[Kind]> {
     options.signal?.throwIfAborted();
-    const slot = await this.#acquire();
+    const slot = await this.#acquire(options);
     try {
       return await slot.run<Kind>(job, options);
     } finally {
-      this.#giveBack(slot);
+      this.#giveBack(slot, options.key);
     }
   }
 
@@ -39,26 +49,55 @@ export class WorkerPool implements AsyncDisposable {
     await Promise.all(this.#idle.splice(0).map((slot) => slot.end()));
   }
 
-  async #acquire(): Promise<WorkerSlot> {
+  async #acquire({ key, signal }: RunOptions): Promise<WorkerSlot> {
     if (this.#isClosed) throw new Error("the storage is closed");
+    if (!this.#hasRoom(key)) return this.#queue(key, signal);
     const idle = this.#idle.pop();
+    if (idle === undefined && this.#count >= this.#size) return this.#queue(key, signal);
+    this.#note(key, 1);
     if (idle !== undefined) return idle;
-    if (this.#count >= this.#size) return new Promise((resolve) => this.#waiting.push(resolve));
     this.#count++;
     return new WorkerSlot();
   }
 
-  #giveBack(slot: WorkerSlot): void {
+  #queue(key: string | undefined, signal: AbortSignal | undefined): Promise<WorkerSlot> {
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { key, resolve };
+      this.#waiting.push(waiting);
+      signal?.addEventListener("abort", () => {
+        const at = this.#waiting.indexOf(waiting);
+        if (at < 0) return;
+        this.#waiting.splice(at, 1);
+        reject(signal.reason);
+      });
+    });
+  }
+
+  #giveBack(slot: WorkerSlot, key: string | undefined): void {
+    this.#note(key, -1);
     const usable = slot.isAlive ? slot : new WorkerSlot();
-    const next = this.#waiting.shift();
+    const at = this.#waiting.findIndex((waiting) => this.#hasRoom(waiting.key));
+    const [next] = at < 0 ? [] : this.#waiting.splice(at, 1);
     if (next !== undefined) {
-      next(usable);
+      this.#note(next.key, 1);
+      next.resolve(usable);
       return;
     }
     this.#count--;
     if (!slot.isAlive) return;
     if (this.#isClosed) void slot.end();
     else this.#park(slot);
+  }
+
+  #hasRoom(key: string | undefined): boolean {
+    return key === undefined || (this.#running.get(key) ?? 0) < Math.ceil(this.#size / 4);
+  }
+
+  #note(key: string | undefined, change: 1 | -1): void {
+    if (key === undefined) return;
+    const count = (this.#running.get(key) ?? 0) + change;
+    if (count === 0) this.#running.delete(key);
+    else this.#running.set(key, count);
   }
 
   #park(slot: WorkerSlot): void {
@@ -129,7 +168,7 @@ function settled<Kind extends Job["kind"]>(worker: Worker, options: RunOptions):
     if (message.type === "progress") options.onProgress?.(message.bytes);
     // The worker answers each job with the result of its kind (JobResults is its table).
     else if (message.type === "done") resolve(message.result as JobResults[Kind]);
-    else reject(Object.assign(new Error(message.message), { code: message.code, path: message.path }));
+    else reject(errorOf(message));
   };
   const onExit = (code: number): void => reject(new Error(`worker thread ended with code ${code}`));
   worker.on("message", onMessage);
@@ -140,4 +179,10 @@ function settled<Kind extends Job["kind"]>(worker: Worker, options: RunOptions):
     worker.off("error", reject);
     worker.off("exit", onExit);
   });
+}
+
+function errorOf({ message, code, path, errorKind }: Extract<WorkerMessage, { type: "failed" }>): Error {
+  return errorKind === undefined
+    ? Object.assign(new Error(message), { code, path })
+    : new EngineError(errorKind, message);
 }

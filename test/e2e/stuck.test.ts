@@ -1,54 +1,84 @@
-/** A file system that never answers, under one container: the others must not notice. */
+/** File systems that never answer, under some containers: the others must not notice. */
 import assert from "node:assert/strict";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MNT_DETACH, mount, umount2 } from "#native";
+import { MNT_DETACH, umount2 } from "#native";
 import { must } from "#test/command";
-import { startDaemon } from "#test/daemon";
+import { type Daemon, startDaemon } from "#test/daemon";
+import { stuckFileSystem } from "#test/stuck-file-system";
 
-/** FUSE whose server reads no request: whoever looks into the folder waits until `[Symbol.dispose]`. */
-function stuckFileSystem(target: string): Disposable {
-  const fd = openSync("/dev/fuse", "r+");
-  const options = `fd=${fd},rootmode=40000,user_id=0,group_id=0`;
-  mount({ source: "stuck", target, type: "fuse", flags: 0, options });
-  return {
-    [Symbol.dispose]: () => {
-      closeSync(fd);
-      umount2(target, MNT_DETACH);
-    },
-  };
+/** A folder from which mounts travel into containers that have it as a slave. */
+async function sharedFolder(daemon: Daemon, name: string): Promise<Disposable & { readonly path: string }> {
+  const path = join(daemon.folder, name);
+  mkdirSync(join(path, "far"), { recursive: true });
+  await must(["mount", "--bind", path, path]);
+  await must(["mount", "--make-shared", path]);
+  return { path, [Symbol.dispose]: () => umount2(path, MNT_DETACH) };
 }
 
-test("stuck: cp from and to a disk that does not answer, and starts with it, hold up nobody else", async () => {
+test("stuck: disks that do not answer hold up only who asks for what is on them", async () => {
   await using daemon = await startDaemon();
-  const base = join(daemon.folder, "base");
-  const far = join(base, "far");
-  mkdirSync(far, { recursive: true });
-  await must(["mount", "--bind", base, base]);
-  try {
-    await must(["mount", "--make-shared", base]);
-    await daemon.ok("run", "-d", "--name", "stuck", "-v", `${base}:/data:rslave`, "busybox", "sleep", "1000");
-    await daemon.ok("run", "-d", "--name", "free", "busybox", "sleep", "1000");
-    let settled = 0;
-    const waiting: Promise<unknown>[] = [];
-    {
-      using _disk = stuckFileSystem(far);
-      const ask = (...argv: string[]) => waiting.push(daemon.docker(argv).finally(() => settled++));
-      for (let n = 0; n < 5; n++) {
-        ask("cp", "stuck:/data/far/file", daemon.folder);
-        ask("cp", join(daemon.folder, "daemon.json"), "stuck:/data/far/");
-        ask("run", "--rm", "-v", `${far}:/x`, "busybox", "true");
-      }
-      assert.equal(await daemon.ok("exec", "free", "echo", "on"), "on");
-      assert.equal(await daemon.ok("run", "--rm", "busybox", "echo", "on"), "on");
-      await daemon.ok("cp", "free:/etc/passwd", join(daemon.folder, "passwd"));
-      assert.equal(await daemon.ok("ps", "-q", "-f", "name=stuck").then((id) => id.length), 12);
-      assert.equal(settled, 0, "the disk answered");
+  using base = await sharedFolder(daemon, "base");
+  using etc = await sharedFolder(daemon, "etc");
+  const far = join(base.path, "far");
+  const binds = ["-v", `${base.path}:/data:rslave`, "-v", `${etc.path}:/etc:rslave`];
+  await daemon.ok("run", "-d", "--name", "stuck", ...binds, "busybox", "sleep", "1000");
+  await daemon.ok("run", "-d", "--name", "free", "busybox", "sleep", "1000");
+  await daemon.ok("create", "--name", "below", "-v", `${far}/sub:/x`, "busybox");
+  await daemon.ok("create", "--name", "nested", "-v", `${base.path}:/x`, "-v", `${daemon.folder}:/x/far/y`, "busybox");
+  const volume = (name: string, device: string) =>
+    daemon.ok("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", `device=${device}`, name);
+  await volume("dead", `${far}/volume`);
+  await volume("half", base.path);
+  let started = 0;
+  const waiting: Promise<unknown>[] = [];
+  {
+    using _far = stuckFileSystem(far);
+    using _etc = stuckFileSystem(etc.path);
+    const ask = (...argv: string[]) => waiting.push(daemon.docker(argv));
+    ask("cp", "stuck:/data/far/file", daemon.folder);
+    ask("cp", join(daemon.folder, "daemon.json"), "stuck:/data/far/");
+    ask("cp", "below:/x/file", daemon.folder);
+    ask("cp", "nested:/x/file", daemon.folder);
+    ask("exec", "stuck", "true");
+    ask("run", "--rm", "-v", "dead:/x", "busybox", "true");
+    ask("run", "--rm", "--mount", "type=volume,src=half,dst=/x,volume-subpath=far/z", "busybox", "true");
+    ask("run", "--rm", "--mount", `type=bind,src=${far}/b,dst=/x`, "busybox", "true");
+    ask("run", "--rm", "-v", `${far}:/x`, "busybox", "true");
+    // More than there are threads.
+    for (let n = 0; n < 40; n++) {
+      const HostConfig = { Binds: [`${far}/${n}:/x`], AutoRemove: true };
+      const created = await daemon.http.post("/containers/create", { Image: "busybox", HostConfig });
+      const path = `/containers/${/[0-9a-f]{64}/.exec(created.text)?.[0]}/start`;
+      waiting.push(daemon.http.post(path).finally(() => started++));
     }
-    await Promise.all(waiting);
-    await daemon.ok("rm", "-f", "stuck", "free");
-  } finally {
-    umount2(base, MNT_DETACH);
+    assert.equal(await daemon.ok("exec", "free", "echo", "on"), "on");
+    assert.equal(
+      await daemon.ok("run", "--rm", "-v", `${daemon.folder}:/x`, "-v", "/y", "busybox", "echo", "on"),
+      "on",
+    );
+    await daemon.ok("run", "--rm", "-v", `${daemon.folder}/new:/x`, "busybox", "true");
+    await daemon.ok("cp", "free:/etc/passwd", join(daemon.folder, "passwd"));
+    await daemon.ok("stop", "-t", "0", "free");
+    await daemon.ok("cp", "free:/etc/passwd", join(daemon.folder, "passwd"));
+    await daemon.ok("start", "free");
+    assert.equal(await daemon.ok("ps", "-q", "-f", "name=stuck").then((id) => id.length), 12);
+    assert.equal(started, 0, "a disk answered");
   }
+  await Promise.all(waiting);
+  await daemon.ok("rm", "-f", "stuck", "free", "below", "nested");
+});
+
+test("stuck: the daemon ends while a thread of it waits for a disk", async () => {
+  await using daemon = await startDaemon();
+  using base = await sharedFolder(daemon, "base");
+  const far = join(base.path, "far");
+  await daemon.ok("create", "--name", "below", "-v", `${far}/sub:/x`, "busybox");
+  using _far = stuckFileSystem(far);
+  const copy = daemon.http.get("/containers/below/archive?path=/x").catch(() => undefined);
+  // Sent after it, and answered from the main thread.
+  assert.equal((await daemon.http.get("/_ping")).status, 200);
+  await daemon.restart();
+  await copy;
 });

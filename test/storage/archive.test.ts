@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
@@ -135,17 +135,18 @@ test("unpack: a broken source is its own error, a missing directory ENOENT, an a
   await assert.rejects(waiting, { name: "AbortError" });
 });
 
-test("copy: owners, times to the nanosecond, xattrs and hard links arrive", async () => {
+test("populate: owners, times to the nanosecond, xattrs and hard links arrive", async () => {
   await using rig = await openTestStorage();
   using from = openRoot(rig, "from");
   using to = openRoot(rig, "to");
   sh(
-    `cd ${from.path}; mkdir d; echo a > d/a; ln d/a d/b; chown 5:6 d/a; touch -d @1000.123456789 d/a; setfattr -n user.k -v v d/a`,
+    `cd ${from.path}; echo a > a; ln a b; chown 5:6 a; touch -d @1000.123456789 a; setfattr -n user.k -v v a; chmod 701 .`,
   );
-  await rig.storage.archive.copy(from.fd, "d", to.fd, "/");
+  await rig.storage.archive.populate(to.fd, from.fd);
   const list = (path: string): string =>
     sh(`cd ${path}; find . -mindepth 1 -printf '%P %y %m %U %G %s %n %T@\\n' | sort; getfattr -d a`);
-  assert.equal(list(to.path), list(join(from.path, "d")));
+  assert.equal(list(to.path), list(from.path));
+  assert.equal(statSync(to.path).mode & 0o777, 0o701);
 });
 
 test("a symlink that swaps with a directory never lets bytes out", async () => {

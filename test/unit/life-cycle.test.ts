@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mountOf } from "../../src/daemon/exec-root.ts";
+import { mountOf } from "#base/mountinfo";
 import { RestartBackoff, shouldRestart } from "../../src/engine/container/restart-policy.ts";
 import { checkSignal, parseSignal } from "../../src/engine/container/signals.ts";
 

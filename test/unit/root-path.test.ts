@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, write
 import { join } from "node:path";
 import { test } from "node:test";
 import { goFileMode } from "../../src/engine/container/archive.ts";
-import { followLinks, lstatBelow } from "../../storage/archive/root-path.ts";
+import { followLinks, lstatBelow } from "../../storage/foreign/root-path.ts";
 
 class Root implements Disposable {
   readonly folder = mkdtempSync("/var/tmp/tools-root-");

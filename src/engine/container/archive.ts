@@ -9,7 +9,7 @@ import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import type { PathStat, PutArchiveOptions } from "./options.ts";
 import { openRoot, type RootView } from "./root-view.ts";
-import { openUserFiles } from "./user-files.ts";
+import { readUserFiles } from "./user-files.ts";
 
 /** HEAD /containers/{id}/archive. `reference` is what the client called the container: its error repeats it. */
 export async function statPath(
@@ -39,7 +39,7 @@ export async function getArchive(
     const stat = await describe(context, root, wanted);
     const stream = addAbortSignal(
       signal,
-      context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted), ...idsOf(root) }),
+      context.storage.archive.pack(root.rootFd, wanted, { name: lastPart(wanted), ...packingOf(root) }),
     );
     const open = undo.move();
     stream.once("close", () => void open.disposeAsync());
@@ -66,7 +66,7 @@ export async function putArchive(
       await context.storage.archive.unpack(root.rootFd, directory, tar, {
         noOverwriteDirNonDir: options.noOverwriteDirNonDir,
         ...(owner === undefined ? {} : { owner }),
-        ...idsOf(root),
+        ...packingOf(root),
       });
     } catch (error) {
       throw overwriteRefused(error, directory) ?? error;
@@ -78,13 +78,13 @@ export async function putArchive(
   await explaining(path, reference, () => (isStopped ? context.locks.run(container.id, unpack) : unpack()));
 }
 
-const idsOf = ({ idMappings }: RootView) => (idMappings === undefined ? {} : { idMappings });
+const packingOf = ({ key, idMappings }: RootView) => ({ key, ...(idMappings && { idMappings }) });
 
 /** The directory itself, every link followed: an archive may be unpacked into a symlink that leads to one. */
-async function extractionPoint(context: ContainerContext, { rootFd }: RootView, path: string): Promise<string> {
-  const { path: end } = await context.storage.archive.follow(rootFd, posix.join("/", path), { allowsMissing: false });
+async function extractionPoint(context: ContainerContext, root: RootView, path: string): Promise<string> {
+  const { path: end } = await context.storage.foreign.follow(root, posix.join("/", path), { allowsMissing: false });
   const found = keepEnding(end, path);
-  const stat = await lstat(context, rootFd, found);
+  const stat = await lstat(context, root, found);
   if (!isDirectory(stat)) throw new EngineError("invalidParameter", "extraction point is not a directory");
   return posix.resolve("/", found);
 }
@@ -111,18 +111,18 @@ async function ownerOf(
 ): Promise<{ uid: number; gid: number } | undefined> {
   const { User: user } = container.record.config;
   if (user === "") return undefined;
-  await using files = await openUserFiles(context, container);
+  const files = await readUserFiles(context, container);
   try {
-    return resolveUser(user, [], (path) => files.read(path));
+    return resolveUser(user, [], files);
   } catch (error) {
     throw new EngineError("invalidParameter", messageOf(error), { cause: error });
   }
 }
 
-async function describe(context: ContainerContext, { rootFd }: RootView, path: string): Promise<PathStat> {
-  const stat = await lstat(context, rootFd, path);
+async function describe(context: ContainerContext, root: RootView, path: string): Promise<PathStat> {
+  const stat = await lstat(context, root, path);
   const target = isType(stat, S_IFLNK)
-    ? await context.storage.archive.follow(rootFd, path, { allowsMissing: true })
+    ? await context.storage.foreign.follow(root, path, { allowsMissing: true })
     : undefined;
   return {
     name: lastPart(path),
@@ -134,9 +134,9 @@ async function describe(context: ContainerContext, { rootFd }: RootView, path: s
 }
 
 /** The failed path is the one that was asked for, as Go's os.Lstat puts it. */
-async function lstat({ storage }: ContainerContext, rootFd: number, path: string): Promise<FileStat> {
+async function lstat({ storage }: ContainerContext, root: RootView, path: string): Promise<FileStat> {
   try {
-    return await storage.archive.lstat(rootFd, path);
+    return await storage.foreign.lstat(root, path);
   } catch (error) {
     const reason = reasons[errnoOf(error) ?? ""];
     if (reason === undefined) throw error;

@@ -11,7 +11,7 @@ import { remapOf, type UserRemap } from "../user-remap.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
 import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
-import { openUserFiles } from "./user-files.ts";
+import { readUserFiles } from "./user-files.ts";
 
 export interface Bundle {
   readonly directory: string;
@@ -28,12 +28,11 @@ export async function prepareBundle(
   const { defaults } = context;
   const remap = remapOf(record.hostConfig, defaults.userRemap);
   const directory = bundleDirectory(defaults, record.id);
-  await using userFiles = await openUserFiles(context, container);
   const spec = await buildSpec({
     ...defaults.spec,
     container: record,
     sandbox,
-    readFile: userFiles.read,
+    readFile: await readUserFiles(context, container),
     host: context.host,
     findContainer: (reference) => context.index.find(reference)?.record,
     mounts: await context.volumes.resolve(record),

@@ -27,6 +27,7 @@ export async function createContainer(context: ContainerContext, options: Create
   const prepared = await prepareCreate(options, {
     host: context.host,
     defaults: context.defaults,
+    foreign: context.storage.foreign,
     checkNetworking: (networkingConfig) => context.networks.validateCreate(networkingConfig),
     findImage: (reference, platform) => context.images.get(reference, platform),
     findContainer: (reference) => context.index.find(reference)?.record,

@@ -21,7 +21,10 @@ export async function exportContainer(
   }
   await using undo = new AsyncDisposableStack();
   const mounted = undo.use(await context.storage.snapshots.mount(container.id, { isReadOnly: true }));
-  const stream = addAbortSignal(signal, context.storage.archive.pack(mounted.rootFd, "/", { name: "" }));
+  const stream = addAbortSignal(
+    signal,
+    context.storage.archive.pack(mounted.rootFd, "/", { name: "", key: container.id }),
+  );
   const open = undo.move();
   stream.once("close", () => void open.disposeAsync());
   stream.once("end", () => emitContainerEvent(context, container, "export"));

@@ -7,6 +7,7 @@ import type { NetworkingConfig } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import { narrow } from "#base/exact-json";
 import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
+import type { ForeignFiles } from "#storage";
 import { type ImageConfig, platformOf } from "../image/config.ts";
 import { mergeLogConfig } from "../log/options.ts";
 import type { HostInfo } from "../spec/host-info.ts";
@@ -25,6 +26,7 @@ export interface FoundImage {
 export interface CreateSurroundings<Image extends FoundImage> {
   readonly host: HostInfo;
   readonly defaults: CreateDefaults;
+  readonly foreign: Pick<ForeignFiles, "access">;
   readonly checkNetworking: (networkingConfig: NetworkingConfig) => void;
   /** Throws `No such image: …` (404). */
   readonly findImage: (reference: string, platform: Platform | undefined) => Image;

@@ -46,7 +46,7 @@ async function startLocked(
   if (container.isRemovalInProgress || container.isRemoved || container.status === "dead") {
     throw new EngineError("conflict", "container is marked for removal and cannot be started");
   }
-  if (options.isManual) await checkMounts(container.record.hostConfig.Mounts ?? []);
+  if (options.isManual) await checkMounts(context.storage.foreign, container.record.hostConfig.Mounts ?? []);
   await container.shimClosed;
   if (options.isManual) beginAnew(container);
   const { checkpoint = "" } = options;

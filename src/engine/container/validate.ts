@@ -2,13 +2,13 @@
  * The order of a create, up to where the image is looked up: what contradicts itself, what the API forbids, what this host
  * cannot do. The first fault decides the text, so the order is dockerd's (api/server/router/container, daemon/create.go).
  */
-import { access } from "node:fs/promises";
 import type { ContainerConfig, CreateRequest, HostConfig } from "#api-schema/container-config";
 import type { Mount } from "#api-schema/mount";
 import type { NetworkingConfig } from "#api-schema/network-settings";
 import { errnoText } from "#base/errno-text";
-import { EngineError, errnoOf } from "#base/errors";
+import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type Platform, parsePlatform } from "#registry";
+import type { ForeignFiles } from "#storage";
 import type { HostInfo } from "../spec/host-info.ts";
 import type { UserRemap } from "../user-remap.ts";
 import { emptyHostConfig } from "./empty-host-config.ts";
@@ -40,6 +40,8 @@ export interface CheckedRequest {
   readonly warnings: readonly string[];
 }
 
+type Foreign = Pick<ForeignFiles, "access">;
+
 interface Surroundings {
   readonly host: HostInfo;
   readonly defaults: Pick<CreateDefaults, "runtimes" | "defaultRuntime" | "userRemap">;
@@ -48,28 +50,34 @@ interface Surroundings {
 }
 
 /** Throws EngineErrors in dockerd's words. Nothing has been made yet. */
-export async function validateCreate(request: CreateRequest, surroundings: Surroundings): Promise<CheckedRequest> {
-  return checkRequest(request, { ...surroundings, exists: await probeSources(request.HostConfig?.Mounts ?? []) });
+export async function validateCreate(
+  request: CreateRequest,
+  { foreign, ...surroundings }: Surroundings & { readonly foreign: Foreign },
+): Promise<CheckedRequest> {
+  const exists = await probeSources(foreign, request.HostConfig?.Mounts ?? []);
+  return checkRequest(request, { ...surroundings, exists });
 }
 
 /** Again before a start: what a bind shows may have gone since. */
-export async function checkMounts(mounts: readonly Mount[]): Promise<void> {
-  const exists = await probeSources(mounts);
+export async function checkMounts(foreign: Foreign, mounts: readonly Mount[]): Promise<void> {
+  const exists = await probeSources(foreign, mounts);
   for (const mount of mounts) checkMount(mount, exists);
 }
 
-async function probeSources(mounts: readonly Mount[]): Promise<PathExists> {
-  const faults = new Map<string, string>();
+async function probeSources(foreign: Foreign, mounts: readonly Mount[]): Promise<PathExists> {
+  const faults = new Map<string, unknown>();
   for (const { Source } of mounts.filter(({ Type }) => Type === "bind")) {
     try {
-      await access(Source);
+      await foreign.access(Source);
     } catch (error) {
-      faults.set(Source, errnoOf(error) ?? "");
+      faults.set(Source, error);
     }
   }
   return (path) => {
     const fault = faults.get(path);
-    if (fault !== undefined && fault !== "ENOENT") throw new Error(`stat ${path}: ${errnoText(fault)}`);
+    const code = errnoOf(fault);
+    if (code === "ETIMEDOUT") throw new Error(`stat ${path}: ${messageOf(fault)}`);
+    if (code !== undefined && code !== "ENOENT") throw new Error(`stat ${path}: ${errnoText(code)}`);
     return fault === undefined;
   };
 }

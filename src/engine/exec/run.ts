@@ -5,7 +5,7 @@ import type { Container } from "../container/container.ts";
 import { emitContainerEvent } from "../container/container-events.ts";
 import type { ContainerContext } from "../container/context.ts";
 import { runningTask } from "../container/errors.ts";
-import { openUserFiles } from "../container/user-files.ts";
+import { readUserFiles } from "../container/user-files.ts";
 import { linkEnvironment } from "../network/legacy-links.ts";
 import { ensureProfile, execProcess } from "../spec/index.ts";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
@@ -22,10 +22,9 @@ export async function createExec(context: ContainerContext, container: Container
   if (detachKeys === undefined) {
     throw new EngineError("system", `Invalid escape keys (${config.detachKeys}) provided`);
   }
-  await using userFiles = await openUserFiles(context, container);
   const { ulimits, hasNoNewPrivileges } = context.defaults.spec;
   const process = execProcess(container.record, config, {
-    readFile: userFiles.read,
+    readFile: await readUserFiles(context, container),
     host: context.host,
     linkEnvironment: linkEnvironment(container.record, (reference) => context.index.find(reference)?.record),
     ...(ulimits === undefined ? {} : { ulimits }),

@@ -1,35 +1,13 @@
 /** A fresh volume begins with what the image has at its place: files, owners, modes, extended attributes. */
 import { closeSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { EngineError, errnoOf } from "#base/errors";
-import {
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  fchmodat,
-  fchownat,
-  fdPath,
-  fstat,
-  getxattr,
-  isDirectory,
-  listxattr,
-  O_CLOEXEC,
-  O_PATH,
-  OPEN_TREE_CLONE,
-  openat2,
-  openTree,
-  RESOLVE_IN_ROOT,
-  RESOLVE_NO_MAGICLINKS,
-  setxattr,
-} from "#native";
-import { applyXattr, isAllowedXattr, type Storage } from "#storage";
+import { fstat, isDirectory, O_CLOEXEC, O_PATH, openat2, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from "#native";
+import type { Storage } from "#storage";
 import type { UserRemap } from "../user-remap.ts";
 import { mapTree } from "./map-tree.ts";
-import { openSubpath } from "./subpath.ts";
+import type { Subpath } from "./subpath.ts";
 
-export interface CopyUpTarget {
-  readonly volume: string;
-  /** "" for all of the volume. */
-  readonly subpath: string;
+export interface CopyUpTarget extends Subpath {
   /** The copy is of the container's ids, as the host calls them. */
   readonly remap: UserRemap | undefined;
 }
@@ -44,31 +22,18 @@ export function openImageDirectory(rootFd: number, path: string): number | undef
 
 /** Copies the directory `source` into the target, if that is an empty one. */
 export async function copyUp(
-  archive: Pick<Storage["archive"], "copy">,
+  {
+    foreign,
+    archive,
+  }: { readonly foreign: Pick<Storage["foreign"], "clone">; readonly archive: Pick<Storage["archive"], "populate"> },
   source: number,
   { volume, subpath, remap }: CopyUpTarget,
 ): Promise<void> {
-  await using undo = new AsyncDisposableStack();
-  const folder = openSubpath(volume, subpath);
-  undo.defer(() => closeSync(folder));
-  const target = remap === undefined ? folder : mapTree(openTree(folder, "", OPEN_TREE_CLONE | AT_EMPTY_PATH), remap);
-  if (target !== folder) undo.defer(() => closeSync(target));
-  if (!isDirectory(fstat(target)) || (await readdir(fdPath(target))).length > 0) return;
-  await archive.copy(source, ".", target, ".");
-  copyAttributes(source, target);
-}
-
-/** Of the directory itself. */
-function copyAttributes(source: number, target: number): void {
-  const found = fstat(source);
-  const [from, to] = [fdPath(source), fdPath(target)];
-  fchownat(target, "", { uid: found.uid, gid: found.gid }, AT_EMPTY_PATH);
-  // fchmodat takes no O_PATH descriptor, but the path through /proc is as exact (proc_pid_fd(5)).
-  fchmodat(AT_FDCWD, to, found.mode & 0o7777);
-  for (const name of listxattr(from).filter((bytes) => isAllowedXattr(bytes.toString()))) {
-    const value = getxattr(from, name);
-    if (value !== undefined) applyXattr(name.toString(), () => setxattr(to, name, value));
-  }
+  const tree = await foreign.clone(volume, { subpath, isRecursive: false });
+  const target = remap === undefined ? tree.fd : mapTree(tree.fd, remap);
+  using undo = new DisposableStack();
+  undo.defer(() => closeSync(target));
+  if (tree.isDirectory) await archive.populate(target, source);
 }
 
 function openIn(rootFd: number, path: string): number | undefined {

@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
-import { MNT_DETACH, mount, umount2 } from "#native";
+import { Locks } from "#base/locks";
+import type { ForeignFiles } from "#storage";
 import { mountSteps } from "./mount-options.ts";
 import { withAddress } from "./network-address.ts";
 import type { DriverOptions } from "./options.ts";
@@ -13,9 +14,17 @@ export interface MountableVolume {
   readonly options: DriverOptions;
 }
 
+type Mounter = Pick<ForeignFiles, "mount" | "unmount">;
+
 export class VolumeMounts {
+  readonly #mounter: Mounter;
+  readonly #locks = new Locks();
   /** Volume → the containers that hold its mount. */
   readonly #holders = new Map<string, Set<string>>();
+
+  constructor(mounter: Mounter) {
+    this.#mounter = mounter;
+  }
 
   isHeld(name: string): boolean {
     return (this.#holders.get(name)?.size ?? 0) > 0;
@@ -26,24 +35,25 @@ export class VolumeMounts {
     this.#holdersOf(name).add(containerId);
   }
 
-  async acquire(volume: MountableVolume, containerId: string): Promise<void> {
-    const holders = this.#holdersOf(volume.name);
-    const isFirst = holders.size === 0;
-    holders.add(containerId);
-    if (!isFirst) return;
-    try {
-      if (!(await isMountPoint(volume.mountpoint))) await mountVolume(volume);
-    } catch (error) {
-      holders.delete(containerId);
-      throw error;
-    }
+  acquire(volume: MountableVolume, containerId: string): Promise<void> {
+    return this.#locks.run(volume.name, () => this.#acquire(volume, containerId));
   }
 
   /** The last holder unmounts. Idempotent. */
-  release(volume: MountableVolume, containerId: string): void {
+  release(volume: MountableVolume, containerId: string): Promise<void> {
+    return this.#locks.run(volume.name, () => this.#release(volume, containerId));
+  }
+
+  async #acquire(volume: MountableVolume, containerId: string): Promise<void> {
+    const holders = this.#holdersOf(volume.name);
+    if (holders.size === 0 && !(await isMountPoint(volume.mountpoint))) await mountVolume(this.#mounter, volume);
+    holders.add(containerId);
+  }
+
+  async #release(volume: MountableVolume, containerId: string): Promise<void> {
     const holders = this.#holdersOf(volume.name);
     if (!holders.delete(containerId) || holders.size > 0) return;
-    unmountVolume(volume.mountpoint);
+    await this.#mounter.unmount(volume.mountpoint);
   }
 
   #holdersOf(name: string): Set<string> {
@@ -53,39 +63,30 @@ export class VolumeMounts {
   }
 }
 
-/** All that is mounted there, or removing the folder would remove what a mount shows. */
-export function unmountVolume(mountpoint: string): void {
-  try {
-    for (;;) umount2(mountpoint, MNT_DETACH);
-  } catch (error) {
-    // EINVAL: nothing is mounted there.
-    if (errnoOf(error) !== "EINVAL" && errnoOf(error) !== "ENOENT") throw error;
-  }
-}
-
 async function isMountPoint(path: string): Promise<boolean> {
   const mountinfo = await readFile("/proc/self/mountinfo", "utf8");
   return mountinfo.split("\n").some((line) => line.split(" ")[4] === path);
 }
 
-async function mountVolume(volume: MountableVolume): Promise<void> {
+async function mountVolume(mounter: Mounter, volume: MountableVolume): Promise<void> {
   const { mountpoint } = volume;
   try {
-    mountAt(mountpoint, await withAddress(volume.options));
+    await mountAt(mounter, mountpoint, await withAddress(volume.options));
   } catch (error) {
     const message = `error while mounting volume '${mountpoint}': ${withoutPassword(messageOf(error))}`;
     throw new EngineError("system", message, { cause: error });
   }
 }
 
-function mountAt(target: string, { type = "", device = "", o = "" }: DriverOptions): void {
+async function mountAt(mounter: Mounter, target: string, options: DriverOptions): Promise<void> {
+  const { type = "", device = "", o = "" } = options;
   // dockerd finds this out here, too.
   if (device === "") throw new Error("missing device in volume options");
-  using undo = new DisposableStack();
+  await using undo = new AsyncDisposableStack();
   for (const { name, flags, data } of mountSteps(o)) {
     const source = name === "mount" ? device : "";
     try {
-      mount({ source, target, type: name === "mount" ? type : "", flags, options: data });
+      await mounter.mount({ source, target, type: name === "mount" ? type : "", flags, options: data });
     } catch (error) {
       const what = source === "" ? target : `${source}:${target}`;
       const how = [flags === 0 ? "" : `, flags: 0x${flags.toString(16)}`, data === "" ? "" : `, data: ${data}`].join(
@@ -94,7 +95,7 @@ function mountAt(target: string, { type = "", device = "", o = "" }: DriverOptio
       const reason = `${name} ${what}${how}: ${errnoText(errnoOf(error) ?? messageOf(error))}`;
       throw new Error(`failed to mount local volume: ${reason}`, { cause: error });
     }
-    if (name === "mount") undo.defer(() => unmountVolume(target));
+    if (name === "mount") undo.defer(() => mounter.unmount(target));
   }
   undo.move();
 }

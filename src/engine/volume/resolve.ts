@@ -1,8 +1,6 @@
 /** A mount of a container's record → what the spec is built from. */
-import { chown, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
-import type { MountRecord } from "#storage";
+import type { ForeignFiles, MountRecord } from "#storage";
 import { idMappingsOf } from "../container/id-mappings.ts";
 import { isPropagation, tmpfsMountOptions } from "../container/mounts-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
@@ -10,6 +8,7 @@ import type { UserRemap } from "../user-remap.ts";
 
 /** `source` is the final one on the host; of `-v` it is made when it is missing. */
 export async function resolveMount(
+  foreign: Pick<ForeignFiles, "makeFolder">,
   mount: MountRecord,
   source: string,
   remap?: UserRemap | undefined,
@@ -17,7 +16,7 @@ export async function resolveMount(
   const resolved = toResolvedMount(mount, source);
   // `--mount` makes its source only when it is told to.
   const makesSource = mount.spec === null || mount.spec.BindOptions?.CreateMountpoint === true;
-  if (mount.type === "bind" && makesSource) await makeSource(source, remap);
+  if (mount.type === "bind" && makesSource) await makeSource(foreign, source, remap);
   return resolved;
 }
 
@@ -52,12 +51,13 @@ const isPropagationAsked = ({ spec, mode }: MountRecord): boolean =>
   Boolean(spec?.BindOptions?.Propagation) || mode.split(",").some(isPropagation);
 
 /** A file in the way is no fault: a file may be mounted, too. */
-async function makeSource(source: string, remap: UserRemap | undefined): Promise<void> {
+async function makeSource(
+  foreign: Pick<ForeignFiles, "makeFolder">,
+  source: string,
+  remap: UserRemap | undefined,
+): Promise<void> {
   try {
-    const first = await mkdir(source, { recursive: true, mode: 0o755 });
-    if (remap === undefined || first === undefined) return;
-    const { uid, gid } = remap.root;
-    for (let made = source; made.length >= first.length; made = dirname(made)) await chown(made, uid, gid);
+    await foreign.makeFolder(source, remap?.root);
   } catch (error) {
     if (errnoOf(error) === "EEXIST" || errnoOf(error) === "ENOTDIR") return;
     const message = `error while creating mount source path '${source}': ${messageOf(error)}`;

@@ -6,7 +6,7 @@ import type { Clock } from "#base/clock";
 import { EngineError, isKind, messageOf } from "#base/errors";
 import { type Id, newId } from "#base/ids";
 import { Locks } from "#base/locks";
-import type { ContainerRecord, DocumentTable, MountRecord, Storage, VolumeRecord } from "#storage";
+import type { ContainerRecord, DocumentTable, MountRecord, MountTree, Storage, VolumeRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { Filters } from "../filters.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
@@ -14,14 +14,14 @@ import { remapOf, type UserRemap } from "../user-remap.ts";
 import { copyUp, openImageDirectory } from "./copy-up.ts";
 import { anonymousLabel, listFilter, pruneFilter } from "./filters.ts";
 import { mountImages, unmountImages } from "./image-mounts.ts";
-import { unmountVolume, VolumeMounts } from "./mounts.ts";
+import { VolumeMounts } from "./mounts.ts";
 import { checkDriverOptions, isMounted } from "./options.ts";
 import { References } from "./references.ts";
 import { resolveMount } from "./resolve.ts";
 import { shown } from "./shown.ts";
 import { type LocatedVolume, VolumeStore } from "./store.ts";
 import { mountSubpath, unmountSubpaths } from "./subpath.ts";
-import { type MountTree, openTrees, subpathOf } from "./trees.ts";
+import { openTrees, subpathOf } from "./trees.ts";
 import { checkDriver, checkName, localDriver } from "./validate.ts";
 
 export interface VolumeServiceOptions {
@@ -30,7 +30,8 @@ export interface VolumeServiceOptions {
   readonly records: DocumentTable<VolumeRecord>;
   readonly storage: {
     readonly snapshots: Pick<Storage["snapshots"], "mount" | "mountView" | "removeViews">;
-    readonly archive: Pick<Storage["archive"], "copy" | "measure">;
+    readonly archive: Pick<Storage["archive"], "populate" | "measure">;
+    readonly foreign: Storage["foreign"];
   };
   readonly events: Pick<Events, "emit">;
   readonly clock: Clock;
@@ -50,7 +51,7 @@ export interface VolumeOptions {
 export class VolumeService {
   readonly #options: VolumeServiceOptions;
   readonly #store: VolumeStore;
-  readonly #mounts = new VolumeMounts();
+  readonly #mounts: VolumeMounts;
   readonly #references = new References();
   readonly #locks = new Locks();
   readonly #running = new Map<string, readonly MountRecord[]>();
@@ -58,6 +59,7 @@ export class VolumeService {
 
   private constructor(options: VolumeServiceOptions) {
     this.#options = options;
+    this.#mounts = new VolumeMounts(options.storage.foreign);
     this.#store = new VolumeStore(join(options.dataRoot, "volumes"), options.records, {
       clock: options.clock,
       owner: options.userRemap?.root,
@@ -77,7 +79,7 @@ export class VolumeService {
   async restore(running: readonly ContainerRecord[], stopped: readonly ContainerRecord[]): Promise<void> {
     for (const record of running) this.#adopt(record, true);
     for (const { name, mountpoint, options } of this.#store.list()) {
-      if (isMounted(options) && !this.#mounts.isHeld(name)) unmountVolume(mountpoint);
+      if (isMounted(options) && !this.#mounts.isHeld(name)) await this.#options.storage.foreign.unmount(mountpoint);
     }
     for (const { id, mounts } of stopped) {
       unmountImages(mounts);
@@ -194,7 +196,7 @@ export class VolumeService {
       const volume = this.#store.find(mount.name);
       if (volume === undefined) continue;
       const { options } = volume;
-      if (isMounted(options)) this.#mounts.release({ ...volume, options }, containerId);
+      if (isMounted(options)) await this.#mounts.release({ ...volume, options }, containerId);
       this.#emitUnmount(containerId, mount);
     }
   }
@@ -205,10 +207,9 @@ export class VolumeService {
     for (const mount of record.mounts) {
       // `--tmpfs` wins, and is not one of these.
       if (Object.hasOwn(record.hostConfig.Tmpfs ?? {}, mount.destination)) continue;
-      const subpath = subpathOf(mount);
-      const source =
-        subpath !== "" ? await mountSubpath(mount.source, subpath, this.#subpaths(record.id)) : mount.source;
-      resolved.push(await resolveMount(mount, source, remapOf(record.hostConfig, this.#options.userRemap)));
+      const source = await this.#sourceOf(record.id, mount);
+      const remap = remapOf(record.hostConfig, this.#options.userRemap);
+      resolved.push(await resolveMount(this.#options.storage.foreign, mount, source, remap));
     }
     return resolved;
   }
@@ -232,7 +233,7 @@ export class VolumeService {
       undo.use(await this.#locks.run(name, () => this.#hold(volume, holder)));
     }
     const remap = remapOf(record.hostConfig, this.#options.userRemap);
-    const { trees } = undo.use(await openTrees(this.#options.storage.snapshots, { ...record, remap }));
+    const { trees } = undo.use(await openTrees(this.#options.storage, { ...record, remap }));
     const open = undo.move();
     return { trees, [Symbol.asyncDispose]: () => open.disposeAsync() };
   }
@@ -277,7 +278,7 @@ export class VolumeService {
       throw new EngineError("conflict", `remove ${name}: volume is in use - [${holders.join(", ")}]`);
     }
     if (this.#mounts.isHeld(name)) throw new EngineError("system", `remove ${name}: volume has active mounts`);
-    if (isMounted(volume.options)) unmountVolume(volume.mountpoint);
+    if (isMounted(volume.options)) await this.#options.storage.foreign.unmount(volume.mountpoint);
     await this.#store.remove(name);
     this.#options.events.emit("volume", "destroy", name, { driver });
   }
@@ -356,11 +357,11 @@ export class VolumeService {
     undo.defer(() => closeSync(source));
     const volume = this.#store.get(mount.name);
     await this.#locks.run(volume.name, async () => {
-      using _held = await this.#hold(volume, container.id).catch((error: unknown) => {
+      await using _held = await this.#hold(volume, container.id).catch((error: unknown) => {
         throw new EngineError("system", `failed to populate volume: ${messageOf(error)}`, { cause: error });
       });
       const target = { volume: volume.mountpoint, subpath: subpathOf(mount), remap: container.remap };
-      await copyUp(this.#options.storage.archive, source, target).catch((error: unknown) => {
+      await copyUp(this.#options.storage, source, target).catch((error: unknown) => {
         // A subpath that is not there is the start's to refuse.
         if (!isKind(error, "notFound")) throw error;
       });
@@ -368,12 +369,12 @@ export class VolumeService {
   }
 
   /** Keeps it mounted. */
-  async #hold(volume: LocatedVolume, holder: Id): Promise<Disposable> {
+  async #hold(volume: LocatedVolume, holder: Id): Promise<AsyncDisposable> {
     const { options } = volume;
-    if (!isMounted(options)) return { [Symbol.dispose]: () => undefined };
+    if (!isMounted(options)) return { [Symbol.asyncDispose]: async () => undefined };
     const mountable = { ...volume, options };
     await this.#mounts.acquire(mountable, holder);
-    return { [Symbol.dispose]: () => this.#mounts.release(mountable, holder) };
+    return { [Symbol.asyncDispose]: () => this.#mounts.release(mountable, holder) };
   }
 
   #adopt(record: ContainerRecord, isRunning: boolean): void {
@@ -382,6 +383,12 @@ export class VolumeService {
       this.#references.add(name, record.id);
       if (isRunning && isMounted(this.#store.find(name)?.options ?? null)) this.#mounts.adopt(name, record.id);
     }
+  }
+
+  async #sourceOf(id: Id, mount: MountRecord): Promise<string> {
+    const subpath = subpathOf(mount);
+    if (subpath === "") return mount.source;
+    return mountSubpath(this.#options.storage.foreign, { volume: mount.source, subpath }, this.#subpaths(id));
   }
 
   #subpaths(containerId: string): string {
