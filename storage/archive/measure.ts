@@ -10,8 +10,8 @@ import {
   readDirectory,
   statx,
 } from "#native";
+import { PathError } from "../foreign/root-path.ts";
 import { PATH_MAX } from "./paths.ts";
-import { PathError } from "./root-path.ts";
 import { ifThere } from "./tree.ts";
 
 /** Bytes of everything that is not a directory, each inode once (moby: daemon/internal/directory.Size). */

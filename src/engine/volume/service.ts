@@ -204,12 +204,14 @@ export class VolumeService {
   /** The container's mounts as the runtime is to make them. Sources of `-v` that are missing are made. */
   async resolve(record: ContainerRecord): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
+    const { foreign } = this.#options.storage;
     for (const mount of record.mounts) {
       // `--tmpfs` wins, and is not one of these.
       if (Object.hasOwn(record.hostConfig.Tmpfs ?? {}, mount.destination)) continue;
-      const source = await this.#sourceOf(record.id, mount);
+      const subpath = { volume: mount.source, subpath: subpathOf(mount) };
+      const source = await mountSubpath(foreign, subpath, this.#subpaths(record.id));
       const remap = remapOf(record.hostConfig, this.#options.userRemap);
-      resolved.push(await resolveMount(this.#options.storage.foreign, mount, source, remap));
+      resolved.push(await resolveMount(foreign, mount, source, remap));
     }
     return resolved;
   }
@@ -383,12 +385,6 @@ export class VolumeService {
       this.#references.add(name, record.id);
       if (isRunning && isMounted(this.#store.find(name)?.options ?? null)) this.#mounts.adopt(name, record.id);
     }
-  }
-
-  async #sourceOf(id: Id, mount: MountRecord): Promise<string> {
-    const subpath = subpathOf(mount);
-    if (subpath === "") return mount.source;
-    return mountSubpath(this.#options.storage.foreign, { volume: mount.source, subpath }, this.#subpaths(id));
   }
 
   #subpaths(containerId: string): string {

@@ -11,12 +11,13 @@ export interface Subpath {
   readonly subpath: string;
 }
 
-/** Mounts it at `<directory>/<number>` and returns that path. */
+/** Mounts it at `<directory>/<number>` and returns that path; all of a volume stays where it is. */
 export async function mountSubpath(
   foreign: Pick<ForeignFiles, "clone">,
   { volume, subpath }: Subpath,
   directory: string,
 ): Promise<string> {
+  if (subpath === "") return volume;
   const { fd, isDirectory } = await foreign.clone(volume, { subpath, isRecursive: false });
   using undo = new DisposableStack();
   undo.defer(() => closeSync(fd));
