@@ -106,6 +106,8 @@ export class Listener implements AsyncDisposable {
       routeUpgrade(routing, request, { socket, head, resume });
     });
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      // Bytes behind a request that said Connection: close, whose answer may be on its way.
+      if (error.code === "HPE_CLOSED_CONNECTION") return;
       const reason = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
       if (socket.writable) socket.end(plainRefusal(reason));
       else socket.destroy();

@@ -40,7 +40,9 @@ async function readLine(socket: Socket): Promise<string> {
     if (line.length > lineLimitBytes) throw malformed();
     if (end < 0) continue;
     if (end + 1 < chunk.length) socket.unshift(chunk.subarray(end + 1));
-    return line.toString("latin1").replace(/\r$/, "");
+    // A line feed alone ends it for some readers only, and what follows would be a request to the others.
+    if (line.at(-1) !== 0x0d) throw malformed();
+    return line.toString("latin1", 0, line.length - 1);
   }
 }
 

@@ -41,11 +41,13 @@ for (const [what, make] of Object.entries(accounts)) {
     const ids = ["sed", "-n", "s/^[UG]id:.//p", "/proc/self/status"];
     assert.match((await run("accounts", ...ids)).stdout, /^0\t.*\n0\t/);
     assert.match((await run("-u", "7:8", "accounts", ...ids)).stdout, /^7\t.*\n8\t/);
-    assert.match((await run("-u", "alice", "accounts", "true")).stderr, /unable to find user alice/);
+    for (const user of ["nobody", "bytes-of-the-host"]) {
+      assert.match((await run("-u", user, "accounts", "true")).stderr, /unable to find user/);
+    }
     await daemon.ok("run", "-d", "--name", "entered", "accounts", "sleep", "1000");
     assert.match((await daemon.docker(["exec", "-u", "7", "entered", ...ids])).stdout, /^7\t/);
-    const unknown = await daemon.docker(["exec", "-u", "alice", "entered", "true"]);
-    assert.match(unknown.stdout + unknown.stderr, /unable to find user alice/);
+    const unknown = await daemon.docker(["exec", "-u", "nobody", "entered", "true"]);
+    assert.match(unknown.stdout + unknown.stderr, /unable to find user nobody/);
     await daemon.docker(["cp", "-a", join(daemon.folder, "daemon.json"), "entered:/tmp/"]);
     await daemon.ok("rm", "-f", "entered");
     await daemon.ok("rmi", "accounts");
