@@ -94,8 +94,8 @@ export class Bridges implements Disposable {
     return this.#route.listAddresses(link.index).find(({ address }) => address.family === 4);
   }
 
-  /** What the host is connected to: no network is cut from it. */
-  reservedPrefixes(): Prefix[] {
+  /** What the host is connected to. */
+  onLinkPrefixes(): Prefix[] {
     return this.#route.listOnLinkPrefixes();
   }
 

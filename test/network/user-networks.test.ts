@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { NetworkCreateRequest } from "#api-schema/network";
 import { EngineError } from "#base/errors";
 import { Filters } from "#engine";
+import { CLONE_NEWNS, unshare } from "#native";
 import { isRoot, neighbour, sh, type TestContainer, TestHost } from "./host.ts";
 import { subnet, wish } from "./wishes.ts";
 
@@ -18,6 +20,26 @@ async function refusal(work: Promise<unknown>): Promise<string> {
   }
   return "nothing was refused";
 }
+
+test(
+  "create: unasked no network is where the host is connected to by now, nor where its name servers are",
+  options,
+  async () => {
+    await using host = await TestHost.start();
+    // A view of this thread's own, in which the host has another resolv.conf.
+    unshare(CLONE_NEWNS);
+    const conf = join(host.directory, "resolv.conf");
+    await writeFile(conf, "nameserver 172.19.0.53\n");
+    await sh(`mount --make-rprivate /; mount --bind ${conf} /etc/resolv.conf
+    ip link add up0 type veth peer name up1; ip addr add 172.18.5.1/24 dev up0; ip link set up0 up`);
+    try {
+      await host.service.create(wish("n1"));
+      assert.equal(host.service.inspect("n1").IPAM?.Config?.[0]?.Subnet, "172.20.0.0/16");
+    } finally {
+      await sh("umount /etc/resolv.conf; ip link del up0");
+    }
+  },
+);
 
 test("create: refused in dockerd's words", options, async () => {
   await using host = await TestHost.start();

@@ -21,6 +21,7 @@ import { checkIpv6Subnet, chooseGateway } from "./create.ts";
 import { invalid, prefixed } from "./errors.ts";
 import type { Network } from "./network.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
+import { reservedPrefixes } from "./reserved.ts";
 
 export const defaultBridgeName = "docker0";
 
@@ -156,7 +157,7 @@ function checkAddresses(requested: PoolRecord["requested"], subnet: Prefix): voi
 function freePool(context: NetworkContext, family: Family, existing: Network | undefined) {
   const others = context.networks.list().filter((network) => network !== existing);
   const taken = others.flatMap((network) => network.pools(family).map(({ subnet }) => subnet));
-  return choosePool(context.config.addressPools, family, [...taken, ...context.bridges.reservedPrefixes()]);
+  return choosePool(context.config.addressPools, family, [...taken, ...reservedPrefixes(context)]);
 }
 
 /** Of a bridge that an administrator made: its address decides. Ours has the one that we gave it before. */

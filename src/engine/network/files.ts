@@ -31,7 +31,7 @@ export interface NetworkFiles {
 }
 
 const hostsPath = "/etc/hosts";
-const resolvConfPath = "/etc/resolv.conf";
+export const resolvConfPath = "/etc/resolv.conf";
 /** What systemd-resolved asks, where /etc/resolv.conf only names its own stub. */
 const systemdResolvConfPath = "/run/systemd/resolve/resolv.conf";
 const mode = 0o644;

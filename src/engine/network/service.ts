@@ -49,6 +49,7 @@ import type { Network } from "./network.ts";
 import { NetworkIndex } from "./network-index.ts";
 import { setUpParent, tearDownParent } from "./parent-network.ts";
 import type { NetworkRecord } from "./record.ts";
+import { reservedPrefixes } from "./reserved.ts";
 import { removeStrays, restoreNetworks } from "./restore.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { ContainerSandboxes } from "./sandboxes.ts";
@@ -80,7 +81,7 @@ export class NetworkService {
       networks: networks.list(),
       addressPools: config.addressPools,
       defaultOptions: config.defaultNetworkOptions,
-      reserved: () => bridges.reservedPrefixes(),
+      reserved: () => reservedPrefixes(this.#context),
       isBridgeThere: (name) => bridges.isForeign(name),
     });
     const network = networks.insert(record);
