@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { debianTar } from "#test/busybox";
+import { debianTar, lineServer } from "#test/busybox";
 import { lineOf, must } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { freePort } from "#test/network-place";
@@ -47,13 +47,7 @@ test("debian: apt-get installs a server, which is reached through a published po
     env: daemon.environment,
     timeoutMs: 200_000,
   });
-  await daemon.ok(
-    "commit",
-    "-c",
-    'CMD ["sh","-c","echo up; while :; do echo served | busybox nc -l -p 80; done"]',
-    "built",
-    "server",
-  );
+  await daemon.ok("commit", "-c", `CMD ${JSON.stringify(["sh", "-c", lineServer("served")])}`, "built", "server");
   await daemon.ok("run", "-d", "--name", "server", "-p", `${port}:80`, "server");
   await lineOf(daemon.spawnDocker(["logs", "-f", "server"]), /up/);
   assert.equal(await must(["timeout", "5", "busybox", "nc", "127.0.0.1", String(port)]), "served");

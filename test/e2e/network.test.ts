@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { lineServer } from "#test/busybox";
 import { lineOf } from "#test/command";
 import { type Daemon, packageRoot, startDaemon } from "#test/daemon";
 import { freePort } from "#test/network-place";
@@ -12,16 +13,9 @@ after(() => daemon[Symbol.asyncDispose]());
 
 const inspect = (name: string, format: string) => daemon.ok("inspect", "-f", format, name);
 const address = (name: string) => inspect(name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
-/** A TCP server that says one line to whoever connects. */
-const server = (line: string, port = 80) => [
-  "busybox",
-  "sh",
-  "-c",
-  `echo up; while :; do echo ${line} | nc -l -p ${port}; done`,
-];
 
 async function serve(name: string, line: string, ...flags: string[]): Promise<void> {
-  await daemon.ok("run", "-d", "--name", name, ...flags, ...server(line));
+  await daemon.ok("run", "-d", "--name", name, ...flags, "busybox", "sh", "-c", lineServer(line));
   await lineOf(daemon.spawnDocker(["logs", "-f", name]), /up/);
 }
 const ask = (host: string, port: number | string) =>

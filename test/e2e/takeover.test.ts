@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { lineServer } from "#test/busybox";
 import { lineOf, must, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 
@@ -69,12 +70,9 @@ test("takeover: a container with --rm that never ran goes when the daemon starts
 });
 
 test("takeover: published ports stay reachable, without a daemon too", async () => {
-  const server = "while :; do echo hello | nc -l -p 80; done";
-  await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", server);
-  // The server is away between two connections: it is asked until it listens.
-  const asking =
-    'until answer=$(timeout 5 busybox nc 127.0.0.1 8123) && [ -n "$answer" ]; do sleep 0.05; done; echo $answer';
-  const ask = () => daemon.inNetwork("timeout", "20", "sh", "-c", asking);
+  await daemon.ok("run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sh", "-c", lineServer("hello"));
+  await lineOf(daemon.spawnDocker(["logs", "-f", "web"]), /up/);
+  const ask = () => daemon.inNetwork("timeout", "20", "busybox", "nc", "127.0.0.1", "8123");
   assert.equal(await ask(), "hello");
   await daemon.kill();
   assert.equal(await ask(), "hello");

@@ -50,3 +50,8 @@ export async function debianTar(suite = "bookworm"): Promise<string> {
   rmSync(work, { recursive: true });
   return tar;
 }
+
+/** For a shell: a TCP server that says one line to whoever connects, and `up` when it listens. */
+export const lineServer = (line: string, port = 80): string =>
+  `busybox nc -ll -p ${port} -e busybox echo ${line} & ` +
+  `until busybox netstat -ltn | busybox grep -q ':${port} '; do busybox usleep 20000; done; echo up; wait`;
