@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdir, readlink } from "node:fs/promises";
+import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { type Daemon, startDaemon } from "#test/daemon";
 import type { Reply, RequestOptions } from "#test/http";
@@ -111,3 +114,19 @@ test("bad input: bytes that are no HTTP close the connection, and only that one"
   await new Promise((resolve) => socket.once("close", resolve));
   assert.equal((await daemon.http.get("/_ping")).status, 200);
 });
+
+test("save: clients that leave in the middle leave no blob open", async () => {
+  for (let round = 0; round < 20; round++) {
+    const client = connect(daemon.socket);
+    client.write("GET /images/busybox/get HTTP/1.1\r\nHost: d\r\n\r\n");
+    await once(client, "readable");
+    client.destroy();
+  }
+  while ((await openBlobs()) > 0) await daemon.http.get("/_ping");
+});
+
+async function openBlobs(): Promise<number> {
+  const folder = `/proc/${daemon.pid}/fd`;
+  const targets = (await readdir(folder)).map((fd) => readlink(`${folder}/${fd}`).catch(() => ""));
+  return (await Promise.all(targets)).filter((target) => target.includes("/blobs/")).length;
+}

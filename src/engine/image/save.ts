@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { finished } from "node:stream/promises";
+import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
 import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
@@ -229,8 +229,7 @@ function packFiles(files: ReadonlyMap<string, File>, blobsTime: Date, signal: Ab
       if (file === undefined) continue;
       signal.throwIfAborted();
       const entry = pack.entry({ name: path, size: file.sizeBytes, mode: 0o644, mtime: file.mtime });
-      file.open().pipe(entry);
-      await finished(entry);
+      await pipeline(file.open(), entry);
     }
     pack.finalize();
   };
