@@ -72,8 +72,8 @@ export class Filters {
     if (wanted.length === 0) return true;
     return wanted.every((text) => {
       const cut = text.indexOf("=");
-      const value = labels?.[cut < 0 ? text : text.slice(0, cut)];
-      return value !== undefined && (cut < 0 || value === text.slice(cut + 1));
+      const key = cut < 0 ? text : text.slice(0, cut);
+      return Object.hasOwn(labels ?? {}, key) && (cut < 0 || labels?.[key] === text.slice(cut + 1));
     });
   }
 

@@ -80,7 +80,7 @@ function checkLogOptions(name: string, options: Options): void {
       () => `invalid value for option cache-disabled: ${isUncached}`,
     );
   }
-  const driver = drivers[name];
+  const driver = Object.hasOwn(drivers, name) ? drivers[name] : undefined;
   if (driver === undefined) throw refused(`error looking up logging plugin ${name}: plugin "${name}" not found`);
   const unknown = Object.keys(options).find((option) => !commonOptions.has(option) && !driver.options.includes(option));
   if (unknown !== undefined) refuse(driver.unknownOption(unknown));

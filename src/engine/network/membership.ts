@@ -47,7 +47,7 @@ export async function disconnectContainer(
   if (!isRunning(container) || (force && network === undefined)) {
     refuseDuringRemoval(container);
     const name = context.networks.find(ref)?.name ?? ref;
-    if (container.networks[name] === undefined) {
+    if (!Object.hasOwn(container.networks, name)) {
       throw new EngineError("system", `container ${container.id} is not connected to the network ${name}`);
     }
     delete container.networks[name];
