@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { test } from "node:test";
 import { parseArguments } from "../../src/engine/container/ps/arguments.ts";
 import { format } from "../../src/engine/container/ps/format.ts";
@@ -9,6 +10,7 @@ import {
   parseProcess,
   readMachine,
   readProcess,
+  readThreads,
 } from "../../src/engine/container/ps/process.ts";
 
 const machine: Machine = {
@@ -112,20 +114,37 @@ for (const text of [
   "l",
   "j",
   "-j",
+  "-jLfPM",
+  "-Tj l",
+  "-Lj u",
+  "-cLfl",
+  "a -F",
+  "-v",
+  "s",
+  "-Lm v",
+  "mu",
   "-o pid,ppid,etime,time,args",
   "-o pid,lstart,bsdstart",
 ]) {
-  test(`top: ${text} says what ps says of this process`, { skip: !hasPs && "needs procps" }, async () => {
-    const self = await readProcess(globalThis.process.pid);
+  test(`top: ${text} says what ps says of a process`, { skip: !hasPs && "needs procps" }, async () => {
+    using sleeper = spawn("sleep", ["1000"]);
+    await once(sleeper, "spawn");
+    const pid = Number(sleeper.pid);
+    const [self, tasks] = await Promise.all([readProcess(pid), readThreads(pid)]);
     assert.ok(self);
-    const { Titles, Processes } = format(parseArguments(text.split(" ")), [self], await readMachine(Date.now()));
-    const { stdout } = spawnSync("ps", [...text.split(" "), "-ww", `-q${self.pid}`], { encoding: "utf8" });
-    const [titles = "", row = ""] = stdout.split("\n");
+    const { Titles, Processes } = format(
+      parseArguments(text.split(" ")),
+      [{ ...self, tasks }],
+      await readMachine(Date.now()),
+    );
+    const { stdout } = spawnSync("ps", [...text.split(" "), "-ww", `-q${pid}`], { encoding: "utf8" });
+    const [titles = "", ...rows] = stdout.trim().split("\n");
     assert.deepEqual(Titles, titles.trim().split(/\s+/));
     // What moves between two looks: times, sizes, states.
     const moving = new Set(["C", "%CPU", "%MEM", "RSS", "SZ", "VSZ", "PSR", "S", "STAT", "WCHAN", "TIME", "ELAPSED"]);
     const steady = (fields: readonly string[]) => fields.filter((_, i) => !moving.has(Titles[i] ?? ""));
-    const [ours, theirs] = [steady(Processes[0]?.join(" ").split(" ") ?? []), steady(row.trim().split(/\s+/))];
+    const ours = Processes.flatMap((fields) => steady(fields.join(" ").split(" ")));
+    const theirs = rows.flatMap((row) => steady(row.trim().split(/\s+/)));
     assert.deepEqual(ours.map(withoutClock), theirs.map(withoutClock));
     // Both add the process's age to a boot time that each measures for itself: a second apart is the same.
     for (const [i, clock] of ours.entries()) assert.ok(Math.abs(secondsOf(clock) - secondsOf(theirs[i] ?? "")) <= 60);

@@ -4,9 +4,10 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { notRunning, runningTask } from "./errors.ts";
-import { type Listing, PsError, parseArguments } from "./ps/arguments.ts";
+import { type Listing, parseArguments } from "./ps/arguments.ts";
 import { type ContainerTop, format } from "./ps/format.ts";
-import { readMachine, readProcess } from "./ps/process.ts";
+import { readMachine, readProcess, readThreads } from "./ps/process.ts";
+import { PsError } from "./ps/ps-error.ts";
 
 /**
  * What dockerd gets by running the host's ps, and we by reading /proc: the daemon never forks, and a minimal host has no ps.
@@ -24,7 +25,12 @@ export async function topContainer(
   const paths = await findCgroupPaths(pid);
   if (paths === undefined) throw notRunning(container.id);
   const pids = (await listPids(paths)).sort((a, b) => a - b);
-  const processes = (await Promise.all(pids.map(readProcess))).filter((process) => process !== undefined);
+  const tasksOf = listing.threads === "none" ? async () => [] : readThreads;
+  const read = async (pid: number) => {
+    const [process, tasks] = await Promise.all([readProcess(pid), tasksOf(pid)]);
+    return process === undefined ? [] : [{ ...process, tasks }];
+  };
+  const processes = (await Promise.all(pids.map(read))).flat();
   const machine = await readMachine(Number(context.clock.now() / 1_000_000n));
   const result = format(listing, processes, machine);
   emitContainerEvent(context, container, "top");

@@ -1,37 +1,31 @@
 import { type Column, findColumn } from "./columns.ts";
+import { type BsdFormat, columnNames, isBsdFormat } from "./formats.ts";
+import { PsError } from "./ps-error.ts";
 
 /** What a ps command line asks to see. Which processes is not its choice here: the container's. */
 export interface Listing {
   readonly columns: readonly Column[];
   readonly hasTitles: boolean;
   readonly isForest: boolean;
+  /** Each thread in its process's place, or below it. */
+  readonly threads: "none" | "instead" | "below";
 }
 
-/** procps said no; the message is the first line it would have printed. */
-export class PsError extends Error {}
-
-/** The formats that a letter stands for. */
-const formats = {
-  default: "pid tname time ucmd",
-  full: "uid_hack pid ppid c stime tname time cmd",
-  extraFull: "uid_hack pid ppid c sz rss psr stime tname time cmd",
-  long: "f s uid pid ppid c opri ni ADDR sz wchan tname time ucmd",
-  longWithoutAddress: "s uid pid ppid c opri ni rss sz wchan tname time ucmd",
-  jobs: "pid pgid sid tname time ucmd",
-  bsdDefault: "pid tname stat bsdtime args",
-  user: "user pid pcpu pmem vsz rss tname stat bsdstart bsdtime args",
-  bsdLong: "f uid pid ppid priority ni vsz rss wchan stat tname bsdtime args",
-  bsdJobs: "ppid pid pgid sid tname tpgid stat uid bsdtime args",
-} as const;
-type Format = keyof typeof formats;
+/** SysV's letters that choose or change columns. */
+const sysvModifiers = new Set("fFlyjLTMPc");
+const sysvWord = /^-[AadeNwmHfFlyjLTMZPc]+(?:[oO].*)?$|^-[oO]/;
+const bsdWord = /^-?[axwegrcnSTulsjvfhHmZM]*(?:[oO].*)?$/;
 
 class Parser {
   readonly #words: string[];
   readonly #custom: Column[] = [];
-  #format: Format = "default";
+  readonly #sysv = new Set<string>();
+  #bsd: BsdFormat | undefined;
+  #prefersBsd = false;
   #isForest = false;
   #hasTitles = true;
-  #isWithoutAddress = false;
+  #threadsBelow = false;
+  #threadsAsProcesses = false;
 
   constructor(words: readonly string[]) {
     this.#words = [...words];
@@ -39,17 +33,26 @@ class Parser {
 
   parse(): Listing {
     for (let word = this.#words.shift(); word !== undefined; word = this.#words.shift()) {
-      if (word.startsWith("--")) this.#long(word.slice(2));
-      else if (word === "-aux" || word === "-axu") this.#letters("aux", this.#bsd);
-      else if (word.startsWith("-")) this.#letters(word.slice(1), this.#sysv);
-      else this.#letters(word, this.#bsd);
+      if (word.startsWith("--")) this.#longOption(word.slice(2));
+      else if (sysvWord.test(word)) this.#letters(word.slice(1), this.#sysvLetter);
+      else if (bsdWord.test(word)) this.#letters(word.replace(/^-/, ""), this.#bsdLetter);
+      else throw new PsError(`error: unsupported ${word.startsWith("-") ? "SysV option" : "option (BSD syntax)"}`);
     }
-    if (this.#isWithoutAddress && this.#format !== "long") {
-      throw new PsError("error: modifier -y without format -l makes no sense");
-    }
-    const format = this.#isWithoutAddress ? "longWithoutAddress" : this.#format;
-    const columns = this.#custom.length > 0 ? this.#custom : formats[format].split(" ").map(columnOf);
-    return { columns, hasTitles: this.#hasTitles, isForest: this.#isForest };
+    const names = columnNames({ bsd: this.#bsd, sysv: this.#sysv, prefersBsd: this.#prefersBsd });
+    return {
+      columns: this.#custom.length > 0 ? this.#custom : names.map(columnOf),
+      hasTitles: this.#hasTitles,
+      isForest: this.#isForest,
+      threads: this.#threads(),
+    };
+  }
+
+  #threads(): Listing["threads"] {
+    const conflict = (what: string) => new PsError(`error: thread flags conflict; can't use ${what}`);
+    if (this.#sysv.has("L") && this.#sysv.has("T")) throw conflict("both -L and -T");
+    if (this.#threadsBelow && this.#threadsAsProcesses) throw conflict("H with m or -m");
+    if (this.#threadsBelow) return "below";
+    return this.#threadsAsProcesses || this.#sysv.has("L") || this.#sysv.has("T") ? "instead" : "none";
   }
 
   /** `letter` takes the rest of its word or the next one as its value when it asks for it. */
@@ -63,82 +66,30 @@ class Parser {
     }
   }
 
-  #sysv(letter: string, value: () => string): void {
-    switch (letter) {
-      case "A":
-      case "a":
-      case "d":
-      case "e":
-      case "w":
-      case "N":
-        return;
-      case "f":
-        if (this.#format !== "extraFull") this.#format = "full";
-        return;
-      case "F":
-        this.#format = "extraFull";
-        return;
-      case "l":
-        this.#format = "long";
-        return;
-      case "y":
-        this.#isWithoutAddress = true;
-        return;
-      case "j":
-        this.#format = "jobs";
-        return;
-      case "H":
-        this.#isForest = true;
-        return;
-      case "o":
-        this.#custom.push(...parseFormat(value()));
-        return;
-      case "O":
-        this.#custom.push(...["pid", "s", "tname", "time", "args"].map(columnOf));
-        this.#custom.splice(1, 0, ...parseFormat(value()));
-        return;
-      default:
-        throw new PsError("error: unsupported SysV option");
-    }
+  #sysvLetter(letter: string, value: () => string): void {
+    if (sysvModifiers.has(letter)) this.#sysv.add(letter);
+    else if (letter === "Z") this.#sysv.add("M");
+    else if (letter === "H") this.#isForest = true;
+    else if (letter === "m") this.#threadsBelow = true;
+    else if (letter === "o") this.#custom.push(...parseFormat(value()));
+    else if (letter === "O") this.#custom.push(...aroundDefault(value()));
   }
 
-  #bsd(letter: string, value: () => string): void {
-    switch (letter) {
-      case "a":
-      case "x":
-      case "w":
-      case "e":
-      case "g":
-      case "r":
-      case "c":
-      case "n":
-        if (this.#format === "default") this.#format = "bsdDefault";
-        return;
-      case "u":
-        this.#format = "user";
-        return;
-      case "l":
-        this.#format = "bsdLong";
-        return;
-      case "j":
-        this.#format = "bsdJobs";
-        return;
-      case "f":
-        this.#isForest = true;
-        if (this.#format === "default") this.#format = "bsdDefault";
-        return;
-      case "h":
-        this.#hasTitles = false;
-        return;
-      case "o":
-        this.#custom.push(...parseFormat(value()));
-        return;
-      default:
-        throw new PsError("error: unsupported option (BSD syntax)");
-    }
+  #bsdLetter(letter: string, value: () => string): void {
+    if (letter === "o") return void this.#custom.push(...parseFormat(value()));
+    if (letter === "O") return void this.#custom.push(...aroundDefault(value()));
+    if (isBsdFormat(letter)) {
+      if (this.#bsd !== undefined && this.#bsd !== letter) throw new PsError("error: conflicting format options");
+      this.#bsd = letter;
+    } else if (letter === "f") this.#isForest = true;
+    else if (letter === "h") this.#hasTitles = false;
+    else if (letter === "H") this.#threadsAsProcesses = true;
+    else if (letter === "m") this.#threadsBelow = true;
+    else if (letter === "Z" || letter === "M") this.#sysv.add("M");
+    this.#prefersBsd = true;
   }
 
-  #long(text: string): void {
+  #longOption(text: string): void {
     const [name = "", value] = text.split("=", 2);
     if (name === "format") this.#custom.push(...parseFormat(value ?? this.#words.shift() ?? ""));
     else if (name === "sort") value ?? this.#words.shift();
@@ -151,6 +102,13 @@ class Parser {
 export const parseArguments = (words: readonly string[]): Listing => new Parser(words).parse();
 
 const address: Column = { title: "ADDR", text: () => "-" };
+
+/** -O puts its columns behind the PID. */
+const aroundDefault = (text: string): Column[] => [
+  columnOf("pid"),
+  ...parseFormat(text),
+  ...["s", "tname", "time", "args"].map(columnOf),
+];
 
 /** `name`, `name:width` or `name=title`; a title reaches to the end of the word. */
 function parseFormat(text: string): Column[] {

@@ -6,6 +6,8 @@ export interface Column {
   readonly text: (process: Process, machine: Machine) => string;
   /** Names longer than this are cut with a plus sign. */
   readonly width?: number;
+  /** Where threads stand below their process, the other of the two has a dash here. */
+  readonly only?: "process" | "thread";
 }
 
 const columns = new Map<string, Column>();
@@ -14,14 +16,25 @@ export const findColumn = (name: string): Column | undefined => columns.get(name
 
 /** Several words of ps mean the same column; some of them under another title. */
 function define(names: string, title: string, text: Column["text"], width?: number): void {
-  for (const name of names.split(" ")) columns.set(name, { title, text, ...(width === undefined ? {} : { width }) });
+  const only = onlyOf.get(title);
+  const column = { title, text, ...(width === undefined ? {} : { width }), ...(only === undefined ? {} : { only }) };
+  for (const name of names.split(" ")) columns.set(name, column);
 }
+
+const ofProcesses =
+  "PID TGID PPID PGID PGRP SID SESS TPGID COMMAND CMD TTY TT NLWP THCNT CGROUP VSZ RSS RSZ SZ TRS DRS %MEM";
+const ofThreads = "LWP TID SPID S STAT PRI NI RTPRIO CLS PSR CPUID WCHAN BLOCKED IGNORED CAUGHT";
+const onlyOf = new Map(
+  [ofProcesses, ofThreads].flatMap((titles, index) =>
+    titles.split(" ").map((title) => [title, index === 0 ? "process" : "thread"] as const),
+  ),
+);
 
 define("pid tgid", "PID", (p) => String(p.pid));
 define("tgid", "TGID", (p) => String(p.pid));
-define("lwp", "LWP", (p) => String(p.pid));
-define("tid", "TID", (p) => String(p.pid));
-define("spid", "SPID", (p) => String(p.pid));
+define("lwp", "LWP", (p) => String(p.tid));
+define("tid", "TID", (p) => String(p.tid));
+define("spid", "SPID", (p) => String(p.tid));
 define("ppid", "PPID", (p) => String(p.ppid));
 define("pgid pgrp", "PGID", (p) => String(p.pgid));
 define("pgrp", "PGRP", (p) => String(p.pgid));
@@ -84,6 +97,13 @@ define("pmem %mem", "%MEM", (p, m) =>
   tenths(Math.min(999, Math.floor((p.residentPages * pageKb * 1000) / m.memoryKb))),
 );
 define("c util", "C", (p, m) => String(Math.min(99, Math.floor(cpuPerMille(p, m) / 10))));
+
+define("trs", "TRS", (p) => String(Math.floor(p.textBytes / 1024)));
+define("drs", "DRS", (p) => String(Math.floor((p.virtualBytes - p.textBytes) / 1024)));
+define("pending sig", "PENDING", (p) => p.signals.pending);
+define("blocked sigmask sig_block", "BLOCKED", (p) => p.signals.blocked);
+define("ignored sigignore sig_ignore", "IGNORED", (p) => p.signals.ignored);
+define("caught sigcatch sig_catch", "CAUGHT", (p) => p.signals.caught);
 
 const cpuSeconds = (p: Process) => Math.floor((p.userTicks + p.systemTicks) / ticksPerSecond);
 const elapsed = (p: Process, m: Machine) => Math.max(0, Math.floor(m.uptimeSeconds - p.startTicks / ticksPerSecond));

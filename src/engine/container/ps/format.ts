@@ -8,43 +8,59 @@ export interface ContainerTop {
   readonly Titles: string[];
 }
 
+export interface ThreadedProcess extends Process {
+  /** Read only where they are asked for. */
+  readonly tasks?: readonly Process[];
+}
+
 /** Goes through the text that ps would have printed: a blank inside a column moves what follows it, as it does for dockerd. */
-export function format(listing: Listing, processes: readonly Process[], machine: Machine): ContainerTop {
-  const titles = listing.hasTitles ? fieldsOf(listing.columns.map(({ title }) => title).join(" ")) : [];
+export function format(listing: Listing, processes: readonly ThreadedProcess[], machine: Machine): ContainerTop {
+  const { columns, threads } = listing;
+  const titles = listing.hasTitles ? fieldsOf(columns.map(({ title }) => title).join(" ")) : [];
   const pidIndex = titles.indexOf("PID");
   if (pidIndex < 0) throw new EngineError("system", "Couldn't find PID field in ps output");
-  const rows = listing.isForest ? forest(processes) : processes.map((process) => ({ process, branch: "" }));
-  return {
-    Titles: titles,
-    Processes: rows.map(({ process, branch }) => {
-      const fields = fieldsOf(listing.columns.map((column) => cell(column, process, machine, branch)).join(" "));
-      const pid = fields[pidIndex] ?? "";
-      if (!/^[+-]?\d+$/.test(pid)) {
-        throw new EngineError("system", `Unexpected pid '${pid}': strconv.Atoi: parsing "${pid}": invalid syntax`);
-      }
-      const last = titles.length - 1;
-      return [...fields.slice(0, last), fields.slice(last).join(" ")];
-    }),
+  const row = (process: Process, branch: string, part?: Column["only"]) => {
+    const cells = columns.map((column) => cell(column, process, machine, branch, part));
+    return fieldsOf(cells.join(" "));
   };
+  const rows = (listing.isForest ? forest(processes) : processes.map((process) => ({ process, branch: "" }))).flatMap(
+    ({ process, branch }) => {
+      const { tasks = [] } = process;
+      if (threads === "instead") return tasks.map((task) => row(task, branch));
+      if (threads === "none") return [row(process, branch)];
+      return [row(process, branch, "process"), ...tasks.map((task) => row(task, "", "thread"))];
+    },
+  );
+  return { Titles: titles, Processes: rows.map((fields) => checked(fields, pidIndex, titles.length - 1)) };
+}
+
+/** What is beyond the last title belongs to it. */
+function checked(fields: readonly string[], pidIndex: number, last: number): string[] {
+  const pid = fields[pidIndex] ?? "";
+  if (pid !== "-" && !/^[+-]?\d+$/.test(pid)) {
+    throw new EngineError("system", `Unexpected pid '${pid}': strconv.Atoi: parsing "${pid}": invalid syntax`);
+  }
+  return [...fields.slice(0, last), fields.slice(last).join(" ")];
 }
 
 const fieldsOf = (line: string): string[] => line.split(/[\t\n\f\r ]+/).filter((field) => field !== "");
 
 const commandTitles = new Set(["CMD", "COMMAND"]);
 
-function cell(column: Column, process: Process, machine: Machine, branch: string): string {
+function cell(column: Column, process: Process, machine: Machine, branch: string, part: Column["only"]): string {
+  if (part !== undefined && column.only !== undefined && column.only !== part) return "-";
   const text = column.text(process, machine);
   const shown = commandTitles.has(column.title) ? branch + text : text;
   return column.width !== undefined && shown.length > column.width ? `${shown.slice(0, column.width - 1)}+` : shown;
 }
 
 interface Row {
-  readonly process: Process;
+  readonly process: ThreadedProcess;
   readonly branch: string;
 }
 
 /** Children below their parents, as `ps f` shows them. */
-function forest(processes: readonly Process[]): Row[] {
+function forest(processes: readonly ThreadedProcess[]): Row[] {
   const pids = new Set(processes.map(({ pid }) => pid));
   const below = (parent: number, branch: string): Row[] =>
     processes

@@ -1,9 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { errnoOf } from "#base/errors";
 
-/** A process as /proc shows it (proc(5)). Times are clock ticks of 10 ms, sizes as named. */
+/** A process, or a thread of one, as /proc shows it (proc(5)). Times are clock ticks of 10 ms, sizes as named. */
 export interface Process {
   readonly pid: number;
+  readonly tid: number;
   readonly comm: string;
   readonly state: string;
   readonly ppid: number;
@@ -23,6 +24,7 @@ export interface Process {
   readonly startTicks: number;
   readonly virtualBytes: number;
   readonly residentPages: number;
+  readonly textBytes: number;
   readonly processor: number;
   readonly realtimePriority: number;
   readonly policy: number;
@@ -33,6 +35,8 @@ export interface Process {
   readonly args: string;
   readonly waitChannel: string;
   readonly cgroup: string;
+  /** Sets of signals, in hexadecimal. */
+  readonly signals: Readonly<Record<"pending" | "blocked" | "ignored" | "caught", string>>;
 }
 
 /** What columns need to know of the machine. */
@@ -48,12 +52,29 @@ export const ticksPerSecond = 100;
 export const pageKb = 4;
 
 /** undefined: it has ended. Everything is read on the host's side; no file of the container is looked at (podman CVE-2022-1227). */
-export async function readProcess(pid: number): Promise<Process | undefined> {
-  const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8");
+export const readProcess = (pid: number): Promise<Process | undefined> => read(pid, pid, `/proc/${pid}`);
+
+export async function readThreads(pid: number): Promise<Process[]> {
+  const folder = `/proc/${pid}/task`;
+  const tids = (await unlessEnded(readdir(folder))) ?? [];
+  const threads = await Promise.all(tids.map((tid) => read(pid, Number(tid), `${folder}/${tid}`)));
+  return threads.filter((thread) => thread !== undefined);
+}
+
+function read(pid: number, tid: number, folder: string): Promise<Process | undefined> {
+  const text = (file: string) => readFile(`${folder}/${file}`, "utf8");
+  const files = ["stat", "status", "cmdline", "cgroup"].map(text);
+  return unlessEnded(
+    Promise.all([...files, text("wchan").catch(() => "0")]).then(
+      ([stat = "", status = "", cmdline = "", cgroup = "", waitChannel = ""]) =>
+        parseProcess(pid, { stat, status, cmdline, waitChannel, cgroup }, tid),
+    ),
+  );
+}
+
+async function unlessEnded<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    const [stat, status, cmdline] = await Promise.all([read("stat"), read("status"), read("cmdline")]);
-    const [waitChannel, cgroup] = await Promise.all([read("wchan").catch(() => "0"), read("cgroup")]);
-    return parseProcess(pid, { stat, status, cmdline, waitChannel, cgroup });
+    return await reading;
   } catch (error) {
     const code = errnoOf(error);
     if (code === "ENOENT" || code === "ESRCH") return undefined;
@@ -69,18 +90,22 @@ interface ProcFiles {
   readonly cgroup: string;
 }
 
-export function parseProcess(pid: number, files: ProcFiles): Process {
+export function parseProcess(pid: number, files: ProcFiles, tid = pid): Process {
   // The name is whatever the process calls itself, with blanks and brackets: the last bracket is the kernel's.
   const close = files.stat.lastIndexOf(")");
   const comm = printable(files.stat.slice(files.stat.indexOf("(") + 1, close));
   const fields = files.stat.slice(close + 2).split(" ");
   const field = (n: number) => Number(fields[n - 3] ?? 0);
+  const statusText = (key: string) => new RegExp(`^${key}:\\s+(.*)$`, "m").exec(files.status)?.[1] ?? "";
   const status = (key: string) =>
-    (new RegExp(`^${key}:\\s+(.*)$`, "m").exec(files.status)?.[1] ?? "").split(/\s+/).map((text) => Number(text) || 0);
+    statusText(key)
+      .split(/\s+/)
+      .map((text) => Number(text) || 0);
   const state = fields[0] ?? "?";
   const args = printable(files.cmdline.replace(/\0+$/, "").replaceAll("\0", " "));
   return {
     pid,
+    tid,
     comm,
     state,
     ppid: field(4),
@@ -99,6 +124,7 @@ export function parseProcess(pid: number, files: ProcFiles): Process {
     startTicks: field(22),
     virtualBytes: field(23),
     residentPages: field(24),
+    textBytes: field(27) - field(26),
     processor: field(39),
     realtimePriority: field(40),
     policy: field(41),
@@ -108,6 +134,12 @@ export function parseProcess(pid: number, files: ProcFiles): Process {
     args: args !== "" ? args : state === "Z" ? `[${comm}] <defunct>` : `[${comm}]`,
     waitChannel: files.waitChannel === "0" || files.waitChannel === "" ? "-" : files.waitChannel,
     cgroup: files.cgroup.trim().replaceAll("\n", ","),
+    signals: {
+      pending: statusText("ShdPnd"),
+      blocked: statusText("SigBlk"),
+      ignored: statusText("SigIgn"),
+      caught: statusText("SigCgt"),
+    },
   };
 }
 
