@@ -9,6 +9,15 @@ import { hasBody } from "./wire.ts";
 
 /** dockerd reads any size; no body of ours needs a hundredth of this. */
 const maxJsonBytes = 16 * 1024 * 1024;
+const maxFormBytes = 10 * 1024 * 1024;
+const methodsWithForms: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
+/** The parameters that Go's Request.ParseForm finds in a body, whatever else the route makes of it. */
+export async function readForm(request: FastifyRequest): Promise<string> {
+  const { mediaType } = mediaTypeOf(request.headers["content-type"] ?? "");
+  const isForm = mediaType === "application/x-www-form-urlencoded" && methodsWithForms.has(request.method);
+  return isForm ? readText(request, maxFormBytes, "http: POST too large") : "";
+}
 
 /** httputils.ReadJSON: an empty body is the zero value. */
 export async function readJson<T extends TSchema>(request: FastifyRequest, schema: T): Promise<Static<T>> {
@@ -32,7 +41,7 @@ export function decodeJson<T extends TSchema>(schema: T, json: Json, root: Root 
 }
 
 async function parseBody(request: FastifyRequest): Promise<Json> {
-  const text = await readText(request);
+  const text = await readText(request, maxJsonBytes, "http: request body too large");
   try {
     const { value, hasMore } = parseJson(text);
     if (hasMore) throw invalid("unexpected content after JSON");
@@ -44,12 +53,12 @@ async function parseBody(request: FastifyRequest): Promise<Json> {
   }
 }
 
-async function readText(request: FastifyRequest): Promise<string> {
+async function readText(request: FastifyRequest, limitBytes: number, refusal: string): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of unreadBody(request.raw)) {
     sizeBytes += chunk.length;
-    if (sizeBytes > maxJsonBytes) throw invalid("http: request body too large");
+    if (sizeBytes > limitBytes) throw invalid(refusal);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

@@ -5,8 +5,9 @@ import { atoi, goQuote, int64, numberProblem, uint32 } from "#base/strconv";
 export class Query {
   readonly #words = new Map<string, string[]>();
 
-  constructor(text: string) {
-    for (const pair of text.split("&")) {
+  /** Of several texts the first to have a word decides. */
+  constructor(...texts: readonly string[]) {
+    for (const pair of texts.flatMap((text) => text.split("&"))) {
       if (pair === "") continue;
       if (pair.includes(";")) throw new EngineError("invalidParameter", "invalid semicolon separator in query");
       const cut = pair.indexOf("=");

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isOlder, maxApiVersion } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
 import type { Log } from "#base/log";
+import { readForm } from "./body.ts";
 import { Query } from "./params.ts";
 import { isUpgraded } from "./upgrade.ts";
 import { cleanPath, splitTarget } from "./urls.ts";
@@ -13,7 +14,7 @@ declare module "fastify" {
   interface FastifyRequest {
     /** What the path asked for, or the newest. */
     apiVersion: string;
-    /** The query words. */
+    /** The words of the query, and of a body that is a form. */
     form: Query;
     /**
      * Aborts when the client hangs up before the answer is complete. (Fastify's `signal` aborts as soon as a body was
@@ -37,21 +38,20 @@ export function prepareRequests(app: FastifyInstance, identity: ServerIdentity):
   app.decorateRequest("apiVersion", "");
   app.decorateRequest("form");
   app.decorateRequest("clientGone");
-  app.addHook("onRequest", (request, reply, done) => {
+  app.addHook("onRequest", async (request, reply) => {
     request.clientGone = never;
     const { originalUrl } = request;
     const cleaned = cleanPath(originalUrl);
-    if (cleaned !== undefined) return void reply.code(301).header("location", cleaned).send();
-    if (request.is404) return done();
+    if (cleaned !== undefined) return reply.code(301).header("location", cleaned).send();
+    if (request.is404) return;
     const { version, path, query } = splitTarget(originalUrl);
     app.apiLog.debug({ method: request.method, path, version }, "request");
     setVersionHeaders(reply, identity);
     request.apiVersion = version === "" ? maxApiVersion : version;
     checkVersion(request.apiVersion, identity);
     reply.header("docker-experimental", String(identity.isExperimental));
-    request.form = new Query(query.slice(1));
     request.clientGone = watchClient(request, reply);
-    done();
+    request.form = new Query(await readForm(request), query.slice(1));
   });
 }
 

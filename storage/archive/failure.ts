@@ -28,3 +28,12 @@ export class LimitError extends Error {
     this.name = "LimitError";
   }
 }
+
+/** A name that leads out of the tree it is for. */
+export class BreakoutError extends Error {
+  readonly code = "EBREAKOUT";
+  constructor(message: string) {
+    super(message);
+    this.name = "BreakoutError";
+  }
+}

@@ -1,3 +1,5 @@
+import { BreakoutError } from "./failure.ts";
+
 /**
  * Names in archives are bytes. Here they are strings with one character per byte (latin1): splitting and joining is exact,
  * and they serve as keys.
@@ -21,19 +23,22 @@ export interface Place {
 }
 
 /**
- * The name cleaned like Go's path.Join("/", name): `.` and empty parts go, `..` stops at the root. That is what dockerd does
- * with a hostile name, since it unpacks in a chroot.
+ * Without empty parts, `.` and `..`. moby refuses a name that climbs above where it begins, though no descriptor of ours
+ * would let it out.
  */
-export function placeOf(name: Uint8Array): Place {
+export function placeOf(name: Uint8Array, what: "entry name" | "hardlink target" = "entry name"): Place {
   const parts: BytePath[] = [];
   for (const part of toBytePath(name).split("/")) {
     if (part === "" || part === ".") continue;
-    if (part === "..") parts.pop();
-    else parts.push(part);
+    if (part !== "..") parts.push(part);
+    else if (parts.pop() === undefined) throw new BreakoutError(`invalid ${what} ${quoted(name)}`);
   }
   const base = parts.pop() ?? "";
+  if (base === "" && what === "hardlink target") throw new BreakoutError(`invalid ${what} ${quoted(name)}`);
   return { parent: parts.join("/"), base };
 }
+
+const quoted = (name: Uint8Array): string => JSON.stringify(Buffer.from(name).toString("utf8"));
 
 export const joinPlace = ({ parent, base }: Place): BytePath => (parent === "" ? base : `${parent}/${base}`);
 

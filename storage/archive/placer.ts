@@ -35,7 +35,7 @@ import { type SparseMap, type TarEntry, TarError } from "../tar/entry.ts";
 import type { TarSink } from "../tar/reader.ts";
 import { accessTime, applyToFile, applyToNode, applyToSymlink, modificationTime } from "./attributes.ts";
 import type { Budget } from "./budget.ts";
-import { LimitError, PlaceError, XattrError } from "./failure.ts";
+import { BreakoutError, LimitError, PlaceError, XattrError } from "./failure.ts";
 import { type BytePath, displayPlace, joinPlace, type Place, placeOf, toBytes } from "./paths.ts";
 import { ifThere, openInRoot, RootedTree, removeTree } from "./tree.ts";
 
@@ -85,7 +85,7 @@ export class Placer implements TarSink, Disposable {
       if (place.base === "") return;
       if (this.#options.intercept?.(this.#tree, place) !== true) this.#place(entry, place);
     } catch (error) {
-      throw worded(operations[entry.type], namesOf(entry, place), error);
+      throw worded(operations[entry.type], () => namesOf(entry, place), error);
     }
   }
 
@@ -96,7 +96,7 @@ export class Placer implements TarSink, Disposable {
       this.#options.budget?.countBytes(chunk.length);
       writeFile(file, chunk);
     } catch (error) {
-      throw worded("write", displayPlace(file.place), error);
+      throw worded("write", () => displayPlace(file.place), error);
     }
   }
 
@@ -107,7 +107,7 @@ export class Placer implements TarSink, Disposable {
       if (file.entry.sparse !== undefined) ftruncateSync(file.fd, file.entry.sparse.realSizeBytes);
       applyToFile(file.fd, file.entry, this.#ownerOf(file.entry));
     } catch (error) {
-      throw worded("lchown", displayPlace(file.place), error);
+      throw worded("lchown", () => displayPlace(file.place), error);
     }
     this.#file = undefined;
     closeSync(file.fd);
@@ -196,10 +196,10 @@ export class Placer implements TarSink, Disposable {
 
   /** The target is looked up in the root like any entry; linkat itself follows nothing. */
   #link(parent: number, name: Buffer, entry: TarEntry): void {
-    const target = placeOf(entry.linkname);
+    const target = placeOf(entry.linkname, "hardlink target");
     const fd = openInRoot(this.#options.rootFd, toBytes(target.parent), O_PATH | O_DIRECTORY);
     try {
-      linkat(fd, target.base === "" ? "." : toBytes(target.base), parent, name);
+      linkat(fd, toBytes(target.base), parent, name);
     } finally {
       closeSync(fd);
     }
@@ -276,11 +276,13 @@ function namesOf(entry: TarEntry, place: Place): string {
     : displayPlace(place);
 }
 
-function worded(operation: string, names: string, error: unknown): unknown {
+function worded(operation: string, names: () => string, error: unknown): unknown {
   const code = errnoOf(error);
-  const isWorded = [PlaceError, TarError, OverwriteError, LimitError].some((type) => error instanceof type);
+  const isWorded = [BreakoutError, PlaceError, TarError, OverwriteError, LimitError].some(
+    (type) => error instanceof type,
+  );
   if (code === undefined || isWorded) return error;
-  return new PlaceError(error instanceof XattrError ? "lsetxattr" : operation, names, code, error);
+  return new PlaceError(error instanceof XattrError ? "lsetxattr" : operation, names(), code, error);
 }
 
 function writeFile(file: OpenFile, chunk: Buffer): void {

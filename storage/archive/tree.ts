@@ -18,11 +18,12 @@ import {
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   readDirectory,
+  readlinkat,
   renameat2,
   statx,
   unlinkat,
 } from "#native";
-import { type BytePath, toBytes } from "./paths.ts";
+import { type BytePath, toBytePath, toBytes } from "./paths.ts";
 
 const inRoot = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
 /** Directories that an archive implies and does not name (moby: ImpliedDirectoryMode). */
@@ -86,16 +87,29 @@ export class RootedTree implements Disposable {
   #make(path: BytePath, missing: unknown): number {
     this.#onMade();
     const slash = path.lastIndexOf("/");
-    const parent = this.#ensure(slash === -1 ? "" : path.slice(0, slash));
+    const parentPath = slash === -1 ? "" : path.slice(0, slash);
+    const name = toBytes(path.slice(slash + 1));
+    const parent = this.#ensure(parentPath);
     try {
-      return makeImplied(parent, toBytes(path.slice(slash + 1)));
+      return makeImplied(parent, name);
     } catch (error) {
-      // What is there and yet was not found is a link to nothing.
-      throw errnoOf(error) === "EEXIST" ? missing : error;
+      if (errnoOf(error) !== "EEXIST") throw error;
+      // What is there and yet was not found is a link to nothing: what it names is made below the root.
+      return this.#ensure(linkedPath(parent, parentPath, name, missing));
     } finally {
       closeSync(parent);
     }
   }
+}
+
+function linkedPath(parentFd: number, parent: BytePath, name: Buffer, missing: unknown): BytePath {
+  const target = toBytePath(readlinkat(parentFd, name));
+  const parts = (target.startsWith("/") ? target : `${parent}/${target}`)
+    .split("/")
+    .filter((part) => part !== "" && part !== ".");
+  // A name that ends in `..` cannot be made.
+  if (parts.at(-1) === "..") throw missing;
+  return parts.join("/");
 }
 
 function makeImplied(parentFd: number, name: Buffer): number {

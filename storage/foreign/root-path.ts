@@ -24,8 +24,8 @@ export interface Found {
 
 export class PathError extends Error {
   readonly code: string;
-  constructor(code: string) {
-    super(code);
+  constructor(code: string, message = code) {
+    super(message);
     this.code = code;
   }
 }
@@ -60,13 +60,16 @@ export function followLinks(rootFd: number, path: string, options: { readonly al
       found = { path: next, stat };
       continue;
     }
-    if (++links > maxLinks) throw new PathError("ELOOP");
+    if (++links > maxLinks) throw new PathError("ELOOP", tooManyLinks(path, options));
     const target = linkTarget(rootFd, next);
     if (target.startsWith("/")) found = { path: "/", stat: undefined };
     waiting.push(...target.split("/").reverse());
   }
   return found;
 }
+
+const tooManyLinks = (path: string, { allowsMissing }: { readonly allowsMissing: boolean }): string =>
+  allowsMissing ? `evalSymlinksInScope: too many links in ${path}` : "EvalSymlinks: too many links";
 
 const child = (path: string, name: string): string => (path === "/" ? `/${name}` : `${path}/${name}`);
 const parent = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";

@@ -26,28 +26,28 @@ const pax = (records: Record<string, string | Buffer>, member: Member = file("p"
 
 /** `host` is a folder outside that no case may change; its path is put in by `casesFor`. */
 const casesFor = (host: string): readonly Case[] => [
-  { name: "a name that climbs", tar: tarOf(file(`${up}${host}/evil`)), check: isThere(`${host}/evil`) },
+  { name: "a name that climbs", tar: tarOf(file(`${up}${host}/evil`)), code: "EBREAKOUT" },
   { name: "an absolute name", tar: tarOf(file(`${host}/evil`)), check: isThere(`${host}/evil`) },
   {
     name: "a name that climbs in its middle",
     tar: tarOf(file(`a/../../..${host}/evil`)),
-    check: isThere(`${host}/evil`),
+    code: "EBREAKOUT",
   },
-  { name: "a name of dots and slashes only", tar: tarOf(directory("./..//./../")), check: () => undefined },
+  { name: "a name of dots and slashes only", tar: tarOf(directory("./..//./../")), code: "EBREAKOUT" },
   {
     name: "a file in the root's place, or without a name",
-    tar: tarOf(file("./.."), symlink(".", host), file(""), good),
+    tar: tarOf(file("./a/.."), symlink(".", host), file(""), good),
     check: (root) => assert.deepEqual(readdirSync(root), ["good"]),
   },
   {
     name: "a symlink to the host, then a file through it",
     tar: tarOf(symlink("l", host), file("l/evil")),
-    code: "ENOENT",
+    check: isThere(`${host}/evil`),
   },
   {
     name: "a symlink that climbs, then a file through it",
     tar: tarOf(symlink("l", `${up}${host}`), file("l/evil")),
-    code: "ENOENT",
+    check: isThere(`${host}/evil`),
   },
   {
     name: "a symlink to the host, the same path made inside, then a file through it",
@@ -75,9 +75,13 @@ const casesFor = (host: string): readonly Case[] => [
     code: "ELOOP",
   },
   { name: "a symlink to itself", tar: tarOf(symlink("s", "s"), file("s/x")), code: "ELOOP" },
-  { name: "magic links", tar: tarOf(symlink("p", "/proc/self/root"), file("p/evil")), code: "ENOENT" },
+  {
+    name: "magic links",
+    tar: tarOf(symlink("p", "/proc/self/root"), file("p/evil")),
+    check: isThere("proc/self/root/evil"),
+  },
   { name: "a hard link to the host", tar: tarOf(link("h", `${host}/secret`)), code: "ENOENT" },
-  { name: "a hard link that climbs", tar: tarOf(link("h", `${up}${host}/secret`)), code: "ENOENT" },
+  { name: "a hard link that climbs", tar: tarOf(link("h", `${up}${host}/secret`)), code: "EBREAKOUT" },
   {
     name: "a hard link to a symlink to the host is a second symlink",
     tar: tarOf(symlink("s", `${host}/secret`), link("h", "s"), { ...file("h", "overwrite") }),
@@ -88,23 +92,23 @@ const casesFor = (host: string): readonly Case[] => [
     tar: tarOf(symlink("s", host), link("h", "s/secret")),
     code: "ENOENT",
   },
-  { name: "a hard link to the root", tar: tarOf(link("h", "/")), code: "EPERM" },
+  { name: "a hard link to the root", tar: tarOf(link("h", "/")), code: "EBREAKOUT" },
   { name: "a hard link to a directory", tar: tarOf(directory("d/"), link("h", "d")), code: "EPERM" },
   { name: "a hard link to itself", tar: tarOf(link("h", "h")), code: "ENOENT" },
   { name: "a file below a file", tar: tarOf(file("f"), file("f/x")), code: "ENOTDIR" },
-  { name: "a whiteout that climbs", tar: tarOf(file(`${up}${host}/.wh.secret`, "")), check: () => undefined },
+  { name: "a whiteout that climbs", tar: tarOf(file(`${up}${host}/.wh.secret`, "")), code: "EBREAKOUT" },
   { name: "a whiteout of the parent", tar: tarOf(file("d/.wh...", "")), code: "EINVAL" },
   { name: "a whiteout of the directory itself", tar: tarOf(file("d/.wh..", "")), code: "EINVAL" },
   { name: "a whiteout of nothing", tar: tarOf(file("d/.wh.", "")), code: "EINVAL" },
   {
     name: "a whiteout through a symlink to the host",
     tar: tarOf(symlink("l", host), file("l/.wh.secret", "")),
-    code: "ENOENT",
+    check: isThere(`${host}/secret`),
   },
   {
     name: "an opaque marker through a symlink to the host",
     tar: tarOf(symlink("l", host), file("l/.wh..wh..opq", "")),
-    code: "ENOENT",
+    check: isThere(host),
   },
   {
     name: "overlay's own attributes",
@@ -123,7 +127,7 @@ const casesFor = (host: string): readonly Case[] => [
     tar: pax({ "SCHILY.xattr.security.selinux": "x" }),
     check: (root) => assert.equal(lgetxattr(join(root, "p"), "security.selinux"), undefined),
   },
-  { name: "a pax path that climbs", tar: pax({ path: `${up}${host}/evil` }), check: isThere(`${host}/evil`) },
+  { name: "a pax path that climbs", tar: pax({ path: `${up}${host}/evil` }), code: "EBREAKOUT" },
   { name: "a pax path with a NUL", tar: pax({ path: "a\0b" }), code: "EBADTAR" },
   {
     name: "a pax record without its length",

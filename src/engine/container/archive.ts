@@ -159,18 +159,19 @@ async function explaining<T>(path: string, reference: string, work: () => Promis
   } catch (error) {
     if (error instanceof EngineError) throw error;
     const code = errnoOf(error) ?? "";
-    const message =
-      code === "ENOENT"
-        ? `Could not find the file ${path} in container ${reference}`
-        : (reasons[code] ?? messageOf(error));
-    throw new EngineError(code === "ENOENT" ? "notFound" : "system", message, { cause: error });
+    if (code === "ENOENT") {
+      throw new EngineError("notFound", `Could not find the file ${path} in container ${reference}`, { cause: error });
+    }
+    // Too many links are counted, and worded, where they are followed.
+    const reason = code === "ELOOP" ? undefined : reasons[code];
+    throw new EngineError("system", reason ?? messageOf(error), { cause: error });
   }
 }
 
 /** moby's NoOverwriteDirNonDir names both sides. */
 function overwriteRefused(error: unknown, directory: string): EngineError | undefined {
   if (!(error instanceof Error) || !("path" in error) || typeof error.path !== "string") return undefined;
-  const path = posix.join(directory, error.path);
+  const path = posix.normalize(error.path).replace(/\/$/, "");
   if (errnoOf(error) === "EISDIR") {
     return new EngineError("system", `cannot overwrite directory "${path}" with non-directory "${directory}"`);
   }
