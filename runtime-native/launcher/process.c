@@ -127,6 +127,10 @@ static int prepare_environment(struct arena *arena, struct process_config *proce
     if (!env)
         return fault_errno(f, STAGE_EXEC, "prepare the environment");
     for (size_t i = 0; i < count; i++) {
+        if (!strchr(process->env[i], '='))
+            return fault_text(f, STAGE_EXEC, "invalid environment variable: missing '='");
+        if (*process->env[i] == '=')
+            return fault_text(f, STAGE_EXEC, "invalid environment variable: name cannot be empty");
         size_t later = i + 1;
         while (later < count && !is_same_variable(process->env[i], process->env[later]))
             later++;

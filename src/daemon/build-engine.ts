@@ -18,7 +18,7 @@ import {
   VolumeService,
 } from "#engine";
 import { Registry } from "#registry";
-import type { Spawner } from "#runtime";
+import { RuntimeFeatures, type Spawner } from "#runtime";
 import type { Storage, VolumeRecord } from "#storage";
 import type { DaemonConfig } from "./config.ts";
 import {
@@ -127,7 +127,8 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
   const containers = new ContainerService(context);
   const identity = await engineIdentity(dataRoot);
   const facts = systemFacts(config, identity);
-  const system = new SystemService({ index, containers, images, volumes, events, host, registry, facts });
+  const features = new RuntimeFeatures(Object.values(facts.runtimes).map(({ path }) => path));
+  const system = new SystemService({ index, containers, images, volumes, events, host, registry, features, facts });
   const engine: Engine = { containers, execs: new ExecService(context), images, networks, volumes, system, events };
   return { engine, context, registry, identity };
 }

@@ -8,7 +8,8 @@ export interface CgroupStats {
   readonly cpu: CpuStats;
   /** undefined where no memory controller is mounted. */
   readonly memory: MemoryStats | undefined;
-  readonly pids: { readonly current: number /** 0: none. */; readonly limit: number } | undefined;
+  /** Without a limit 0 on v1 and 2^64 − 1 on v2, as containerd counts. */
+  readonly pids: { readonly current: number; readonly limit: number | bigint } | undefined;
   /** Key as in Docker's blkio_stats (`io_service_bytes_recursive`). */
   readonly blkio: Readonly<Record<string, readonly BlkioEntry[]>> | undefined;
 }
@@ -46,7 +47,7 @@ export async function readStats(paths: CgroupPaths): Promise<CgroupStats> {
   const [cpu, memory, pids, blkio] = await Promise.all([
     version === 1 ? readCpuV1(paths) : readCpuV2(paths.v2),
     version === 1 ? readMemoryV1(paths.v1.memory) : readMemoryV2(paths.v2),
-    readPids(paths.v1.pids ?? paths.v2),
+    paths.v1.pids === undefined ? readPids(paths.v2, 2n ** 64n - 1n) : readPids(paths.v1.pids, 0),
     version === 1 ? readBlkioV1(paths.v1.blkio) : readBlkioV2(paths.v2),
   ]);
   return { version, cpu, memory, pids, blkio };
@@ -138,10 +139,10 @@ async function readMemoryV2(folder: string | undefined): Promise<MemoryStats | u
 const pick = (table: Readonly<Record<string, number>>, names: readonly string[]): Record<string, number> =>
   Object.fromEntries(names.map((name) => [name, table[name] ?? 0]));
 
-async function readPids(folder: string | undefined): Promise<CgroupStats["pids"]> {
+async function readPids(folder: string | undefined, none: number | bigint): Promise<CgroupStats["pids"]> {
   if (folder === undefined) return undefined;
   const [current, limit] = await Promise.all([readNumber(folder, "pids.current"), readNumber(folder, "pids.max")]);
-  return { current, limit: limit === unlimited ? 0 : limit };
+  return { current, limit: limit === unlimited ? none : limit };
 }
 
 /** "8:0 Read 4096" on each line; the last is "Total n". */

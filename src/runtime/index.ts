@@ -3,6 +3,7 @@ export { appArmorParser, loadPolicy } from "./apparmor.ts";
 export { readExitRecord, writeBundle } from "./bundle.ts";
 export { type CgroupPaths, findCgroupPaths, listPids } from "./cgroup.ts";
 export { type BlkioEntry, type CgroupStats, type CpuStats, type MemoryStats, readStats } from "./cgroup-stats.ts";
+export { RuntimeFeatures } from "./features.ts";
 export type * from "./oci-spec.ts";
 export { ProgramError, runAtStart } from "./run-at-start.ts";
 export { RuntimeError } from "./runtime-error.ts";

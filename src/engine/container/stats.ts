@@ -51,7 +51,7 @@ export interface ContainerStats {
   readonly id: string;
   readonly read: string;
   readonly preread: string;
-  readonly pids_stats: { readonly current: number; readonly limit: number };
+  readonly pids_stats: { readonly current: number; readonly limit: number | bigint };
   readonly blkio_stats: Readonly<Record<(typeof blkioKeys)[number], BlkioEntry[] | null>>;
   readonly num_procs: number;
   readonly storage_stats: Readonly<Record<string, never>>;

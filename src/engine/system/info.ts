@@ -1,13 +1,22 @@
 import { readdir, readFile } from "node:fs/promises";
 import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
+import type { RuntimeFeatures } from "#runtime";
 import type { ContainerIndex } from "../container/container-index.ts";
 import { logDrivers } from "../log/options.ts";
 import type { RegistryTrust, SystemFacts, SystemParts } from "./service.ts";
 import { systemWarnings } from "./warnings.ts";
 
 /** GET /info, in the order of moby's system.Info. */
-export async function systemInfo({ index, images, events, host, registry, facts }: SystemParts): Promise<SystemInfo> {
+export async function systemInfo({
+  index,
+  images,
+  events,
+  host,
+  registry,
+  features,
+  facts,
+}: SystemParts): Promise<SystemInfo> {
   const [os, fds] = await Promise.all([operatingSystem(), readdir("/proc/self/fd").catch(() => [])]);
   const { cgroup } = host;
   const now = new Date();
@@ -65,7 +74,7 @@ export async function systemInfo({ index, images, events, host, registry, facts 
     Labels: [...facts.labels],
     ExperimentalBuild: facts.isExperimental,
     ServerVersion: facts.version,
-    Runtimes: runtimesOf(facts),
+    Runtimes: runtimesOf(facts, features),
     DefaultRuntime: facts.defaultRuntime,
     Swarm: inactiveSwarm,
     LiveRestoreEnabled: facts.isLiveRestoreEnabled,
@@ -115,10 +124,14 @@ function registryConfig({ mirrors, insecureCidrs, insecureHosts }: RegistryTrust
 }
 
 /** `runc` and its shim's name are what clients ask for by default; they are served by the default runtime. */
-function runtimesOf(facts: SystemFacts): SystemInfo["Runtimes"] {
+function runtimesOf(facts: SystemFacts, features: RuntimeFeatures): SystemInfo["Runtimes"] {
+  const statusOf = (path: string) => {
+    const text = features.of(path);
+    return text === undefined ? null : { "org.opencontainers.runtime-spec.features": text };
+  };
   const entries = Object.entries(facts.runtimes).map(([name, { path, args }]) => [
     name,
-    { path, runtimeArgs: args.length === 0 ? null : [...args], runtimeType: "", options: null, status: null },
+    { path, runtimeArgs: args.length === 0 ? null : [...args], runtimeType: "", options: null, status: statusOf(path) },
   ]);
   return Object.fromEntries(entries);
 }

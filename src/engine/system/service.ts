@@ -1,5 +1,6 @@
 import type { DiskUsage, SystemInfo, SystemVersion } from "#api-schema/system";
 import { EngineError } from "#base/errors";
+import type { RuntimeFeatures } from "#runtime";
 import type { ContainerIndex } from "../container/container-index.ts";
 import type { ContainerService } from "../container/service.ts";
 import type { Events } from "../events.ts";
@@ -52,6 +53,7 @@ export interface SystemParts {
   readonly events: Events;
   readonly host: HostInfo;
   readonly registry: { readonly config: RegistryTrust };
+  readonly features: RuntimeFeatures;
   /** A reload of the configuration puts others in their place. */
   facts: SystemFacts;
 }
