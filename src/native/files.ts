@@ -1,4 +1,5 @@
 import { constants } from "node:fs";
+import { errnoOf } from "#base/errors";
 import type { Owner } from "#base/id-mappings";
 import { bind, bindSyscall, check, cstring, type PathBytes } from "./call.ts";
 
@@ -51,6 +52,19 @@ const sysOpenat2 = bindSyscall(437, ["int", "void *", "void *", "ulong"]);
 
 /** Opens below `dirfd`. O_CLOEXEC is always set. */
 export function openat2(dirfd: number, path: PathBytes, how: OpenHow): number {
+  for (let look = 1; ; look++) {
+    try {
+      return openat2Once(dirfd, path, how);
+    } catch (error) {
+      // Something was renamed or mounted, anywhere, while `..` was followed: the kernel asks to look again (openat2(2)).
+      if (errnoOf(error) !== "EAGAIN" || look === maxLooks) throw error;
+    }
+  }
+}
+
+const maxLooks = 128;
+
+function openat2Once(dirfd: number, path: PathBytes, how: OpenHow): number {
   const struct = new BigUint64Array([BigInt(how.flags | O_CLOEXEC), BigInt(how.mode ?? 0), BigInt(how.resolve ?? 0)]);
   const result = sysOpenat2(dirfd, cstring(path, "openat2"), new Uint8Array(struct.buffer), 24);
   return check(result, "openat2", path);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import {
   closeSync,
   mkdirSync,
@@ -13,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import * as native from "#native";
 import { hasCode, testFolder } from "./rig.ts";
 
@@ -29,6 +31,27 @@ test("openat2: stays in the root, refuses what resolve forbids, and names errno 
   assert.throws(() => native.openat2(root, "out", { flags: 0, resolve: native.RESOLVE_NO_SYMLINKS }), hasCode("ELOOP"));
   assert.throws(() => native.openat2(root, "a\0b", inRoot), hasCode("EINVAL"));
   closeSync(root);
+});
+
+test("openat2: names that go up are found while others are renamed without end", async () => {
+  await using folder = testFolder();
+  mkdirSync(join(folder.path, "d"));
+  writeFileSync(join(folder.path, "f"), "1");
+  const renaming = `
+    const { renameSync, writeFileSync } = require("node:fs");
+    const [a, b] = ["a", "b"].map((name) => require("node:worker_threads").workerData + "/" + name);
+    writeFileSync(a, "");
+    for (;;) renameSync(a, b), renameSync(b, a);`;
+  const root = open(folder.path);
+  const worker = new Worker(renaming, { eval: true, workerData: folder.path });
+  await once(worker, "online");
+  try {
+    const how = { flags: native.O_RDONLY, resolve: native.RESOLVE_IN_ROOT };
+    for (let i = 0; i < 5000; i++) closeSync(native.openat2(root, `${"d/../".repeat(20)}f`, how));
+  } finally {
+    await worker.terminate();
+    closeSync(root);
+  }
 });
 
 test("inode flags: are set on the inode, and a file system without them says so", async (t) => {
