@@ -1,30 +1,24 @@
-import { execFile } from "node:child_process";
+import { beginAtStart } from "./run-at-start.ts";
 
-const patienceMs = 10_000;
-
-/** What runtimes say they can do (OCI runtime spec, features.md). They are asked at the daemon's start: later a fork costs more. */
+/** What runtimes say they can do (OCI runtime spec, features.md), each on one line. */
 export class RuntimeFeatures {
   readonly #known = new Map<string, string>();
 
+  /** At the daemon's start only. */
   constructor(programs: Iterable<string>) {
-    for (const program of new Set(programs)) {
-      execFile(program, ["features"], { timeout: patienceMs }, (_, stdout) => {
-        const features = oneLine(stdout);
-        if (features !== undefined) this.#known.set(program, features);
-      });
-    }
+    for (const program of new Set(programs)) void this.#ask(program);
   }
 
   /** undefined: not answered yet, or a runtime that does not tell. */
   of(program: string): string | undefined {
     return this.#known.get(program);
   }
-}
 
-function oneLine(json: string): string | undefined {
-  try {
-    return JSON.stringify(JSON.parse(json));
-  } catch {
-    return undefined;
+  async #ask(program: string): Promise<void> {
+    try {
+      this.#known.set(program, JSON.stringify(JSON.parse(await beginAtStart(program, ["features"]))));
+    } catch {
+      // Not every runtime has the command: docker info leaves it out.
+    }
   }
 }

@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { promisify } from "node:util";
 import { messageOf } from "#base/errors";
 
 /** What a program of the host prints. It is a fork of the daemon: only for the start, while the heap is small. Throws what it says. */
@@ -8,6 +9,11 @@ export function runAtStart(program: string, args: readonly string[]): string {
   } catch (error) {
     throw new ProgramError(error);
   }
+}
+
+/** The same while the start goes on. */
+export async function beginAtStart(program: string, args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(program, [...args], { timeout: 10_000 })).stdout;
 }
 
 export class ProgramError extends Error {
