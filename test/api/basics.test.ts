@@ -114,6 +114,27 @@ test("names: slashes, escapes and lengths reach the service as they were meant",
   assert.deepEqual(seen, ["a/b/c", "a/b", "é +", "a%b", long]);
 });
 
+test("parameters: a form in the body counts before the query, as Go's ParseForm has it", async () => {
+  const seen: string[] = [];
+  await using api = await startApi({
+    containers: { kill: async (_: string, signal: string) => void seen.push(signal) },
+  });
+  const kill = async (body: string, type: string) => {
+    const headers = [`Content-Type: ${type}`, `Content-Length: ${body.length}`];
+    const answer = await api.raw(request("POST /containers/x/kill?signal=HUP", ...headers) + body);
+    return `${headOf(answer)[0]?.slice(9, 12)} ${bodyOf(answer).trim()}`.trim();
+  };
+  const form = "application/x-www-form-urlencoded";
+  for (const type of [form, `${form}; charset`, "Application/X-WWW-Form-URLEncoded"])
+    assert.equal(await kill("signal=USR1&t=1", type), "204");
+  for (const type of ["text/plain", "multipart/form-data; boundary=x"])
+    assert.equal(await kill("signal=USR1", type), "204");
+  assert.deepEqual(seen, ["USR1", "USR1", "USR1", "HUP", "HUP"]);
+  assert.equal(await kill("a;b", form), '400 {"message":"invalid semicolon separator in query"}');
+  assert.equal(await kill("a=%zz", form), '400 {"message":"invalid URL escape \\"%zz\\""}');
+  assert.equal(await kill(`a=${"x".repeat(10 << 20)}`, form), '400 {"message":"http: POST too large"}');
+});
+
 test("answers above 2 KB are chunked, below they have a length, and none says Connection", async () => {
   const summary = (name: string) => ({ Id: "i", Names: [name], HostConfig: {} });
   const list = async ({ limit }: { limit: number }) => [summary("x".repeat(limit))];
