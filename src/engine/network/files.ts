@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { constants, copyFile, open, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { errnoOf } from "#base/errors";
+import { EngineError, errnoOf } from "#base/errors";
 import type { Address } from "#network";
 import type { ContainerRecord } from "#storage";
 import {
@@ -15,6 +15,7 @@ import {
   withoutEntries,
 } from "./etc-hosts.ts";
 import { isIpv6Off } from "./modes.ts";
+import { addressProblem } from "./parse-addr.ts";
 import {
   type ContainerResolvConf,
   containerResolvConf,
@@ -120,6 +121,10 @@ export interface ResolvConfOptions {
 }
 
 export async function makeResolvConf(options: ResolvConfOptions): Promise<ContainerResolvConf> {
+  for (const address of options.settings.nameservers) {
+    const problem = addressProblem(address);
+    if (problem !== undefined) throw new EngineError("system", `bad nameserver address ${address}: ${problem}`);
+  }
   const { path, text } = await readHostResolvConf(options.kind);
   return containerResolvConf({ ...options, host: parseResolvConf(text), sourcePath: path });
 }
