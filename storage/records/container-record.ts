@@ -18,6 +18,8 @@ export interface ContainerState {
   hasBeenManuallyStopped: boolean;
   /** Has been started at least once. */
   hasRun: boolean;
+  /** The files in /etc and the log have been made, if only for a start that failed. Absent in records of before. */
+  hasFiles?: boolean;
   health: HealthState | null;
 }
 

@@ -83,15 +83,17 @@ export class Container {
     this.#stopWaiters.clear();
   }
 
-  notifyRemoved(error?: string): void {
-    const result = { ...this.waitResult(), error };
+  notifyRemoved(error = ""): void {
+    this.record.state.error = error;
+    const result = this.waitResult();
     for (const resolve of this.#removalWaiters) resolve(result);
     this.#removalWaiters.clear();
     this.notifyStopped();
   }
 
   waitResult(): WaitResult {
-    return { statusCode: this.record.state.exitCode, error: undefined };
+    const { exitCode, error } = this.record.state;
+    return { statusCode: exitCode, error: error === "" ? undefined : error };
   }
 
   /** Hands the task to everyone who attached early; `undefined` tells them that there will be none. */

@@ -56,13 +56,13 @@ export interface InspectFacts {
 
 export function inspectOf(record: ContainerRecord, facts: InspectFacts): ContainerInspect {
   const { state, hostConfig } = record;
-  // Before its first start a container has neither files in /etc nor a log.
+  const hasFiles = state.hasFiles ?? state.hasRun;
   const file = (name: string): string => {
     const own = record.mounts.find(({ destination }) => destination === `/etc/${name}`);
-    return state.hasRun ? (own?.source ?? `${facts.etcDirectory}/${name}`) : "";
+    return hasFiles ? (own?.source ?? `${facts.etcDirectory}/${name}`) : "";
   };
   // Of the local driver's file Docker says nothing: its format is its own.
-  const hasLog = state.hasRun && hostConfig.LogConfig.Type === "json-file";
+  const hasLog = hasFiles && hostConfig.LogConfig.Type === "json-file";
   return {
     Id: record.id,
     Created: record.created,

@@ -78,6 +78,8 @@ async function launch(context: ContainerContext, container: Container, name: str
   await context.volumes.acquire(record);
   undo.defer(() => context.volumes.release(record.id));
 
+  const { networks } = record;
+  undo.defer(() => void Object.assign(record, { networks, sandboxId: "", sandboxKey: "" }));
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
   undo.defer(() => context.networks.detach(record));
   // With `container:` they are the other's.
@@ -94,6 +96,7 @@ async function launch(context: ContainerContext, container: Container, name: str
   record.networks = sandbox.networks;
   record.sandboxId = sandbox.id;
   record.sandboxKey = sandbox.key;
+  record.state.hasFiles = true;
   const { directory, socket } = resultOf(bundle);
   // Written before the process runs: a daemon that dies right after the start finds it again, with its addresses.
   context.index.save(container);
