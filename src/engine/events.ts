@@ -66,7 +66,7 @@ export class Events {
     return this.#history.filter(
       (event) =>
         (since === undefined || event.timeNano >= since) &&
-        (until === undefined || event.timeNano <= until) &&
+        (until === undefined || until <= 0n || event.timeNano <= until) &&
         accepts(event),
     );
   }

@@ -15,8 +15,8 @@ export function eventsRoute(app: FastifyInstance, { events }: Engine): void {
 }
 
 function watchOptions({ form }: Pick<FastifyRequest, "form">): WatchOptions {
-  const since = timestamp(form.get("since"));
-  const until = timestamp(form.get("until"));
+  const since = eventTime(form.get("since"));
+  const until = eventTime(form.get("until"));
   if (until !== undefined && until < (since ?? until))
     throw new EngineError(
       "invalidParameter",
@@ -24,6 +24,9 @@ function watchOptions({ form }: Pick<FastifyRequest, "form">): WatchOptions {
     );
   return { since, until, filters: Filters.parse(form.get("filters")) };
 }
+
+/** To moby the second before 1970 is no time at all. */
+const eventTime = (text: string): bigint | undefined => (/^-0*1(\.|$)/.test(text) ? undefined : timestamp(text));
 
 /** An image's `create` came with 1.46. */
 async function* withoutImageCreate(events: AsyncIterable<EventMessage>): AsyncGenerator<EventMessage> {
