@@ -14,11 +14,17 @@ export class FuzzedEngine {
     this.#http = new HttpClient(socket);
   }
 
-  async answer({ method, path, body, headers = {} }: FuzzRequest): Promise<Normal> {
-    const json =
-      body === undefined ? {} : { body: typeof body === "string" && method === "PUT" ? body : JSON.stringify(body) };
-    const typed = body === undefined ? headers : { "Content-Type": "application/json", ...headers };
-    const reply = this.#http.send(method, path, { headers: typed, ...json }).then(normalOf, broken);
+  /** Of what this engine made last; the other's is called otherwise. */
+  readonly #newest = { container: "none", exec: "none" };
+
+  async answer({ method, path, body, headers }: FuzzRequest): Promise<Normal> {
+    const own = (text: string) =>
+      text.replaceAll(/\{(container|exec)\}/g, (_, kind: "container" | "exec") => this.#newest[kind]);
+    const options = { headers, ...(body === undefined ? {} : { body: own(body) }) };
+    const reply = this.#http.send(method, own(path), options).then((answer) => {
+      if (method === "POST" && answer.status === 201) this.#remember(path, answer.text);
+      return normalOf(answer);
+    }, broken);
     const late = new AbortController();
     const silence = delay(patienceMs, undefined, { signal: late.signal }).then(() => ({
       status: 0,
@@ -30,6 +36,17 @@ export class FuzzedEngine {
     } finally {
       late.abort();
     }
+  }
+
+  #remember(path: string, answer: string): void {
+    const [, kind] = /\/(container)s\/create\b|\/(exec)$/.exec(path)?.filter((part) => part !== undefined) ?? [];
+    if (kind === "container" || kind === "exec") this.#newest[kind] = (JSON.parse(answer) as { Id: string }).Id;
+  }
+
+  /** Removes all containers: those of hundreds of requests make every list long. */
+  async sweep(): Promise<void> {
+    const list = (await this.#http.get("/containers/json?all=1")).json() as { Id: string }[];
+    for (const { Id } of list) await this.#http.send("DELETE", `/containers/${Id}?force=1&v=1`);
   }
 
   /** Name → state: what short commands, kills and removals lead to. */

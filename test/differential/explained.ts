@@ -9,11 +9,17 @@ interface Explanation {
 const messageOf = ({ body }: Normal): string =>
   typeof body === "object" && body !== null && "message" in body ? String(body.message) : "";
 
+const startErrorOf = ({ body }: Normal): string => (body as { State?: { Error?: string } } | null)?.State?.Error ?? "";
+
 const isTo = (request: FuzzRequest, path: RegExp): boolean => path.test(request.path);
 
 /** Both refuse, in these words or those. */
 const refuse = (ours: Normal, theirs: Normal, pattern: RegExp): boolean =>
   ours.status === theirs.status && pattern.test(messageOf(ours)) && pattern.test(messageOf(theirs));
+
+/** Of what a runtime says, only the reason at its end. */
+const withoutRuntimesWords = (normal: Normal): string =>
+  JSON.stringify(normal).replaceAll(/(OCI runtime (?:create|exec) failed: )(?:[^"\\]|\\.)*(: [^":]*")/g, "$1$2");
 
 /** Equal but for what stands at these keys. */
 function differOnlyAt(ours: Normal, theirs: Normal, keys: readonly string[]): boolean {
@@ -36,6 +42,7 @@ const identityKeys = [
   ],
 ];
 
+const fileKeys = ["HostnamePath", "HostsPath", "ResolvConfPath", "LogPath"];
 const endpointKeys = ["EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "NetworkID"];
 
 /** Differences that are meant, each with its reason. */
@@ -45,16 +52,33 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) => isTo(request, /\/(info|version)$/) && differOnlyAt(ours, theirs, identityKeys),
   },
   {
+    why: "dockerd panics when the body of /auth is null",
+    fits: (request, _, theirs) => isTo(request, /\/auth$/) && request.body === "null" && theirs.status === 0,
+  },
+  {
+    why: "dockerd creates a container with a relative volume, and cannot look into it afterwards",
+    fits: (_request, _ours, theirs) => /^make destination relative: Rel: can't make/.test(messageOf(theirs)),
+  },
+  {
     why: "of several wrong filters Go names one at random",
     fits: (_, ours, theirs) => refuse(ours, theirs, /^invalid filter '/),
   },
   {
     why: "the OCI runtime's own words",
-    fits: (_, ours, theirs) => refuse(ours, theirs, /^Cannot update container <id>: /),
+    fits: (_, ours, theirs) =>
+      refuse(ours, theirs, /^Cannot update container <id>: /) ||
+      withoutRuntimesWords(ours) === withoutRuntimesWords(theirs),
   },
   {
     why: "dockerd makes the log of a container that never ran when somebody asks for it",
     fits: (request, ours, theirs) => isTo(request, /\/containers\/.*\/json/) && differOnlyAt(ours, theirs, ["LogPath"]),
+  },
+  {
+    why: "a start that fails for want of its second network has made the files in /etc in dockerd, and none here",
+    fits: (request, ours, theirs) =>
+      isTo(request, /\/containers\/.*\/json/) &&
+      /^failed to set up container networking: .* not found$/.test(startErrorOf(ours)) &&
+      differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys]),
   },
   {
     why: "of a container whose second network has gone, a failed start in dockerd leaves the first one's endpoint",

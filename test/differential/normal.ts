@@ -115,6 +115,7 @@ export const textOf = (text: string): string =>
     .replaceAll(/\b[0-9a-f]{64}\b/g, "<id>")
     .replaceAll(/\b[0-9a-f]{12}\b/g, "<id>")
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)/g, "<time>")
+    .replaceAll(/(\/sys\/fs\/cgroup\/[^/]+)\/[^/]+\//g, "$1/<parent>/")
     .replaceAll(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "<mac>")
     .replaceAll(/\b\d+\.\d+\.\d+\.\d+\b/g, "<ip>")
     .replaceAll(/\/[^\s:"]*\/(volumes|containers)\//g, "<root>/$1/")

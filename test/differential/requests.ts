@@ -1,291 +1,36 @@
 /*
  * Requests as clients and their mistakes make them: every endpoint that does not wait for a person, with parameters, filters
- * and bodies from small pools of right and wrong values. Names are few, so that requests meet what others have made.
+ * and bodies, right and wrong.
  */
+import { CreateRequest, HostConfig } from "#api-schema/container-config";
+import { UpdateConfig } from "#api-schema/container-verbs";
+import { ExecOptions, ExecStartOptions } from "#api-schema/exec";
+import { NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest } from "#api-schema/network";
+import { EndpointSettings } from "#api-schema/network-settings";
+import { VolumeCreateRequest } from "#api-schema/volume";
+import { sent } from "./mangled.ts";
+import * as pools from "./pools.ts";
 import type { Random } from "./random.ts";
+import { randomBody } from "./typed.ts";
 
 export interface FuzzRequest {
   readonly method: string;
+  /** May name what the engine itself has made: pools.ts. */
   readonly path: string;
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
-type Value = unknown;
-type Pools = Readonly<Record<string, readonly Value[]>>;
+const { bools, containerNames, containers, execs, images, integers, networks, signals, times, volumes } = pools;
 
-const versions = [
-  "",
-  "",
-  "",
-  "/v1.51",
-  "/v1.51",
-  "/v1.47",
-  "/v1.44",
-  "/v1.43",
-  "/v1.41",
-  "/v1.30",
-  "/v1.24",
-  "/v1.99",
-  "/v1.1",
-];
-const containers = ["c0", "c1", "c2", "c3", "c4", "nosuch", "c0%2F", "C0", "%20"];
-const networks = ["n0", "n1", "n2", "bridge", "host", "none", "nosuch"];
-const volumes = ["v0", "v1", "v2", "nosuch", "a", "%2e%2e"];
-const images = [
-  "busybox",
-  "busybox:latest",
-  "i0",
-  "i1:t",
-  "i2:latest",
-  "nosuch",
-  "nosuch:x",
-  "UPPER",
-  "a:b:c",
-  "busybox@sha256:12",
-];
-const bools = ["0", "1", "true", "false", "True", "yes", "no", "none", "", "2"];
-const integers = ["0", "1", "2", "-1", "", "abc", "1.5", "0x10", "99999999999999999999"];
-const times = ["0", "1", "1700000000", "1700000000.5", "2024-01-01T00:00:00Z", "2024-01-01", "10m", "abc", "-1", ""];
-const signals = ["KILL", "SIGTERM", "9", "15", "0", "SIGFOO", "", "999", "TERM", "sigusr1"];
+interface Unsent {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: pools.Pools;
+  readonly body?: unknown;
+}
 
-const filters: Pools = {
-  label: [["a"], ["a=b"], ["b"], { a: true }, []],
-  "label!": [["a"]],
-  name: [["c0"], ["^/c"], ["n"], ["["], ["v0", "v1"]],
-  id: [["a"], ["nosuch"]],
-  status: [["running"], ["exited", "created"], ["nope"]],
-  ancestor: [["busybox"], ["nosuch"]],
-  exited: [["0"], ["3"], ["x"]],
-  health: [["none"], ["bad"]],
-  "is-task": [["false"], ["maybe"]],
-  network: [["bridge"], ["n0"], ["nosuch"]],
-  volume: [["v0"], ["/v"]],
-  expose: [["80/tcp"], ["x"]],
-  publish: [["80"], ["x/y/z"]],
-  before: [["c0"], ["busybox"], ["nosuch"]],
-  since: [["c0"], ["busybox"], ["nosuch"]],
-  dangling: [["true"], ["false"], ["x"], ["true", "false"]],
-  reference: [["busybox"], ["busy*"], ["["]],
-  until: [["10m"], ["2020-01-01"], ["x"], ["1", "2"]],
-  driver: [["bridge"], ["local"]],
-  scope: [["local"], ["global"]],
-  type: [["custom"], ["builtin"], ["x"]],
-  all: [["true"], ["1"], ["x"]],
-  bogus: [["x"]],
-};
-
-const badFilters = ["{", "[]", '"x"', "{}", "null", '{"label":"a"}', '{"label":{"a":1}}', '{"label":{"a":false}}', "x"];
-
-/** Their fields fit or nearly fit each kind of body; the last values of each pool are wrong. */
-const hostConfig: Pools = {
-  Binds: [["v0:/v"], ["/tmp:/t:ro"], ["v0:/v", "v1:/v"], ["x"], ["rel/path:/x"], ["v0:rel"], ["v0:/v:zz"]],
-  Mounts: [
-    [{ Type: "volume", Source: "v0", Target: "/m" }],
-    [{ Type: "tmpfs", Target: "/m", TmpfsOptions: { SizeBytes: 1048576 } }],
-    [{ Type: "bind", Source: "/nosuch", Target: "/m" }],
-    [{ Type: "volume", Target: "" }],
-    [{ Type: "nope", Target: "/m" }],
-    [{ Type: "tmpfs", Source: "x", Target: "/m" }],
-  ],
-  NetworkMode: [
-    "",
-    "default",
-    "bridge",
-    "none",
-    "host",
-    "n0",
-    "n1",
-    "container:c0",
-    "container:nosuch",
-    "nosuch",
-    "container:",
-  ],
-  PortBindings: [
-    {},
-    { "80/tcp": [{ HostPort: "" }] },
-    { "80": [{}] },
-    { "x/y": [{}] },
-    { "80/tcp": [{ HostPort: "x" }] },
-    { "80/tcp": [{ HostIp: "300.1.1.1" }] },
-  ],
-  PublishAllPorts: [true, false],
-  RestartPolicy: [
-    { Name: "no" },
-    { Name: "" },
-    { Name: "bogus" },
-    { Name: "no", MaximumRetryCount: 3 },
-    { Name: "on-failure", MaximumRetryCount: -1 },
-  ],
-  AutoRemove: [true, false],
-  Privileged: [true, false],
-  CapAdd: [["NET_ADMIN"], ["ALL"], ["cap_sys_time"], ["NOPE"]],
-  CapDrop: [["ALL"], ["CHOWN"], ["NOPE"]],
-  Dns: [["1.1.1.1"], ["x"]],
-  DnsOptions: [["ndots:1"]],
-  DnsSearch: [["example.org"], ["."], ["-bad-"]],
-  ExtraHosts: [["a:1.2.3.4"], ["a:host-gateway"], ["a"], ["a:x"]],
-  GroupAdd: [["0"], ["nosuchgroup"]],
-  IpcMode: ["private", "host", "none", "shareable", "container:c0", "nope"],
-  PidMode: ["", "host", "container:c0", "nope"],
-  UTSMode: ["", "host", "nope"],
-  UsernsMode: ["", "host", "nope"],
-  CgroupnsMode: ["host", "private", "nope"],
-  Memory: [0, 10_000_000, 6_291_456, 4096, -1, "x"],
-  MemorySwap: [0, -1, 20_000_000, 5],
-  MemoryReservation: [0, 6_291_456, 5],
-  MemorySwappiness: [0, 60, 101, -2],
-  NanoCpus: [0, 500_000_000, -1, 10_000_000_000_000],
-  CpuShares: [0, 512, -1],
-  CpuPeriod: [0, 100_000, 5],
-  CpuQuota: [0, 50_000, 5],
-  CpusetCpus: ["", "0", "0-1", "99", "x"],
-  CpusetMems: ["", "0", "x"],
-  BlkioWeight: [0, 500, 5, 5000],
-  PidsLimit: [0, 100, -1],
-  OomScoreAdj: [0, 500, 2000],
-  ShmSize: [0, 1_048_576, -1],
-  Sysctls: [{ "net.ipv4.ip_forward": "1" }, { "kernel.nope": "1" }, { x: "y" }],
-  Tmpfs: [{ "/t": "" }, { "/t": "size=1m" }, { "/t": "nope=1" }, { rel: "" }],
-  Ulimits: [
-    [{ Name: "nofile", Soft: 10, Hard: 20 }],
-    [{ Name: "nope", Soft: 1, Hard: 1 }],
-    [{ Name: "nofile", Soft: 30, Hard: 20 }],
-  ],
-  VolumesFrom: [["c0"], ["c0:ro"], ["nosuch"], ["c0:bad"]],
-  LogConfig: [
-    { Type: "" },
-    { Type: "json-file", Config: { "max-size": "1m" } },
-    { Type: "none" },
-    { Type: "local" },
-    { Type: "nope" },
-    { Type: "json-file", Config: { nope: "1" } },
-  ],
-  ReadonlyRootfs: [true, false],
-  SecurityOpt: [["no-new-privileges"], ["seccomp=unconfined"], ["seccomp={"], ["nope"], ["label=disable"]],
-  Runtime: ["", "runc", "nope"],
-  Init: [true, false, null],
-  Isolation: ["", "default", "hyperv"],
-  Devices: [
-    [{ PathOnHost: "/dev/null", PathInContainer: "/dev/n", CgroupPermissions: "rwm" }],
-    [{ PathOnHost: "/dev/nosuch", PathInContainer: "/dev/n", CgroupPermissions: "rwm" }],
-  ],
-  StorageOpt: [{}, { size: "1G" }],
-  Annotations: [{ a: "b" }, { "": "x" }],
-};
-
-const containerConfig: Pools = {
-  Cmd: [
-    ["true"],
-    ["sleep", "1000"],
-    ["sh", "-c", "echo out; echo err >&2; exit 3"],
-    ["nosuchcommand"],
-    [],
-    null,
-    "true",
-    [1],
-  ],
-  Entrypoint: [null, [], [""], ["sh"], "sh"],
-  Env: [["A=b"], ["A"], ["=x"], [""], "A=b"],
-  ExposedPorts: [{ "80/tcp": {} }, { "80": {} }, { "x/tcp": {} }, { "80/foo": {} }],
-  Hostname: ["h", "", "a.b", "bad_host!", "x".repeat(70)],
-  Domainname: ["d", ""],
-  Labels: [{ a: "b" }, { a: "" }, {}, null, ["a"]],
-  OpenStdin: [true, false],
-  StdinOnce: [true, false],
-  Tty: [true, false],
-  User: ["", "0", "nobody", "nosuchuser", "1:2", "0:nosuchgroup"],
-  WorkingDir: ["", "/tmp", "rel", "/new/dir"],
-  Volumes: [{ "/v": {} }, { rel: {} }, {}],
-  StopSignal: ["", "SIGKILL", "KILL", "NOPE"],
-  StopTimeout: [0, 1, 2],
-  MacAddress: ["", "02:42:ac:11:00:09", "x"],
-  NetworkDisabled: [true, false],
-  Healthcheck: [null, { Test: ["NONE"] }, { Test: ["CMD", "true"], Interval: 1 }, { Test: ["CMD"], Retries: -1 }],
-  Shell: [["sh", "-c"]],
-  ArgsEscaped: [true],
-  nope: [1],
-};
-
-const endpointSettings: Pools = {
-  Aliases: [["alias"], []],
-  IPAMConfig: [
-    null,
-    {},
-    { IPv4Address: "10.77.0.9" },
-    { IPv4Address: "10.99.99.99" },
-    { IPv4Address: "x" },
-    { IPv6Address: "fd00::9" },
-  ],
-  Links: [["c0:x"], ["nosuch:x"]],
-  MacAddress: ["", "02:42:ac:11:00:0a", "x"],
-  DriverOpts: [{ a: "b" }],
-  GwPriority: [0, 5, -1, "x"],
-};
-
-const networkCreate: Pools = {
-  Driver: ["", "bridge", "host", "null", "nope", "macvlan"],
-  CheckDuplicate: [true],
-  Internal: [true, false],
-  Attachable: [true, false],
-  Ingress: [false, true],
-  EnableIPv4: [true, false],
-  EnableIPv6: [false, true],
-  Labels: [{ a: "b" }, {}],
-  Options: [
-    {},
-    { "com.docker.network.bridge.enable_icc": "false" },
-    { "com.docker.network.driver.mtu": "1400" },
-    { "com.docker.network.driver.mtu": "x" },
-    { nope: "1" },
-  ],
-  IPAM: [
-    null,
-    { Driver: "default" },
-    { Config: [{ Subnet: "10.77.0.0/24" }] },
-    { Config: [{ Subnet: "10.77.0.0/24", Gateway: "10.77.0.1", IPRange: "10.77.0.0/25" }] },
-    { Config: [{ Subnet: "10.77.0.5/24" }] },
-    { Config: [{ Subnet: "x" }] },
-    { Config: [{ Subnet: "10.78.0.0/24", Gateway: "10.79.0.1" }] },
-    { Config: [{ Gateway: "10.77.0.1" }] },
-    { Driver: "nope" },
-  ],
-  Scope: ["", "local", "swarm"],
-  ConfigOnly: [false, true],
-  ConfigFrom: [{ Network: "n0" }, { Network: "nosuch" }],
-};
-
-const volumeCreate: Pools = {
-  Driver: ["", "local", "nope"],
-  DriverOpts: [{}, { type: "tmpfs", device: "tmpfs", o: "size=1m" }, { type: "tmpfs" }, { nope: "1" }, { size: "x" }],
-  Labels: [{ a: "b" }, {}, null],
-};
-
-const update: Pools = {
-  Memory: [0, 20_000_000, 5],
-  MemorySwap: [-1, 40_000_000],
-  CpuShares: [0, 256],
-  CpusetCpus: ["0", "99"],
-  PidsLimit: [50, -1, 0],
-  NanoCpus: [100_000_000],
-  RestartPolicy: [{ Name: "no" }, { Name: "bogus" }],
-  BlkioWeight: [300, 5],
-};
-
-const execConfig: Pools = {
-  Cmd: [["true"], ["nosuchcommand"], [], ["sh", "-c", "exit 4"], "true"],
-  AttachStdout: [true, false],
-  AttachStderr: [true, false],
-  Tty: [true, false],
-  Env: [["A=b"], ["x"]],
-  User: ["", "nobody", "nosuchuser"],
-  WorkingDir: ["", "/tmp", "/nosuch"],
-  Privileged: [true, false],
-  DetachKeys: ["", "ctrl-x", "bad-keys-here"],
-  ConsoleSize: [[24, 80], [1], null],
-};
-
-type Make = (random: Random) => Omit<FuzzRequest, "headers"> & { readonly query?: Pools };
+type Make = (random: Random) => Unsent;
 
 /** [how often, what] */
 const endpoints: readonly (readonly [weight: number, make: Make])[] = [
@@ -294,7 +39,10 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
     (r) =>
       post(
         "/containers/create",
-        { name: [...containers, "a/b", "-x"], platform: ["", "linux/amd64", "linux/arm64", "x", "a/b/c/d"] },
+        {
+          name: [...containerNames, "W0", "a/b", "-x", ""],
+          platform: ["", "linux/amd64", "linux/arm64", "x", "a/b/c/d"],
+        },
         create(r),
       ),
   ],
@@ -303,16 +51,24 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
     (r) =>
       post(`/containers/${r.pick(containers)}/start`, { detachKeys: ["", "ctrl-a", "nope-x"], checkpoint: ["", "x"] }),
   ],
-  [3, (r) => post(`/containers/${r.pick(containers)}/stop`, { t: ["0", "1", "x", ""], signal: signals })],
-  [2, (r) => post(`/containers/${r.pick(containers)}/restart`, { t: ["0", "x"], signal: signals })],
+  [3, (r) => post(`/containers/${r.pick(containers)}/stop?t=${r.pick(["0", "1", "x"])}`, { signal: signals })],
+  [2, (r) => post(`/containers/${r.pick(containers)}/restart?t=${r.pick(["0", "x"])}`, { signal: signals })],
   [5, (r) => post(`/containers/${r.pick(containers)}/kill`, { signal: signals })],
   [2, (r) => post(`/containers/${r.pick(containers)}/pause`)],
   [2, (r) => post(`/containers/${r.pick(containers)}/unpause`)],
-  [3, (r) => post(`/containers/${r.pick(containers)}/rename`, { name: [...containers, "a b", ""] })],
+  [3, (r) => post(`/containers/${r.pick(containers)}/rename`, { name: [...containerNames, "W0", "a b", ""] })],
   [2, (r) => post(`/containers/${r.pick(containers)}/resize`, { h: integers, w: integers })],
-  [3, (r) => post(`/containers/${r.pick(containers)}/update`, {}, object(r, update))],
-  [3, (r) => post(`/containers/${r.pick(containers)}/exec`, {}, object(r, execConfig))],
-  [1, (r) => post(`/exec/${r.pick(["nosuch", "0".repeat(64)])}/start`, {}, { Detach: true })],
+  [3, (r) => post(`/containers/${r.pick(containers)}/update`, {}, randomBody(r, UpdateConfig))],
+  [
+    3,
+    (r) =>
+      post(`/containers/${r.pick(containers)}/exec`, {}, randomBody(r, ExecOptions, r.pick([{}, { Cmd: ["true"] }]))),
+  ],
+  [2, (r) => post(`/exec/${r.pick(execs)}/start`, {}, randomBody(r, ExecStartOptions, { Detach: true }))],
+  [3, (r) => get(`/exec/${r.pick(execs)}/json`)],
+  [1, (r) => post(`/exec/${r.pick(execs)}/resize`, { h: integers, w: integers })],
+  [1, () => post("/containers/nosuch/wait", { condition: ["", "not-running", "next-exit", "removed", "x"] })],
+  [1, (r) => post(`/containers/${r.pick(containers)}/wait`, { condition: ["x", "Removed"] })],
   [6, (r) => remove(`/containers/${r.pick(containers)}`, { force: bools, v: bools, link: bools })],
   [1, (r) => post("/containers/prune", pruneQuery(r))],
   [
@@ -323,11 +79,12 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
         limit: integers,
         size: bools,
         filters: [filter(r)],
-        since: ["c0", "nosuch"],
-        before: ["c0"],
+        since: ["w0", "nosuch"],
+        before: ["w0"],
       }),
   ],
   [6, (r) => get(`/containers/${r.pick(containers)}/json`, { size: bools })],
+  [14, () => get("/containers/{container}/json")],
   [
     3,
     (r) =>
@@ -363,7 +120,12 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
   ],
   [
     5,
-    (r) => post("/networks/create", {}, { Name: r.pick([...networks, "", "a b", "n0 "]), ...object(r, networkCreate) }),
+    (r) =>
+      post(
+        "/networks/create",
+        {},
+        randomBody(r, NetworkCreateRequest, { Name: r.pick([...networks, "", "a b", "n0 "]) }),
+      ),
   ],
   [4, (r) => get("/networks", { filters: [filter(r)] })],
   [4, (r) => get(`/networks/${r.pick(networks)}`, { verbose: bools, scope: ["", "local", "swarm", "x"] })],
@@ -373,7 +135,7 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
       post(
         `/networks/${r.pick(networks)}/connect`,
         {},
-        { Container: r.pick(containers), EndpointConfig: r.pick([null, object(r, endpointSettings)]) },
+        randomBody(r, NetworkConnectRequest, { Container: r.pick(containers) }),
       ),
   ],
   [
@@ -382,12 +144,16 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
       post(
         `/networks/${r.pick(networks)}/disconnect`,
         {},
-        { Container: r.pick(containers), Force: r.pick([true, false]) },
+        randomBody(r, NetworkDisconnectRequest, { Container: r.pick(containers) }),
       ),
   ],
   [4, (r) => remove(`/networks/${r.pick(networks)}`)],
   [1, (r) => post("/networks/prune", pruneQuery(r))],
-  [5, (r) => post("/volumes/create", {}, { Name: r.pick([...volumes, "", "a/b", "-x"]), ...object(r, volumeCreate) })],
+  [
+    5,
+    (r) =>
+      post("/volumes/create", {}, randomBody(r, VolumeCreateRequest, { Name: r.pick([...volumes, "", "a/b", "-x"]) })),
+  ],
   [3, (r) => get("/volumes", { filters: [filter(r)] })],
   [3, (r) => get(`/volumes/${r.pick(volumes)}`)],
   [4, (r) => remove(`/volumes/${r.pick(volumes)}`, { force: bools })],
@@ -458,46 +224,38 @@ const endpoints: readonly (readonly [weight: number, make: Make])[] = [
   ],
 ];
 
-const get = (path: string, query: Pools = {}) => ({ method: "GET", path, query });
-const remove = (path: string, query: Pools = {}) => ({ method: "DELETE", path, query });
-const post = (path: string, query: Pools = {}, body?: unknown) => ({ method: "POST", path, query, body });
-
-/** A few fields, each with some value. */
-function object(random: Random, pools: Pools): Record<string, unknown> {
-  const keys = random.some(Object.keys(pools), 2.5 / Object.keys(pools).length);
-  return Object.fromEntries(keys.map((key) => [key, random.pick(pools[key] ?? [])]));
-}
+const get = (path: string, query: pools.Pools = {}): Unsent => ({ method: "GET", path, query });
+const remove = (path: string, query: pools.Pools = {}): Unsent => ({ method: "DELETE", path, query });
+const post = (path: string, query: pools.Pools = {}, body?: unknown): Unsent => ({ method: "POST", path, query, body });
 
 /** Mostly one that can be created: what does not exist is refused in few ways. */
 function create(random: Random): unknown {
-  if (random.isLucky(0.04)) return random.pick([null, [], "x", {}, { Image: "" }, { Image: 5 }]);
-  const command = random.pick([
-    ["true"],
-    ["sleep", "1000"],
-    ["sleep", "1000"],
-    ["sh", "-c", "echo out; echo err >&2; exit 3"],
-  ]);
-  const networkingConfig = random.isLucky(0.15)
-    ? { NetworkingConfig: { EndpointsConfig: { [random.pick(networks)]: object(random, endpointSettings) } } }
-    : {};
-  return {
-    Image: random.isLucky(0.9) ? "busybox" : random.pick(images),
-    Cmd: command,
-    ...(random.isLucky(0.4) ? object(random, containerConfig) : {}),
-    ...(random.isLucky(0.6) ? { HostConfig: object(random, hostConfig) } : {}),
-    ...networkingConfig,
-  };
+  const commands = [["true"], ["sleep", "1000"], ["sleep", "1000"], ["sh", "-c", "echo out; echo err >&2; exit 3"]];
+  const image = { Image: random.isLucky(0.95) ? "busybox" : random.pick(images) };
+  const given = { ...image, ...(random.isLucky(0.9) ? { Cmd: random.pick(commands) } : {}) };
+  const host = random.isLucky(0.6) ? { HostConfig: randomBody(random, HostConfig) } : {};
+  const endpoints = { [random.pick(networks)]: randomBody(random, EndpointSettings) };
+  const networking = random.isLucky(0.15) ? { NetworkingConfig: { EndpointsConfig: endpoints } } : {};
+  return random.isLucky(0.6)
+    ? randomBody(random, CreateRequest, { ...given, ...host, ...networking })
+    : { ...given, ...host, ...networking };
 }
 
+/** As a map of lists, or as clients sent it long ago: a map of maps. */
 function filter(random: Random): string {
-  return random.isLucky(0.15) ? random.pick(badFilters) : JSON.stringify(object(random, filters));
+  if (random.isLucky(0.15)) return random.pick(pools.badFilters);
+  const keys = random.some(Object.keys(pools.filters), 2 / Object.keys(pools.filters).length);
+  const asMap = (values: unknown) =>
+    Array.isArray(values) ? Object.fromEntries(values.map((value) => [value, true])) : values;
+  const isLegacy = random.isLucky(0.2);
+  const chosen = keys.map((key) => [key, random.pick(pools.filters[key] ?? [])] as const);
+  return JSON.stringify(Object.fromEntries(chosen.map(([key, values]) => [key, isLegacy ? asMap(values) : values])));
 }
 
 /** Nothing that others of the fuzz did not make. */
-const pruneQuery = (random: Random): Pools => ({
-  filters: [JSON.stringify({ label: ["nosuch"] }), filterOfUnknown(random)],
+const pruneQuery = (random: Random): pools.Pools => ({
+  filters: ['{"label":["nosuch"]}', random.pick(['{"bogus":["x"]}', "{", '{"until":["x"]}', '{"until":["1h"]}'])],
 });
-const filterOfUnknown = (random: Random) => random.pick(['{"bogus":["x"]}', "{", '{"until":["x"]}']);
 
 const wheel = endpoints.flatMap(([weight, make]) => Array.from({ length: weight }, () => make));
 
@@ -507,16 +265,7 @@ export function nextRequest(random: Random): FuzzRequest {
     .some(Object.keys(query), 0.4)
     .map((key) => `${key}=${encodeURIComponent(String(random.pick(query[key] ?? [])))}`);
   const joint = path.includes("?") ? "&" : "?";
-  const target = `${random.pick(versions)}${path}${words.map((word, index) => (index === 0 ? joint : "&") + word).join("")}`;
-  const headers = random.isLucky(0.03)
-    ? { "Content-Type": random.pick(["text/plain", "", "application/json; x"]) }
-    : {};
-  return { method, path: target, headers, ...(body === undefined ? {} : { body: mangled(random, body) }) };
-}
-
-/** Keys in other case, and nulls: Docker's JSON takes both. */
-function mangled(random: Random, body: unknown): unknown {
-  if (!random.isLucky(0.05) || typeof body !== "object" || body === null) return body;
-  const change = random.pick([(key: string) => key.toLowerCase(), (key: string) => key.toUpperCase()]);
-  return Object.fromEntries(Object.entries(body).map(([key, value]) => [change(key), value]));
+  const version = random.isLucky(0.4) ? "" : random.pick(pools.versions);
+  const target = `${version}${path}${words.map((word, index) => (index === 0 ? joint : "&") + word).join("")}`;
+  return { method, path: target, ...(body === undefined ? { headers: {} } : sent(random, body)) };
 }

@@ -8,6 +8,7 @@ import { explanationOf } from "./explained.ts";
 import { Random } from "./random.ts";
 import { nextRequest } from "./requests.ts";
 
+const requestsPerSweep = 150;
 const [oursSocket = "", theirsSocket = "", count = "5000", seed = "1"] = process.argv.slice(2);
 const [ours, theirs] = [new FuzzedEngine(oursSocket), new FuzzedEngine(theirsSocket)];
 const random = new Random(Number(seed));
@@ -15,6 +16,7 @@ const explained = new Map<string, number>();
 let unexplained = 0;
 
 for (let n = 0; n < Number(count); n++) {
+  if (n % requestsPerSweep === 0) await Promise.all([ours.sweep(), theirs.sweep()]);
   const request = nextRequest(random);
   const [mine, other] = await Promise.all([ours.answer(request), theirs.answer(request)]);
   if (JSON.stringify(mine) !== JSON.stringify(other)) {
