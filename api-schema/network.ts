@@ -3,7 +3,7 @@ import * as go from "#api-schema/go";
 import { EndpointSettings } from "#api-schema/network-settings";
 
 export type IPAMConfig = go.Static<typeof IPAMConfig>;
-export const IPAMConfig = go.struct("IPAMConfig", {
+export const IPAMConfig = go.struct("network.IPAMConfig", {
   Subnet: go.string({ omitempty: true }),
   IPRange: go.string({ omitempty: true }),
   Gateway: go.string({ omitempty: true }),
@@ -11,13 +11,13 @@ export const IPAMConfig = go.struct("IPAMConfig", {
 });
 
 export type IPAM = go.Static<typeof IPAM>;
-export const IPAM = go.struct("IPAM", {
+export const IPAM = go.struct("network.IPAM", {
   Driver: go.string(),
   Options: go.map(go.string()),
   Config: go.slice(IPAMConfig),
 });
 
-export const ConfigReference = go.struct("ConfigReference", { Network: go.string() });
+export const ConfigReference = go.struct("network.ConfigReference", { Network: go.string() });
 
 /** One container in `Containers` of a network's inspect answer. */
 export type EndpointResource = go.Static<typeof EndpointResource>;

@@ -27,7 +27,7 @@ export const VolumeList = go.struct("ListResponse", {
 /** The body of POST /volumes/create. */
 export type VolumeCreateRequest = go.Static<typeof VolumeCreateRequest>;
 export const VolumeCreateRequest = go.struct("volume.CreateOptions", {
-  ClusterVolumeSpec: go.ptr(go.empty, { omitempty: true }),
+  ClusterVolumeSpec: go.ptr(go.struct("volume.ClusterVolumeSpec", {}), { omitempty: true }),
   Driver: go.string({ omitempty: true }),
   DriverOpts: go.map(go.string(), { omitempty: true }),
   Labels: go.map(go.string(), { omitempty: true }),

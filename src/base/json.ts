@@ -1,3 +1,5 @@
+import { goQuote } from "./strconv.ts";
+
 /**
  * JSON as Go's decoder reads it: same grammar, same words for what is wrong. The engine has this one parser: for
  * request bodies, whatever their Content-Type says (what is checked is what is executed, THREATS C4), and for what registries
@@ -273,15 +275,5 @@ function unicode(sequence: string): string | undefined {
 function quoteRune(code: number): string {
   const character = String.fromCodePoint(code);
   if (character === "'") return "'\\''";
-  if (character === "\\") return "'\\\\'";
-  if (code < 0x20 || code === 0x7f) return `'${runeEscapes[character] ?? `\\x${code.toString(16).padStart(2, "0")}`}'`;
-  return `'${character}'`;
+  return character === '"' ? `'"'` : `'${goQuote(character).slice(1, -1)}'`;
 }
-
-const runeEscapes: Readonly<Record<string, string>> = {
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\b": "\\b",
-  "\f": "\\f",
-};

@@ -70,8 +70,11 @@ function refuse(name: string, text: string, problem: string): never {
 
 /** Go's %q for the texts that end up in messages. */
 export function goQuote(text: string): string {
-  return `"${text.replace(/["\\]/g, "\\$&").replace(/[\x00-\x1f\x7f]/g, controlEscape)}"`;
+  return `"${text.replace(/["\\]/g, "\\$&").replace(unprintable, escaped)}"`;
 }
+
+/** What unicode.IsPrint denies: all but letters, marks, numbers, punctuation, symbols and the plain blank. */
+const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
 
 const shortEscapes: Readonly<Record<string, string>> = {
   "\x07": "\\a",
@@ -83,5 +86,8 @@ const shortEscapes: Readonly<Record<string, string>> = {
   "\v": "\\v",
 };
 
-const controlEscape = (character: string): string =>
-  shortEscapes[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+function escaped(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const [letter, digits] = code < 0x80 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+  return shortEscapes[character] ?? `\\${letter}${code.toString(16).padStart(digits, "0")}`;
+}

@@ -1,6 +1,8 @@
 /** Users, groups and subordinate ids of the host (passwd(5), group(5), subuid(5)), read as moby reads them: files first, then getent(1). */
+
 import { readFileSync } from "node:fs";
 import type { IdMapping } from "#base/id-mappings";
+import { goQuote } from "#base/strconv";
 import { ProgramError, runAtStart } from "#runtime";
 
 export interface Account {
@@ -119,4 +121,4 @@ function firstFree(ranges: readonly SubordinateRange[]): number {
 }
 
 const described = (error: unknown): string =>
-  error instanceof ProgramError ? `${error.message}; output: ${JSON.stringify(error.output)}` : String(error);
+  error instanceof ProgramError ? `${error.message}; output: ${goQuote(error.output)}` : String(error);

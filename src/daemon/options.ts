@@ -1,3 +1,4 @@
+import { goQuote } from "#base/strconv";
 import { parseHost } from "./hosts.ts";
 import * as kinds from "./values.ts";
 import { cut, type Kind, type Setting } from "./values.ts";
@@ -34,7 +35,7 @@ function checkLabel(label: string): void {
 function checkMirror(mirror: string): void {
   const [scheme, rest] = cut(mirror, "://");
   if (rest === undefined || (scheme !== "http" && scheme !== "https")) {
-    const reason = `unsupported scheme ${JSON.stringify(rest === undefined ? "" : scheme)} in ${JSON.stringify(mirror)}`;
+    const reason = `unsupported scheme ${goQuote(rest === undefined ? "" : scheme)} in ${goQuote(mirror)}`;
     throw new Error(`invalid mirror: ${reason}: must use either 'https://' or 'http://'`);
   }
 }

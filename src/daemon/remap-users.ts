@@ -1,8 +1,10 @@
 /** `--userns-remap`: whose subordinate ids containers get, and a data root of its own for them (moby daemon_unix.go). */
+
 import { chmodSync, chownSync, existsSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, messageOf } from "#base/errors";
 import { type IdMappings, inverse, rootOf } from "#base/id-mappings";
+import { goQuote } from "#base/strconv";
 import type { UserRemap } from "#engine";
 import { MNT_DETACH, umount2 } from "#native";
 import type { Spawner } from "#runtime";
@@ -37,7 +39,7 @@ export function withRemappedUsers(config: DaemonConfig, options: { readonly mayM
 function parseRemap(text: string, { mayMakeUser }: { readonly mayMakeUser: boolean }): Account {
   const [userPart = "", groupPart, ...more] = text.split(":");
   if (more.length > 0) {
-    throw new Error(`Invalid user/group specification in --userns-remap: ${JSON.stringify(text)}`);
+    throw new Error(`Invalid user/group specification in --userns-remap: ${goQuote(text)}`);
   }
   const uid = idOf(userPart);
   const user = uid === undefined ? findUser(userPart, mayMakeUser) : numericUser(uid);

@@ -1,8 +1,10 @@
 /** The files of `--tls`, looked at before anything is started, and what is wrong with them in dockerd's words (go-connections/tlsconfig). */
+
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { errnoText } from "#base/errno-text";
 import { errnoOf, messageOf } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { TlsConfig } from "./config.ts";
 
 export function checkTlsFiles({ isEnabled, isClientVerified, caFile, certFile, keyFile }: TlsConfig): void {
@@ -16,7 +18,7 @@ export function checkTlsFiles({ isEnabled, isClientVerified, caFile, certFile, k
 }
 
 function checkPair(certFile: string, keyFile: string): void {
-  const files = `X509 key pair (cert: ${JSON.stringify(certFile)}, key: ${JSON.stringify(keyFile)})`;
+  const files = `X509 key pair (cert: ${goQuote(certFile)}, key: ${goQuote(keyFile)})`;
   try {
     const [cert, key] = [read(certFile), read(keyFile)];
     const certificate = certificateOf(cert);

@@ -1,7 +1,7 @@
 /** The kinds of values that dockerd's options have: how each is written on the command line, in daemon.json, and in messages. */
 import { isIP } from "node:net";
 import { parseSize } from "#base/size-units";
-import { parseBool, parseInt10, parseInteger } from "#base/strconv";
+import { goQuote, parseBool, parseInt10, parseInteger } from "#base/strconv";
 
 export type Setting = string | boolean | number | readonly Setting[] | { readonly [key: string]: Setting };
 
@@ -50,7 +50,7 @@ export const address: Kind = {
   goType: "net.IP",
   isJson: isString,
   add: (_, value) => {
-    if (value !== "" && isIP(value.trim()) === 0) throw new Error(`failed to parse IP: ${JSON.stringify(value)}`);
+    if (value !== "" && isIP(value.trim()) === 0) throw new Error(`failed to parse IP: ${goQuote(value)}`);
     return value.trim();
   },
 };
@@ -112,7 +112,7 @@ export const mapOfMaps: Kind = {
     const [root, pair] = cut(value, "=");
     const [key, item] = cut(pair ?? "", "=");
     if (pair === undefined || item === undefined) {
-      throw new Error(`invalid value ${JSON.stringify(value)} for map option, should be root-key=key=value`);
+      throw new Error(`invalid value ${goQuote(value)} for map option, should be root-key=key=value`);
     }
     const all = entriesOf(before);
     return { ...all, [root]: { ...entriesOf(all[root]), [key]: item } };
@@ -136,7 +136,7 @@ function parsePool(value: string): Setting {
     if (key === "base") pool.base = item;
     else if (key !== "size") throw new Error(`unexpected key '${key}' in '${field}'`);
     else {
-      if (!/^[+-]?\d+$/.test(item)) throw new Error(`invalid size value: ${JSON.stringify(value)} (must be integer)`);
+      if (!/^[+-]?\d+$/.test(item)) throw new Error(`invalid size value: ${goQuote(value)} (must be integer)`);
       pool.size = Number(item);
     }
   }

@@ -1,6 +1,7 @@
 import { parseDuration } from "#base/duration";
 import { EngineError, type ErrorKind } from "#base/errors";
 import { parseGoTime, rfc3339, TimeParseError } from "#base/go-time";
+import { goQuote } from "#base/strconv";
 
 const nsPerSecond = 1_000_000_000n;
 
@@ -19,7 +20,7 @@ export function parseTimestamp(text: string, now: bigint, fault: ErrorKind = "in
   }
   const unixTime = parseUnixTime(text);
   if (unixTime !== undefined) return unixTime;
-  throw new EngineError(fault, `failed to parse value as time or duration: ${JSON.stringify(text)}`);
+  throw new EngineError(fault, `failed to parse value as time or duration: ${goQuote(text)}`);
 }
 
 function layoutOf(text: string): string {

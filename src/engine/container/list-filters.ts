@@ -1,5 +1,7 @@
 /** The filters of `docker ps` (moby daemon/list.go). */
+
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { ContainerRecord } from "#storage";
 import type { Filters } from "../filters.ts";
 import { portsOf } from "./list-ports.ts";
@@ -78,7 +80,7 @@ function exitCodeOf(text: string): number {
   if (/^[+-]?\d+$/.test(text)) return Number(text);
   throw new EngineError(
     "invalidParameter",
-    `invalid filter 'exited=${text}': strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`,
+    `invalid filter 'exited=${text}': strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`,
   );
 }
 
@@ -161,9 +163,9 @@ function portsIn(field: "publish" | "expose", value: string): string[] {
   const failed = (reason: string): EngineError => refuse(`error while looking up for ${field} ${value}: ${reason}`);
   if (range === "") throw failed("empty string specified for ports");
   const [first = 0, end = first] = range.split("-").map((text) => {
-    if (!/^\d+$/.test(text)) throw failed(`strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+    if (!/^\d+$/.test(text)) throw failed(`strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`);
     if (Number(text) > maxPort) {
-      throw failed(`strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range`);
+      throw failed(`strconv.ParseUint: parsing ${goQuote(text)}: value out of range`);
     }
     return Number(text);
   });

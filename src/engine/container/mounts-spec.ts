@@ -1,6 +1,8 @@
 /** One mount as the API words it: `HostConfig.Mounts` and `HostConfig.Binds` (moby volume/mounts/linux_parser.go). */
+
 import type { Mount, TmpfsOptions } from "#api-schema/mount";
 import { EngineError, messageOf } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { isIdmapWord } from "./id-mappings.ts";
 import { cleanPath } from "./validate-config.ts";
 
@@ -26,7 +28,7 @@ export function checkMount(mount: Mount, exists: PathExists): void {
     if (check === undefined) refuse("mount type unknown");
     else check(mount, exists);
   } catch (error) {
-    const message = `invalid mount config for type ${JSON.stringify(mount.Type)}: ${messageOf(error)}`;
+    const message = `invalid mount config for type ${goQuote(mount.Type)}: ${messageOf(error)}`;
     throw new EngineError("invalidParameter", message, { cause: error });
   }
 }

@@ -2,12 +2,14 @@
  * What a new container mounts, decided once at create (moby daemon/volumes.go, create_unix.go): first what it borrows from
  * others, then its own binds and mounts, then the volumes that the image declares and nothing else covers.
  */
+
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { Mount } from "#api-schema/mount";
 import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import type { MountRecord, Storage } from "#storage";
 import type { ImageService } from "../image/service.ts";
 import type { VolumeService } from "../volume/service.ts";
@@ -154,7 +156,7 @@ function planMount({ mount, mode }: ParsedBind, dataRoot: string, spec: Mount | 
     case "image":
       return { ...common, type: "image", name: mount.Source, rw: false, propagation: "rprivate" };
     default:
-      throw new EngineError("notImplemented", `mounts of type ${JSON.stringify(mount.Type)} are not supported`);
+      throw new EngineError("notImplemented", `mounts of type ${goQuote(mount.Type)} are not supported`);
   }
 }
 
@@ -169,7 +171,7 @@ function propagationOf(mount: Mount, dataRoot: string): string {
     'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is within the daemon root';
   throw new EngineError(
     "invalidParameter",
-    `${message}, daemon root: ${JSON.stringify(dataRoot)}, bind mount source: ${JSON.stringify(source)}, propagation: ${JSON.stringify(asked)}`,
+    `${message}, daemon root: ${goQuote(dataRoot)}, bind mount source: ${goQuote(source)}, propagation: ${goQuote(asked)}`,
   );
 }
 

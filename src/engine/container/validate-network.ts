@@ -1,8 +1,10 @@
 /** Network settings that contradict each other (moby runconfig). Texts are part of the API. */
+
 import { isIP } from "node:net";
 import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { PortMap } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { containerOf } from "../spec/modes.ts";
 
 const refuse = (message: string): never => {
@@ -48,9 +50,9 @@ const isFilled = (list: readonly unknown[] | null): boolean => list !== null && 
 export function checkExtraHost(text: string): void {
   const cut = text.indexOf(":");
   const address = text.slice(cut + 1);
-  if (cut <= 0) refuse(`bad format for add-host: ${JSON.stringify(text)}`);
+  if (cut <= 0) refuse(`bad format for add-host: ${goQuote(text)}`);
   if (address !== "host-gateway" && isIP(address.trim()) === 0) {
-    refuse(`invalid IP address in add-host: ${JSON.stringify(address)}`);
+    refuse(`invalid IP address in add-host: ${goQuote(address)}`);
   }
 }
 
@@ -59,9 +61,9 @@ const maxPort = 65_535;
 export function checkPortBindings(ports: PortMap): void {
   for (const [port, bindings] of Object.entries(ports ?? {})) {
     const number = portNumber(port);
-    if (number !== "" && !isPort(number)) refuse(`invalid port specification: ${JSON.stringify(number)}`);
+    if (number !== "" && !isPort(number)) refuse(`invalid port specification: ${goQuote(number)}`);
     for (const { HostPort } of bindings ?? []) {
-      if (!isPortRange(portNumber(HostPort))) refuse(`invalid port specification: ${JSON.stringify(HostPort)}`);
+      if (!isPortRange(portNumber(HostPort))) refuse(`invalid port specification: ${goQuote(HostPort)}`);
     }
   }
 }

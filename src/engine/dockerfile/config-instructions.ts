@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
 import { readDuration } from "#base/duration";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Statement } from "./lines.ts";
 import { parseExposed } from "./ports.ts";
 import { checkSignal } from "./signals.ts";
@@ -129,15 +130,14 @@ function healthOf({ rest, flags }: Statement): HealthConfig {
       return { ...health, ...healthTimes(flags), Test };
     }
     default:
-      throw invalid(`Unknown type ${JSON.stringify(kind.toUpperCase())} in HEALTHCHECK (try CMD)`);
+      throw invalid(`Unknown type ${goQuote(kind.toUpperCase())} in HEALTHCHECK (try CMD)`);
   }
 }
 
 function healthTimes(flags: readonly string[]): Omit<HealthConfig, "Test"> {
   const values = parseFlags(flags, ["interval", "timeout", "start-period", "start-interval", "retries"]);
   const retries = values.get("retries") ?? "";
-  if (!/^[+-]?\d*$/.test(retries))
-    throw invalid(`strconv.ParseInt: parsing ${JSON.stringify(retries)}: invalid syntax`);
+  if (!/^[+-]?\d*$/.test(retries)) throw invalid(`strconv.ParseInt: parsing ${goQuote(retries)}: invalid syntax`);
   if (Number(retries) < 0) throw invalid(`--retries cannot be negative (${Number(retries)})`);
   return {
     Interval: interval("interval", values),
@@ -153,7 +153,7 @@ function interval(name: string, values: ReadonlyMap<string, string>): number {
   if (text === "") return 0;
   const ns = readDuration(text);
   if (typeof ns !== "bigint") throw invalid(ns.fault);
-  if (ns !== 0n && ns < nsPerMs) throw invalid(`Interval ${JSON.stringify(name)} cannot be less than 1ms`);
+  if (ns !== 0n && ns < nsPerMs) throw invalid(`Interval ${goQuote(name)} cannot be less than 1ms`);
   return Number(ns);
 }
 

@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { isSpace } from "./lines.ts";
 
 const invalid = (message: string) => new EngineError("invalidParameter", message);
@@ -46,7 +47,7 @@ export function splitPairs(text: string, command: string, escapeToken: string): 
 function splitPair(word: string): Pair {
   const cut = word.indexOf("=");
   if (cut >= 0) return { key: word.slice(0, cut), value: word.slice(cut + 1) };
-  throw invalid(`Syntax error - can't find = in ${JSON.stringify(word)}. Must be of the form: name=value`);
+  throw invalid(`Syntax error - can't find = in ${goQuote(word)}. Must be of the form: name=value`);
 }
 
 function splitOldPair(text: string, command: string): Pair {
@@ -93,7 +94,7 @@ function expand(word: string, environment: Environment, escapeToken: string): Ex
     return new Expander(word, environment, escapeToken).run("");
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    throw invalid(`failed to process ${JSON.stringify(word)}: ${error.message}`);
+    throw invalid(`failed to process ${goQuote(word)}: ${error.message}`);
   }
 }
 

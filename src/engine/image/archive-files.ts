@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
 import { EngineError, errnoOf } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import { type Blob, type ContentStore, decompress } from "#storage";
 
 const fileCountLimit = 100_000;
@@ -74,7 +75,7 @@ export class ArchiveFiles implements Disposable {
         throw new EngineError("invalidParameter", "archive has too many files");
       const path = clean(name);
       if (posix.normalize(name).startsWith("../"))
-        throw new EngineError("invalidParameter", `invalid entry name ${JSON.stringify(name)}`);
+        throw new EngineError("invalidParameter", `invalid entry name ${goQuote(name)}`);
       if (type === "file" || type === "contiguous-file") {
         this.#links.delete(path);
         this.#blobs.set(path, await this.#keep(Readable.from(entry, { objectMode: false }), signal));

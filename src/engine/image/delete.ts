@@ -1,6 +1,7 @@
 import type { DeleteItem } from "#api-schema/image";
 import { EngineError } from "#base/errors";
 import { type Digest, shortId } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import {
   familiarReference,
   formatReference,
@@ -64,7 +65,7 @@ function untag(removal: Removal, id: Digest, name: string, force: boolean): bool
   const user = parts.usage.containersUsing(id)[0];
   if (!force && user !== undefined && isSingleName(namesOf(parts, id))) {
     throw conflict(
-      `unable to remove repository reference ${JSON.stringify(name)} (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(id)}`,
+      `unable to remove repository reference ${goQuote(name)} (must force) - container ${shortId(user.id)} is using its referenced image ${shortId(id)}`,
     );
   }
   const ref = withDefaultTag(parseReference(name));

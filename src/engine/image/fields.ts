@@ -1,5 +1,6 @@
 import { EngineError, messageOf } from "#base/errors";
 import { parseGoTime, rfc3339 } from "#base/go-time";
+import { goQuote } from "#base/strconv";
 
 /** An object of unknown origin, read field by field; a wrong type is refused in the words of encoding/json. */
 export class Fields {
@@ -135,5 +136,5 @@ function badTime(text: string): EngineError {
   } catch (error) {
     return invalid(messageOf(error), error);
   }
-  return invalid(`parsing time ${JSON.stringify(text)} as ${JSON.stringify(rfc3339)}`);
+  return invalid(`parsing time ${goQuote(text)} as ${goQuote(rfc3339)}`);
 }

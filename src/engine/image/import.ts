@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { formatTime } from "#base/clock";
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import { familiarReference, hostPlatform, openRemoteFile, type Platform, type TaggedReference } from "#registry";
 import { applyChanges } from "../dockerfile/changes.ts";
 import { emptyContainerConfig } from "./config.ts";
@@ -79,11 +80,10 @@ async function open(
 /** In the words of Go's parser and client. */
 function parseSource(text: string): URL {
   const [, scheme = "", host = ""] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
-  const parsing = (why: string) => new EngineError("invalidParameter", `parse ${JSON.stringify(text)}: ${why}`);
-  const getting = (why: string) =>
-    new EngineError("system", `Get ${JSON.stringify(text.replace(/\/\/$/, ""))}: ${why}`);
+  const parsing = (why: string) => new EngineError("invalidParameter", `parse ${goQuote(text)}: ${why}`);
+  const getting = (why: string) => new EngineError("system", `Get ${goQuote(text.replace(/\/\/$/, ""))}: ${why}`);
   if (scheme === "") throw parsing("missing protocol scheme");
-  if (!/^https?$/i.test(scheme)) throw getting(`unsupported protocol scheme ${JSON.stringify(scheme.toLowerCase())}`);
+  if (!/^https?$/i.test(scheme)) throw getting(`unsupported protocol scheme ${goQuote(scheme.toLowerCase())}`);
   if (host === "") throw getting("http: no Host in request URL");
   const port = /:(\d+)$/.exec(host)?.[1] ?? "";
   if (Number(port) > 65535) throw getting(`dial tcp: address ${port}: invalid port`);

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { EngineError } from "#base/errors";
 import { type Digest, shortId } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import type { Platform } from "#registry";
 import { type ChainId, chainIdOf, type Layer } from "#storage";
 import type { ArchiveFiles } from "./archive-files.ts";
@@ -42,7 +43,7 @@ export async function loadLayers(
       const layer = await loadLayer(load, paths[index] ?? "", parent, diffId);
       held.defer(() => void layers.release(layer.chainId));
       if (layer.diffId !== diffId) {
-        const pair = `expected ${JSON.stringify(diffId)}, got ${JSON.stringify(layer.diffId)}`;
+        const pair = `expected ${goQuote(diffId)}, got ${goQuote(layer.diffId)}`;
         throw new EngineError("system", `invalid diffID for layer ${index}: ${pair}`);
       }
     } else {

@@ -1,6 +1,7 @@
 import { EngineError } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
 import { parseJson, toPlain } from "#base/json";
+import { goQuote } from "#base/strconv";
 import {
   configSizeLimit,
   detectMediaType,
@@ -88,7 +89,7 @@ async function loadImage(load: Load, image: ArchivedImage): Promise<Digest | und
 function parseTag(text: string): TaggedReference {
   const ref = parseReference(text);
   if (isTagged(ref)) return ref;
-  throw new EngineError("system", `invalid tag ${JSON.stringify(text)}`);
+  throw new EngineError("system", `invalid tag ${goQuote(text)}`);
 }
 
 /** Parent links of the archive hold between images that came together, if their histories agree. */

@@ -1,5 +1,6 @@
 import { EngineError } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import {
   type Access,
   bestHostPlatform,
@@ -187,7 +188,7 @@ async function fetchConfig({ puller, repository, signal }: Pull, { config }: Ima
     const json = (await puller.config(repository, config.digest, signal)).toString("utf8");
     const image = parseImageConfig(json, "invalid rootfs in image configuration");
     if (systemOf(image).toLowerCase() === "linux") return { json, config: image };
-    throw unsupportedSystem(`image operating system ${JSON.stringify(image.os)} cannot be used on this platform: `);
+    throw unsupportedSystem(`image operating system ${goQuote(image.os)} cannot be used on this platform: `);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     const message = `error pulling image configuration: ${error.message}`;

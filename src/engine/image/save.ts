@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
 import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
+import { goQuote } from "#base/strconv";
 import {
   digestOf,
   familiarName,
@@ -133,7 +134,7 @@ function found(image: Image | undefined, name: string): Image {
 }
 
 function checkSavable({ config }: Image, platform: Platform | undefined): void {
-  if (systemOf(config) !== "linux") throw new EngineError("system", `os ${JSON.stringify(config.os)} is not supported`);
+  if (systemOf(config) !== "linux") throw new EngineError("system", `os ${goQuote(config.os)} is not supported`);
   if (platform !== undefined && !isSamePlatform(platform, platformOf(config))) {
     throw new EngineError("system", `no suitable export target found for platform ${formatPlatform(platform)}`);
   }

@@ -1,6 +1,7 @@
 import type { DistributionInspect, SearchItem } from "#api-schema/image";
 import { EngineError } from "#base/errors";
 import { JsonSyntaxError, unmarshalJson } from "#base/json";
+import { goQuote } from "#base/strconv";
 import {
   type Access,
   configSizeLimit,
@@ -52,7 +53,7 @@ export async function searchImages(
 
 function parseStars(text: string): number {
   if (/^[+-]?\d+$/.test(text)) return Number(text);
-  const why = `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
+  const why = `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`;
   throw new EngineError("invalidParameter", `invalid filter 'stars=${text}': ${why}`);
 }
 

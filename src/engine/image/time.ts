@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 
 const nsPerSecond = 1_000_000_000n;
 
@@ -7,7 +8,7 @@ export function parseRfc3339(text: string): bigint {
   const match = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)$/.exec(text);
   const ms = match === null ? Number.NaN : Date.parse(`${match[1]}T${match[2]}${match[4]?.toUpperCase()}`);
   if (match === null || Number.isNaN(ms))
-    throw new EngineError("invalidParameter", `cannot parse time ${JSON.stringify(text)}`);
+    throw new EngineError("invalidParameter", `cannot parse time ${goQuote(text)}`);
   return BigInt(ms) * 1_000_000n + BigInt((match[3] ?? "").padEnd(9, "0"));
 }
 

@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Announcing } from "#network";
 
 const countOption = "com.docker.network.advertise_addr_nmsgs";
@@ -12,7 +13,7 @@ export function parseAnnouncing(options: Readonly<Record<string, string>>): Anno
     if (text === undefined) return unset;
     const value = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
     if (!Number.isSafeInteger(value)) {
-      problems.push(`value for option ${name} ${JSON.stringify(text)} must be ${kind}`);
+      problems.push(`value for option ${name} ${goQuote(text)} must be ${kind}`);
     } else if (value < least || value > most) {
       problems.push(`${name} must be in the range ${least} to ${most}`);
     }

@@ -1,4 +1,4 @@
-import { booleanOf } from "#base/strconv";
+import { booleanOf, goQuote } from "#base/strconv";
 import { type Address, parseAddress } from "#network";
 import { invalid } from "./errors.ts";
 
@@ -72,14 +72,14 @@ function readBool(options: Options, name: string, fallback: boolean): boolean {
   const text = options[name];
   if (text === undefined) return fallback;
   const value = booleanOf(text);
-  return value ?? refuse(name, text, `strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return value ?? refuse(name, text, `strconv.ParseBool: parsing ${goQuote(text)}: invalid syntax`);
 }
 
 function readNumber(options: Options, name: string): number {
   const text = options[name];
   if (text === undefined) return 0;
   if (!/^[+-]?\d+$/.test(text)) {
-    return refuse(name, text, `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
+    return refuse(name, text, `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`);
   }
   if (Number(text) < 0) throw invalid(`invalid MTU number: ${Number(text)}`);
   return Number(text);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { IPAMConfig, NetworkCreateRequest } from "#api-schema/network";
 import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
-import { booleanOf } from "#base/strconv";
+import { booleanOf, goQuote } from "#base/strconv";
 import {
   type Address,
   type AddressPool,
@@ -95,7 +95,7 @@ function enabledFamilies(request: NetworkCreateRequest, options: Readonly<Record
     const text = options[name];
     if (given !== null || text === undefined) return given ?? fallback;
     const value = booleanOf(text);
-    if (value === undefined) throw invalid(`driver-opt ${JSON.stringify(name)} is not a valid bool`);
+    if (value === undefined) throw invalid(`driver-opt ${goQuote(name)} is not a valid bool`);
     return value;
   };
   return {
@@ -150,11 +150,11 @@ function ipamDriver(request: NetworkCreateRequest, driver: string): string {
 function checkDriver(request: NetworkCreateRequest, driver: string): void {
   const isUnique = driver === "host" || driver === "null";
   if (!isUnique && driver !== "bridge" && !isParentDriver(driver)) {
-    throw new EngineError("notFound", `plugin ${JSON.stringify(driver)} not found`);
+    throw new EngineError("notFound", `plugin ${goQuote(driver)} not found`);
   }
   if (request.Ingress) throw forbidden("Ingress network can only be global scope network");
   if (request.Scope === "swarm") throw forbidden("cannot create a swarm scoped network when swarm is not active");
-  if (isUnique) throw forbidden(`only one instance of ${JSON.stringify(driver)} network is allowed`);
+  if (isUnique) throw forbidden(`only one instance of ${goQuote(driver)} network is allowed`);
 }
 
 const requestedPool = (config: IPAMConfig): PoolRecord => ({
@@ -175,7 +175,7 @@ function withConfiguration(record: NetworkRecord, { networks }: CreateContext): 
   if (record.configFrom === "") return record;
   const source = networks.find(({ record: other }) => other.isConfigOnly && other.name === record.configFrom)?.record;
   if (source === undefined) {
-    throw new EngineError("notFound", `configuration network ${JSON.stringify(record.configFrom)} does not exist`);
+    throw new EngineError("notFound", `configuration network ${goQuote(record.configFrom)} does not exist`);
   }
   const { isIpv4Enabled, isIpv6Enabled, labels, ipamOptions, pools, options } = source;
   return { ...record, isIpv4Enabled, isIpv6Enabled, labels, ipamOptions, pools, options };
@@ -187,7 +187,7 @@ function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord 
   checkParent(record, context.networks);
   if (record.ipamDriver === "null") throw emptyPoolError(record.isIpv4Enabled ? 4 : 6);
   if (record.ipamDriver !== "default") {
-    throw new EngineError("notFound", `plugin ${JSON.stringify(record.ipamDriver)} not found`);
+    throw new EngineError("notFound", `plugin ${goQuote(record.ipamDriver)} not found`);
   }
   const isEnabled = (family: Family) => (family === 4 ? record.isIpv4Enabled : record.isIpv6Enabled);
   const pools = ([4, 6] as const).filter(isEnabled).flatMap((family) => {

@@ -9,6 +9,7 @@ import { parseGoTime, rfc3339 } from "#base/go-time";
 import { newId, shortId } from "#base/ids";
 import type { Locks } from "#base/locks";
 import type { Log } from "#base/log";
+import { goQuote } from "#base/strconv";
 import {
   type AddressPool,
   Announcer,
@@ -260,8 +261,7 @@ export class NetworkService {
     const { name, record } = network;
     if (isPredefined(name)) throw forbidden(`${name} is a pre-defined network and cannot be removed`);
     const isSource = record.isConfigOnly && networks.list().some(({ record: other }) => other.configFrom === name);
-    if (isSource)
-      throw forbidden(`error while removing network: configuration network ${JSON.stringify(name)} is in use`);
+    if (isSource) throw forbidden(`error while removing network: configuration network ${goQuote(name)} is in use`);
     if (!network.isEmpty) {
       const holders = network.endpoints.map(({ id, container }) => `name:"${container.name}" id:"${shortId(id)}"`);
       throw forbidden(`error while removing network: network ${name} has active endpoints (${holders.join(", ")})`);
@@ -348,7 +348,7 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
 function parsePools(pools: readonly { readonly base: string; readonly size: number }[], host: string): AddressPool[] {
   const asked = pools.map(({ base, size }, index) => {
     const prefix = parsePrefix(base);
-    if (prefix === undefined) throw new EngineError("invalidParameter", `invalid base pool ${JSON.stringify(base)}`);
+    if (prefix === undefined) throw new EngineError("invalidParameter", `invalid base pool ${goQuote(base)}`);
     if (prefix.length > size) {
       throw new EngineError(
         "invalidParameter",

@@ -1,6 +1,8 @@
 /** Device nodes and their cgroup rules: --device, --device-cgroup-rule, --privileged, --gpus (moby oci/devices_linux.go). */
+
 import type { DeviceRequest, HostConfig } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Device, DeviceRule } from "#runtime";
 import type { HostDevices } from "./host-devices.ts";
 
@@ -74,7 +76,7 @@ export function parseRule(text: string): DeviceRule {
 function refuseRequests(requests: readonly DeviceRequest[]): void {
   for (const { Driver, Capabilities } of requests) {
     const capabilities = (Capabilities ?? []).map((all) => `[${(all ?? []).join(" ")}]`).join(" ");
-    const message = `could not select device driver ${JSON.stringify(Driver)} with capabilities: [${capabilities}]`;
+    const message = `could not select device driver ${goQuote(Driver)} with capabilities: [${capabilities}]`;
     throw new EngineError("system", message);
   }
 }

@@ -1,9 +1,11 @@
 /** Reads the host's device nodes that a spec needs, so that building the spec itself reads nothing. */
+
 import type { BigIntStats } from "node:fs";
 import { lstat, readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostConfig } from "#api-schema/container-config";
 import { errnoOf } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { Device } from "#runtime";
 import type { DeviceNumber } from "./devices.ts";
 import { blkioPaths } from "./resources.ts";
@@ -48,7 +50,7 @@ async function resolveLink(path: string): Promise<string> {
 
 async function devicesAt(path: string, target: string): Promise<Device[]> {
   const failed = (reason: string): Error =>
-    new Error(`error gathering device information while adding custom device ${JSON.stringify(path)}: ${reason}`);
+    new Error(`error gathering device information while adding custom device ${goQuote(path)}: ${reason}`);
   let stats: BigIntStats;
   try {
     stats = await lstat(target, { bigint: true });

@@ -1,4 +1,5 @@
 /** Reads the profile of `--security-opt seccomp=…`: JSON from the API's caller, checked as Go's decoder checks it. */
+import { goQuote } from "#base/strconv";
 import type { SeccompAction, SeccompArgument, SeccompOperator } from "#runtime";
 import type { ProfileCondition, ProfileRule, SeccompProfile } from "./seccomp.ts";
 
@@ -80,7 +81,7 @@ function conditionOf<K extends "includes" | "excludes">(rule: JsonObject, key: K
   const minKernel = stringOf(condition.minKernel, "minKernel");
   if (minKernel !== "" && !/^(?!0+\.0+$)\d{1,3}\.\d{1,3}$/.test(minKernel)) {
     throw new Error(
-      `Decoding seccomp profile failed: invalid kernel version: ${JSON.stringify(minKernel)}, expected "<kernel>.<major>"`,
+      `Decoding seccomp profile failed: invalid kernel version: ${goQuote(minKernel)}, expected "<kernel>.<major>"`,
     );
   }
   const parsed: ProfileCondition = {

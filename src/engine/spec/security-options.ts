@@ -1,5 +1,7 @@
 /** `--security-opt` (moby daemon_unix.go, parseSecurityOpt). */
+
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 
 export interface SecurityOptions {
   readonly hasNoNewPrivileges: boolean;
@@ -74,4 +76,4 @@ function boolOf(value: string, option: string): boolean {
 
 /** The numbers are moby's, and mean as little there; that it counts as the daemon's failure is moby's too. */
 const invalid = (place: 1 | 2, option: string): EngineError =>
-  new EngineError("system", `invalid --security-opt ${place}: ${JSON.stringify(option)}`);
+  new EngineError("system", `invalid --security-opt ${place}: ${goQuote(option)}`);

@@ -1,3 +1,5 @@
+import { goQuote } from "#base/strconv";
+
 /** `--tmpfs` options over the defaults: the last word on each matter wins (moby/sys/mount, MergeTmpfsOptions). */
 
 /** Each line is one matter: its options exclude each other. */
@@ -35,6 +37,6 @@ export function mergeTmpfsOptions(options: readonly string[]): string[] {
 
 function keyOf(option: string): string {
   const [key = ""] = option.split("=", 1);
-  if (!option.includes("=") || !keys.has(key)) throw new Error(`invalid tmpfs option ${JSON.stringify(key)}`);
+  if (!option.includes("=") || !keys.has(key)) throw new Error(`invalid tmpfs option ${goQuote(key)}`);
   return key;
 }

@@ -1,5 +1,7 @@
 /** The filters of `docker volume ls` and `prune` (moby volume/service/convert.go). */
+
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 import type { VolumeRecord } from "#storage";
 import type { Filters } from "../filters.ts";
 
@@ -40,6 +42,6 @@ function isAll(filters: Filters): boolean {
   if (["0", "f", "F", "false", "FALSE", "False"].includes(value)) return false;
   throw new EngineError(
     "invalidParameter",
-    `invalid filter 'all': strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`,
+    `invalid filter 'all': strconv.ParseBool: parsing ${goQuote(value)}: invalid syntax`,
   );
 }

@@ -1,6 +1,8 @@
 /** Options of the local driver: what it mounts (moby volume/local). */
+
 import { EngineError, messageOf } from "#base/errors";
 import { parseSize } from "#base/size-units";
+import { goQuote } from "#base/strconv";
 import { hostOf } from "./network-address.ts";
 
 export type DriverOptions = Readonly<Record<string, string>>;
@@ -16,7 +18,7 @@ const needs: readonly (readonly [option: string, others: readonly string[]])[] =
 export function checkDriverOptions(options: DriverOptions): void {
   const { type, device = "", size } = options;
   for (const option of Object.keys(options)) {
-    if (!known.includes(option)) refuse(`invalid option: ${JSON.stringify(option)}`);
+    if (!known.includes(option)) refuse(`invalid option: ${goQuote(option)}`);
   }
   if (type === "cifs" && /:\d+$/.test(hostOf(device))) {
     refuse("port not allowed in CIFS device URL, include 'port' in 'o='");
@@ -25,7 +27,7 @@ export function checkDriverOptions(options: DriverOptions): void {
   for (const [option, others] of needs) {
     if (options[option] === undefined) continue;
     const missing = others.find((other) => options[other] === undefined);
-    if (missing !== undefined) refuse(`missing required option: ${JSON.stringify(missing)}`);
+    if (missing !== undefined) refuse(`missing required option: ${goQuote(missing)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What a volume may be called, and who may keep it (moby volume/local, volume/drivers). */
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 
 export const localDriver = "local";
 
@@ -8,7 +9,7 @@ const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 /** There are no plugins: any other driver is one that cannot be found. */
 export function checkDriver(name: string, driver: string): void {
   if (driver === "" || driver === localDriver) return;
-  const message = `create ${name}: error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`;
+  const message = `create ${name}: error looking up volume plugin ${driver}: plugin ${goQuote(driver)} not found`;
   throw new EngineError("notFound", message);
 }
 
@@ -21,6 +22,6 @@ export function checkName(name: string): void {
   if (isVolumeName(name)) return;
   const rule = 'only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed';
   throw new Error(
-    `${JSON.stringify(name)} includes invalid characters for a local volume name, ${rule}. If you intended to pass a host directory, use absolute path`,
+    `${goQuote(name)} includes invalid characters for a local volume name, ${rule}. If you intended to pass a host directory, use absolute path`,
   );
 }
