@@ -9,6 +9,8 @@ import { hasBody } from "./wire.ts";
 
 /** dockerd reads any size; no body of ours needs a hundredth of this. */
 const maxJsonBytes = 16 * 1024 * 1024;
+type ParsedJson = ReturnType<typeof parseJson>;
+
 const maxFormBytes = 10 * 1024 * 1024;
 const methodsWithForms: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
@@ -22,13 +24,24 @@ export async function readForm(request: FastifyRequest): Promise<string> {
 /** httputils.ReadJSON: an empty body is the zero value. */
 export async function readJson<T extends TSchema>(request: FastifyRequest, schema: T): Promise<Static<T>> {
   checkForJson(request);
-  return hasNoBody(request) ? zero(schema) : decodeJson(schema, await parseBody(request), "named");
+  return hasNoBody(request) ? zero(schema) : decodeWhole(schema, await parseBody(request), "named");
 }
 
 /** As moby's container decoder reads: an empty body is an error. */
-export async function requireJson(request: FastifyRequest): Promise<Json> {
+export async function requireJson<T extends TSchema>(
+  request: FastifyRequest,
+  schema: T,
+): Promise<{ json: Json; value: Static<T> }> {
   checkForJson(request);
-  return parseBody(request);
+  const body = await parseBody(request);
+  return { json: body.value, value: decodeWhole(schema, body, "unnamed") };
+}
+
+/** Go's decoder looks at the value first, and then whether it was all. */
+function decodeWhole<T extends TSchema>(schema: T, { value, hasMore }: ParsedJson, root: Root): Static<T> {
+  const decoded = decodeJson(schema, value, root);
+  if (hasMore) throw invalid("unexpected content after JSON");
+  return decoded;
 }
 
 export function decodeJson<T extends TSchema>(schema: T, json: Json, root: Root = "unnamed"): Static<T> {
@@ -40,12 +53,10 @@ export function decodeJson<T extends TSchema>(schema: T, json: Json, root: Root 
   }
 }
 
-async function parseBody(request: FastifyRequest): Promise<Json> {
+async function parseBody(request: FastifyRequest): Promise<ParsedJson> {
   const text = await readText(request, maxJsonBytes, "http: request body too large");
   try {
-    const { value, hasMore } = parseJson(text);
-    if (hasMore) throw invalid("unexpected content after JSON");
-    return value;
+    return parseJson(text);
   } catch (error) {
     if (error instanceof JsonEmptyError) throw invalid("invalid JSON: got EOF while reading request body", error);
     if (error instanceof JsonSyntaxError) throw invalid(`invalid JSON: ${error.message}`, error);

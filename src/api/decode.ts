@@ -87,7 +87,9 @@ function buildTime(type: GoType, json: Json, path: Path): string {
 
 function buildList(type: Extract<GoType, { kind: "slice" | "tuple" }>, json: Json, path: Path): unknown[] {
   if (!isList(json)) return wrongType(type, json, path);
-  const items = json.map((item, index) => build(type.item, item, below(path, index)));
+  // What is beyond an array's end is not looked at.
+  const given = type.kind === "tuple" ? json.slice(0, type.length) : json;
+  const items = given.map((item, index) => build(type.item, item, below(path, index)));
   if (type.kind === "slice") return items;
   return Array.from({ length: type.length }, (_, index) => (index < items.length ? items[index] : zeroOf(type.item)));
 }

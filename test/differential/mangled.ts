@@ -20,7 +20,7 @@ const texts: readonly ((text: string) => string)[] = [
   (text) => text.replace(/:-?\d+/, ":012"),
   (text) => text.replaceAll(/"(\w+)":/g, (key) => key.toLowerCase()),
   (text) => text.replaceAll(/"(\w+)":/g, (key) => key.toUpperCase()),
-  (text) => text.replace(/:"/, ':"\\ud800\\u0041'),
+  (text) => text.replace(/:"/, ':"\\ud800 '),
   (text) => text.replace(/:"/, ':"\\x'),
   (text) => text.replace(/:"/, ':"\t'),
 ];

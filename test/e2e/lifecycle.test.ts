@@ -25,6 +25,34 @@ test("life: create, start, wait, start again, remove", async () => {
   assert.equal(await daemon.ok("rm", "life"), "life");
 });
 
+test("life: a start that fails leaves its reason to waiters and inspect, its files in /etc, and no sandbox", async () => {
+  await daemon.ok("create", "--name", "failed", "busybox", "nosuch");
+  const { stderr } = await daemon.docker(["start", "failed"]);
+  const reason = /exec: "nosuch": executable file not found in \$PATH/;
+  assert.match(stderr, reason);
+  const waited = (await daemon.http.post("/containers/failed/wait")).json() as {
+    Error: { Message: string };
+    StatusCode: number;
+  };
+  assert.equal(waited.StatusCode, 127);
+  assert.match(waited.Error.Message, reason);
+  const { SandboxID, SandboxKey } = JSON.parse(await inspect("failed", "{{json .NetworkSettings}}"));
+  assert.deepEqual([SandboxID, SandboxKey], ["", ""]);
+  for (const key of ["HostnamePath", "HostsPath", "ResolvConfPath", "LogPath"])
+    assert.notEqual(await inspect("failed", `{{.${key}}}`), "");
+  await daemon.ok("rm", "failed");
+});
+
+test("life: a name server that is no address is refused by the start", async () => {
+  const HostConfig = { Dns: ["1.2.3"] };
+  const created = await daemon.http.post("/containers/create", { Image: "busybox", Cmd: ["true"], HostConfig });
+  const { Id: id } = created.json() as { Id: string };
+  const reply = await daemon.http.post(`/containers/${id}/start`);
+  const message = 'bad nameserver address 1.2.3: ParseAddr("1.2.3"): IPv4 address too short';
+  assert.deepEqual([reply.status, reply.json()], [500, { message }]);
+  await daemon.ok("rm", id);
+});
+
 test("life: stop asks first and kills then; the status tells which", async () => {
   const script = "trap 'exit 5' TERM; while :; do sleep 0.1; done";
   await daemon.ok("run", "-d", "--name", "polite", "busybox", "sh", "-c", script);

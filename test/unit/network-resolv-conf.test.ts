@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { addressProblem } from "../../src/engine/network/parse-addr.ts";
 import { containerResolvConf, parseResolvConf, type ResolvConfRequest } from "../../src/engine/network/resolv-conf.ts";
 
 const none = { nameservers: [], search: [], options: [] };
@@ -47,4 +48,26 @@ test("resolv.conf: --dns servers are asked from the container, the host's from t
     [false],
   );
   assert.match(own.text, /ExtServers: \[1\.2\.3\.4\]\n# Overrides: \[nameservers\]/);
+});
+
+test("name servers: what is no address is refused in netip's words", () => {
+  const problems = {
+    "": "unable to parse IP",
+    x: "unable to parse IP",
+    "::g": "unable to parse IP",
+    "%eth0": "missing IPv6 address",
+    "fe80::1%": "zone must be a non-empty string",
+    "1.2.3": "IPv4 address too short",
+    "1.2.3.4.5": "IPv4 address too long",
+    "1.2.3.256": "IPv4 field has value >255",
+    "01.2.3.4": "IPv4 field has octet with leading zero",
+    "1..2.3": 'IPv4 field must have at least one digit (at ".2.3")',
+    "1.2.3.": 'IPv4 field must have at least one digit (at ".")',
+    " 1.2.3.4": 'unexpected character (at " 1.2.3.4")',
+    "1.2.3.4:53": 'unexpected character (at ":53")',
+  };
+  for (const [text, problem] of Object.entries(problems))
+    assert.equal(addressProblem(text), `ParseAddr("${text}"): ${problem}`);
+  for (const text of ["1.2.3.4", "0.0.0.0", "::", "fe80::1%eth0", "::ffff:1.2.3.4"])
+    assert.equal(addressProblem(text), undefined);
 });

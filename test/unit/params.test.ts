@@ -60,5 +60,6 @@ test("params: points in time are seconds and nanoseconds", () => {
 });
 
 test("params: texts in messages are quoted as Go's %q", () => {
+  assert.equal(goQuote("\u2028\ufeff\u{e0001} ~é"), '"\\u2028\\ufeff\\U000e0001 ~é"');
   assert.equal(goQuote('a"b\\\n\x01é'), '"a\\"b\\\\\\n\\x01é"');
 });

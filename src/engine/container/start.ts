@@ -78,7 +78,7 @@ async function launch(context: ContainerContext, container: Container, name: str
   await context.volumes.acquire(record);
   undo.defer(() => context.volumes.release(record.id));
 
-  const { networks } = record;
+  const networks = structuredClone(record.networks);
   undo.defer(() => void Object.assign(record, { networks, sandboxId: "", sandboxKey: "" }));
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
   undo.defer(() => context.networks.detach(record));

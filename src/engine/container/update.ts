@@ -62,7 +62,7 @@ const conflicts: readonly { when: (asked: UpdateRequest, is: HostConfig) => bool
     message: "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set",
   },
   {
-    when: (asked, is) => asked.Memory > is.MemorySwap && asked.MemorySwap === 0,
+    when: (asked, is) => asked.Memory !== 0 && asked.Memory > is.MemorySwap && asked.MemorySwap === 0,
     message: "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
   },
   {

@@ -4,7 +4,7 @@ import { CreateResponse } from "#api-schema/container-verbs";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
 import type { Engine } from "#engine";
-import { decodeJson, requireJson } from "../../body.ts";
+import { requireJson } from "../../body.ts";
 import { mentions, zero } from "../../decode.ts";
 import { sendJson } from "../../reply.ts";
 import { adaptCreate } from "./create-compat.ts";
@@ -12,8 +12,7 @@ import { adaptCreate } from "./create-compat.ts";
 export function createRoute(app: FastifyInstance, { containers }: Engine): void {
   app.post("/containers/create", async (request, reply) => {
     const { apiVersion, form } = request;
-    const json = await requireJson(request);
-    const body = decodeJson(CreateRequest, json);
+    const { json, value: body } = await requireJson(request, CreateRequest);
     if (!mentions(ContainerConfig, json))
       throw new EngineError("invalidParameter", "config cannot be empty in order to create a container");
     const asked = { ...body, HostConfig: body.HostConfig ?? zero(HostConfig) };
