@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { getSystemErrorMap } from "node:util";
+import { within } from "#base/within";
 
 /** minirelay refused something. `code` is the errno's name; `index` says which port of several it was. */
 export class RelayError extends Error {
@@ -13,6 +14,9 @@ export class RelayError extends Error {
     this.index = index;
   }
 }
+
+/** All that it does is its own. */
+const patienceMs = 10_000;
 
 type Answer = Readonly<Record<string, unknown>>;
 interface Waiting {
@@ -52,12 +56,14 @@ export class RelayConnection {
     this.#socket.on("close", listener);
   }
 
+  /** Rejects with ETIMEDOUT where the answer takes too long; what was asked may still be done. */
   request(request: object): Promise<Answer> {
     if (!this.isOpen) return Promise.reject(new Error("minirelay has hung up"));
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<Answer>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#socket.write(`${JSON.stringify(request)}\n`);
     });
+    return within(patienceMs, answer, silent);
   }
 
   close(): void {
@@ -77,6 +83,9 @@ export class RelayConnection {
     else waiting?.reject(failureOf(error, answer.index));
   }
 }
+
+const silent = (): RelayError =>
+  new RelayError("ETIMEDOUT", `minirelay has not answered within ${patienceMs / 1000} s`, 0);
 
 const isRecord = (value: unknown): value is Answer => typeof value === "object" && value !== null;
 

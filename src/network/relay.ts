@@ -140,7 +140,13 @@ export class Relay {
   /** All of them or none: throws a RelayError whose `index` says which one cannot be had. */
   async holdPorts(ports: readonly HeldPort[]): Promise<void> {
     if (ports.length === 0) return;
-    await this.#request({ op: "ports", ports: ports.map(portRequest) });
+    try {
+      await this.#request({ op: "ports", ports: ports.map(portRequest) });
+    } catch (error) {
+      // One that was only late has them.
+      if (errnoOf(error) === "ETIMEDOUT") void this.#drop({ ports: ports.map(({ id }) => id) }).catch(() => undefined);
+      throw error;
+    }
     for (const port of ports) {
       this.#ports.set(port.id, port);
       this.#unclaimed.ports.delete(port.id);

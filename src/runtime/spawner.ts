@@ -1,12 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { constants } from "node:os";
 import { type IdMappings, mapText } from "#base/id-mappings";
 import type { Log } from "#base/log";
+import { within } from "#base/within";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { dismissShim } from "./shim-connection.ts";
 import { numberField, parseFailure, parseFields } from "./wire.ts";
+
+/** It forks and binds, no more; a machine may be busy. */
+const patienceMs = 30_000;
 
 interface Waiting {
   resolve(pid: number): void;
@@ -93,10 +98,11 @@ export class Spawner implements AsyncDisposable {
     if (this.#isDisposed) return Promise.reject(gone());
     // Nothing but the out-of-memory killer ends it; the price of one fork is better than an engine that starts nothing.
     if (hasEnded(this.#child)) this.#child = this.#launch();
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<number>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#child.stdin?.write(`${JSON.stringify(request)}\n`);
     });
+    return within(patienceMs, answer, silent);
   }
 
   /** A session of its own: an interrupt at the daemon's terminal is not for the containers. */
@@ -133,5 +139,12 @@ export class Spawner implements AsyncDisposable {
 
 const hasEnded = (child: ChildProcess): boolean =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+
+const silent = (): RuntimeError =>
+  new RuntimeError({
+    stage: "runtime",
+    errno: constants.errno.ETIMEDOUT,
+    message: `minispawn has not answered within ${patienceMs / 1000} s`,
+  });
 
 const gone = (): RuntimeError => new RuntimeError({ stage: "runtime", errno: 0, message: "minispawn has ended" });

@@ -1,6 +1,8 @@
 /** File systems that never answer, under some containers: the others must not notice. */
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { MNT_DETACH, umount2 } from "#native";
@@ -81,4 +83,70 @@ test("stuck: the daemon ends while a thread of it waits for a disk", async () =>
   assert.equal((await daemon.http.get("/_ping")).status, 200);
   await daemon.restart();
   await copy;
+});
+
+/** What reads, of a daemon with a container of that name. */
+async function assertAnswers(daemon: Daemon, name: string): Promise<void> {
+  const of = (path: string) => `/containers/${name}/${path}`;
+  const paths = [
+    ...["/_ping", "/info", "/system/df", "/events?since=0&until=1", "/networks", "/volumes", "/images/json"],
+    ...["/containers/json?all=1&size=1", of("json?size=1"), of("logs?stdout=1&tail=1"), of("top"), of("changes")],
+    ...[of("stats?stream=0"), of("stats?stream=0&one-shot=1"), of("archive?path=/bin/busybox")],
+  ];
+  const replies = await Promise.all(paths.map(async (path) => [path, (await daemon.http.get(path)).status]));
+  assert.deepEqual(
+    replies,
+    paths.map((path) => [path, 200]),
+  );
+}
+
+test("stuck: a shim and a relay that are stopped say so to who needs them, and hold up nobody else", async () => {
+  await using daemon = await startDaemon();
+  await daemon.ok("network", "create", "net");
+  await daemon.ok("run", "-d", "--name", "frozen", "busybox", "sleep", "1000");
+  await daemon.ok("run", "-d", "--name", "free", "busybox", "sleep", "1000");
+  const pid = await daemon.ok("inspect", "-f", "{{.State.Pid}}", "frozen");
+  const shim = Number((await readFile(`/proc/${pid}/stat`, "utf8")).split(" ")[3]);
+  const relay = Number(await must(["pgrep", "-f", `^[^ ]*minirelay ${daemon.execRoot}`]));
+  for (const stopped of [shim, relay]) process.kill(stopped, "SIGSTOP");
+  const late = Promise.all([
+    daemon.docker(["exec", "frozen", "true"]),
+    daemon.docker(["run", "--rm", "--network", "net", "busybox", "true"]),
+    daemon.docker(["kill", "-s", "USR1", "frozen"]),
+  ]);
+  await assertAnswers(daemon, "frozen");
+  assert.equal(await daemon.ok("exec", "free", "echo", "on"), "on");
+  assert.equal(await daemon.ok("run", "--rm", "busybox", "echo", "on"), "on");
+  const [exec, run, kill] = await late;
+  assert.match(exec.stdout, /the shim has not answered exec-create within 10 s/);
+  assert.match(run.stderr, /minirelay has not answered within 10 s/);
+  assert.match(kill.stderr, /the shim has not answered kill within 10 s/);
+  for (const stopped of [shim, relay]) process.kill(stopped, "SIGCONT");
+  assert.equal(await daemon.ok("exec", "frozen", "echo", "on"), "on");
+  assert.equal(await daemon.ok("run", "--rm", "--network", "net", "busybox", "echo", "on"), "on");
+});
+
+test("stuck: clients that do not read what they asked for hold up nobody else", async () => {
+  await using daemon = await startDaemon();
+  await daemon.ok("run", "-d", "--name", "noisy", "busybox", "yes");
+  await daemon.ok("run", "-d", "--name", "free", "busybox", "sleep", "1000");
+  const of = (path: string) => `GET /containers/noisy/${path}`;
+  const streams = [
+    ...["GET /events?since=0", "GET /images/busybox/get", of("logs?stdout=1&follow=1"), of("stats"), of("export")],
+    ...[of("archive?path=/"), "POST /containers/noisy/attach?stream=1&stdout=1"],
+  ];
+  const clients: Socket[] = [];
+  // More of each than there are threads.
+  for (let n = 0; n < 40 * streams.length; n++) {
+    const client = daemon.http.connect();
+    clients.push(client.pause());
+    client.write(`${streams[n % streams.length]} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  }
+  try {
+    await assertAnswers(daemon, "free");
+    assert.equal(await daemon.ok("exec", "noisy", "echo", "on"), "on");
+    assert.equal(await daemon.ok("run", "--rm", "busybox", "echo", "on"), "on");
+  } finally {
+    for (const client of clients) client.destroy();
+  }
 });

@@ -132,6 +132,22 @@ test("a new shim ends one before it whose runtime waits for a disk, and what tha
   assert.equal((await task.exited).exitCode, 4);
 });
 
+test("spawn: a minispawn that is stopped is told, and serves the next when it goes on", async (t) => {
+  await using rig = await Rig.start();
+  const container = await rig.prepare({ args: ["sh", "-c", "exit 4"] });
+  const minispawn = Number(spawnSync("pgrep", ["-P", String(process.pid), "minispawn"]).stdout);
+  process.kill(minispawn, "SIGSTOP");
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const refused = assert.rejects(rig.spawner.clean(join(rig.directory, "nothing")), /has not answered within 30 s/);
+  t.mock.timers.tick(30_000);
+  t.mock.timers.reset();
+  await refused;
+  process.kill(minispawn, "SIGCONT");
+  const task = await container.create();
+  await task.start();
+  assert.equal((await task.exited).exitCode, 4);
+});
+
 test("attach: a slow client is waited for, and loses nothing", async () => {
   await using rig = await Rig.start();
   const container = await rig.prepare({ args: ["seq", "1", "500000"], log: { driver: "none" } });
