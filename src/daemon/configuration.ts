@@ -25,6 +25,7 @@ export function configurationOf(
 const keptKeys = [
   ...["default-runtime", "runtimes", "default-shm-size", "default-cgroupns-mode", "default-ipc-mode", "debug"],
   ...["shutdown-timeout", "labels", "insecure-registries", "registry-mirrors", "live-restore"],
+  "authorization-plugins",
 ];
 /** Those that fall back to the command line, or to what Docker does by default. */
 const resetKeys = ["max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "features"];

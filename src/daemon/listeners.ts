@@ -3,9 +3,11 @@ import { dirname } from "node:path";
 import type { ListenAddress } from "#api";
 import { EngineError } from "#base/errors";
 import { getsockname, ipOf } from "#native";
+import { findAccount } from "./accounts-of-host.ts";
 import type { DaemonConfig, TlsConfig } from "./config.ts";
 
 const socketMode = 0o660;
+const defaultGroup = "docker";
 
 /** `-H` in all its forms. TCP beyond loopback is refused without client certificates: it would be root for everybody. */
 export async function listenAddresses(
@@ -24,7 +26,7 @@ async function addressOf(host: string, config: DaemonConfig): Promise<ListenAddr
   switch (scheme) {
     case "unix":
       await mkdir(dirname(rest), { recursive: true });
-      return { kind: "unix", path: rest, mode: socketMode, gid: await groupId(config.socketGroup) };
+      return { kind: "unix", path: rest, mode: socketMode, gid: groupId(config.socketGroup) };
     case "tcp":
       return tcpAddress(rest, config.tls);
     default:
@@ -68,10 +70,14 @@ async function tlsOf({ isEnabled, isClientVerified, caFile, certFile, keyFile }:
   return { tls: { cert, key, minVersion: "TLSv1.2" as const, ...client } };
 }
 
-/** The group that may use the socket; root's where the host has no such group, as in moby. */
-async function groupId(name: string): Promise<number> {
-  if (/^\d+$/.test(name)) return Number(name);
-  const groups = await readFile("/etc/group", "utf8").catch(() => "");
-  const line = groups.split("\n").find((entry) => entry.startsWith(`${name}:`));
-  return Number(line?.split(":")[2] ?? 0);
+/** The group that may use the socket. A host need not have the one that is meant where none was named, as in moby. */
+function groupId(name: string): number {
+  try {
+    if (name !== "") return findAccount("group", name).id;
+  } catch (cause) {
+    if (/^[+-]?\d+$/.test(name)) return Number(name);
+    const words = `failed to load listeners: group ${name} not found`;
+    if (name !== defaultGroup) throw new EngineError("invalidParameter", words, { cause });
+  }
+  return process.getgid?.() ?? 0;
 }

@@ -3,11 +3,13 @@ import type { LogLevel } from "#base/log";
 import type { EngineParts } from "./build-engine.ts";
 import type { DaemonConfig } from "./config.ts";
 import { containerDefaults, registryOptions, systemFacts, transferLimits } from "./defaults.ts";
+import { refusePlugins } from "./unserved.ts";
 import { display } from "./values.ts";
 
 /** What may change while containers run, changes, and is told; what fails, fails before anything changed (moby daemon/reload.go). */
 export async function reloadEngine(parts: EngineParts, config: DaemonConfig): Promise<void> {
   const { engine, context, registry, identity } = parts;
+  refusePlugins(config);
   const defaults = await containerDefaults(config);
   registry.configure(registryOptions(config));
   context.defaults = defaults;

@@ -7,8 +7,7 @@ import type { DaemonConfig } from "./config.ts";
  * that ran without it would be a lie. The rest is said in the log.
  */
 export function refuseUnserved(config: DaemonConfig, log: Log): void {
-  const [plugin] = config.authorizationPlugins;
-  if (plugin !== undefined) throw new Error(`failed to validate authorization plugin: plugin "${plugin}" not found`);
+  refusePlugins(config);
   if (config.isSelinuxEnabled) {
     if (existsSync("/sys/fs/selinux/enforce")) throw new Error("--selinux-enabled is not supported");
     log.warn("Docker could not enable SELinux on the host system");
@@ -20,4 +19,8 @@ export function refuseUnserved(config: DaemonConfig, log: Log): void {
     log.warn({ asked: config.storageDriver }, "the storage driver is overlay2 all the same");
   }
   if (config.metricsAddress !== "") log.warn({ address: config.metricsAddress }, "no metrics are served");
+}
+
+export function refusePlugins({ authorizationPlugins: [plugin] }: DaemonConfig): void {
+  if (plugin !== undefined) throw new Error(`failed to validate authorization plugin: plugin "${plugin}" not found`);
 }

@@ -115,6 +115,7 @@ const unusable = [
   [{ labels: ["x=y"], hosts: ["unix:///x"] }, "the following directives are specified both as a flag and in the"],
   [{ labels: ["x=y"], "max-concurrent-downloads": -1 }, "invalid max concurrent downloads: -1"],
   [{ labels: ["x=y"], "registry-mirrors": ["ftp://x"] }, "unsupported scheme"],
+  [{ labels: ["x=y"], "authorization-plugins": ["guard"] }, "failed to validate authorization plugin"],
 ] as const;
 
 test("reload: a file that cannot be used is told, and changes nothing", async () => {
@@ -219,6 +220,7 @@ test("options that somebody relies on and that cannot be served stop the start, 
       [["--userns-remap", "nobodyknows"], /Error during uid lookup for "nobodyknows": getent unable to find entry/],
       [["--userns-remap", "4242424"], /Uid 4242424 has no entry in \/etc\/passwd/],
       [["--userns-remap", "daemon:nogroupknows"], /Error during groupname lookup for "nogroupknows"/],
+      [["--group", "nosuch"], /failed to load listeners: group nosuch not found/],
       [["--authorization-plugin", "guard"], /failed to validate authorization plugin: plugin "guard" not found/],
       [["--exec-opt", "native.cgroupdriver=systemd"], /native\.cgroupdriver=systemd is not supported/],
     ] as const) {
