@@ -74,6 +74,13 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) => isTo(request, /\/containers\/.*\/json/) && differOnlyAt(ours, theirs, ["LogPath"]),
   },
   {
+    why: "ours connects all networks before it makes the process, dockerd all but the first after it: another failure comes first",
+    fits: (request, ours, theirs) =>
+      isTo(request, /\/(re)?start\b/) &&
+      /failed to set up container networking: network .* not found$/.test(messageOf(ours)) &&
+      /OCI runtime create failed/.test(messageOf(theirs)),
+  },
+  {
     why: "a start that fails for want of its second network has made the files in /etc in dockerd, and none here",
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&

@@ -1,7 +1,7 @@
 /** The filters of `docker ps` (moby daemon/list.go). */
 
 import { EngineError } from "#base/errors";
-import { goQuote } from "#base/strconv";
+import { goQuote, int64, numberProblem } from "#base/strconv";
 import type { ContainerRecord } from "#storage";
 import type { Filters } from "../filters.ts";
 import { portsOf } from "./list-ports.ts";
@@ -52,7 +52,10 @@ export function parseListFilters(filters: Filters, ids: readonly string[], looku
   checkWords(filters, "status", { name: "state", words: states });
   const isTask = filters.has("is-task") && filters.bool("is-task", false);
   checkWords(filters, "health", { name: "health", words: healths });
-  const [before, since] = [last(filters.get("before")), last(filters.get("since"))];
+  const [before, since] = ["before", "since"].map((key) => {
+    const reference = filters.get(key).at(-1);
+    return reference === undefined ? undefined : lookups.getContainer(reference).id;
+  });
   const tests: Matches[] = [
     () => !isTask,
     (record) => isNamed(filters, record.name),
@@ -68,19 +71,18 @@ export function parseListFilters(filters: Filters, ids: readonly string[], looku
   ];
   return {
     includesStopped: filters.has("status"),
-    before: before === undefined ? undefined : lookups.getContainer(before).id,
-    since: since === undefined ? undefined : lookups.getContainer(since).id,
+    before,
+    since,
     matches: (record) => tests.every((test) => test(record)),
   };
 }
 
-const last = (values: readonly string[]): string | undefined => values.at(-1);
-
 function exitCodeOf(text: string): number {
-  if (/^[+-]?\d+$/.test(text)) return Number(text);
+  const problem = numberProblem(text, int64);
+  if (problem === undefined) return Number(text);
   throw new EngineError(
     "invalidParameter",
-    `invalid filter 'exited=${text}': strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`,
+    `invalid filter 'exited=${text}': strconv.Atoi: parsing ${goQuote(text)}: ${problem}`,
   );
 }
 

@@ -2,7 +2,7 @@
 import type { HostConfig } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
 import { parseSize } from "#base/size-units";
-import { parseBool } from "#base/strconv";
+import { goQuote, parseBool } from "#base/strconv";
 
 type Options = Readonly<Record<string, string>>;
 
@@ -81,7 +81,7 @@ function checkLogOptions(name: string, options: Options): void {
     );
   }
   const driver = Object.hasOwn(drivers, name) ? drivers[name] : undefined;
-  if (driver === undefined) throw refused(`error looking up logging plugin ${name}: plugin "${name}" not found`);
+  if (driver === undefined) throw refused(`error looking up logging plugin ${name}: plugin ${goQuote(name)} not found`);
   const unknown = Object.keys(options).find((option) => !commonOptions.has(option) && !driver.options.includes(option));
   if (unknown !== undefined) refuse(driver.unknownOption(unknown));
 }
