@@ -81,6 +81,13 @@ const explanations: readonly Explanation[] = [
       /OCI runtime create failed/.test(messageOf(theirs)),
   },
   {
+    why: "dockerd looks at the platform before it moves the MAC address to a network, ours after it",
+    fits: (_, ours, theirs) =>
+      ours.status === theirs.status &&
+      /^unable to migrate container-wide MAC address/.test(messageOf(ours)) &&
+      /unknown operating system or architecture: invalid argument$/.test(messageOf(theirs)),
+  },
+  {
     why: "a start that fails for want of its second network has made the files in /etc in dockerd, and none here",
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&

@@ -1,6 +1,8 @@
 /** `docker ps` (moby daemon/list.go, container/view.go). */
+
 import type { ContainerSummary } from "#api-schema/container-summary";
 import type { EndpointSettings } from "#api-schema/network-settings";
+import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
 import { linkNamesOf } from "../network/legacy-links.ts";
@@ -25,7 +27,11 @@ export async function listContainers(context: ContainerContext, options: ListOpt
     records.map((record) => record.id),
     {
       getContainer: (reference) => context.index.get(reference).record,
-      descendantsOf: (image) => descendantsOf(findImage(image), context.storage.records.images.list()),
+      descendantsOf: (image) =>
+        descendantsOf(
+          unlessRefused(() => findImage(image)),
+          context.storage.records.images.list(),
+        ),
     },
   );
   const now = context.clock.now();
@@ -40,6 +46,16 @@ export async function listContainers(context: ContainerContext, options: ListOpt
     }
   }
   return summaries;
+}
+
+/** What no image can be called, none is called. */
+function unlessRefused<T>(find: () => T): T | undefined {
+  try {
+    return find();
+  } catch (error) {
+    if (error instanceof EngineError) return undefined;
+    throw error;
+  }
 }
 
 /** The youngest first. `limit` asks for containers that do not run as well. */
