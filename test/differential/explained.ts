@@ -85,7 +85,9 @@ const explanations: readonly Explanation[] = [
     fits: (_, ours, theirs) =>
       ours.status === theirs.status &&
       /^unable to migrate container-wide MAC address/.test(messageOf(ours)) &&
-      /unknown operating system or architecture: invalid argument$/.test(messageOf(theirs)),
+      /(unknown operating system or architecture|cannot parse platform specifier): invalid argument$/.test(
+        messageOf(theirs),
+      ),
   },
   {
     why: "a start that fails for want of its second network has made the files in /etc in dockerd, and none here",

@@ -44,6 +44,7 @@ const volatileKeys = new Set([
     "preread",
     "read",
     "Subnet",
+    "Processes",
     "IPRange",
   ],
   ...[
