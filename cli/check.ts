@@ -1,5 +1,5 @@
 /** `minidock check`: what this machine has of what the engine needs, in words and with the way out. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "#base/errors";
@@ -51,31 +51,39 @@ function findCapabilities(): Finding {
   return claim(missing.length === 0, "all there", `missing: ${missing.map(([name]) => name).join(" ")}`);
 }
 
-function findKernel(): Finding {
+function findKernel(wanted: readonly [number, number]): Finding {
   const [major = 0, minor = 0] = release()
     .split(".")
     .map((part) => Number.parseInt(part, 10));
-  const isNewEnough = major > 5 || (major === 5 && minor >= 10);
-  return claim(isNewEnough, release(), `${release()} is older than 5.10`);
+  const isNewEnough = major > wanted[0] || (major === wanted[0] && minor >= wanted[1]);
+  return claim(isNewEnough, release(), `${release()} is older than ${wanted.join(".")}`);
+}
+
+function cgroupMounts(): { v1: number; v2: string | undefined } {
+  const mounts = read("/proc/self/mountinfo").split("\n");
+  const v2 = mounts.find((line) => line.includes(" - cgroup2 "))?.split(" ")[4];
+  return { v1: mounts.filter((line) => line.includes(" - cgroup ")).length, v2 };
 }
 
 function findCgroups(): Finding {
-  const mounts = read("/proc/self/mountinfo").split("\n");
-  const v1 = mounts.filter((line) => line.includes(" - cgroup ")).length;
-  const v2 = mounts.find((line) => line.includes(" - cgroup2 "))?.split(" ")[4];
+  const { v1, v2 } = cgroupMounts();
   if (v1 > 0) return met(`version 1, ${v1} hierarchies${v2 === undefined ? "" : ", version 2 beside them"}`);
   if (v2 === undefined) return unmet("none is mounted");
   return met(`version 2: ${read(join(v2, "cgroup.controllers")).trim() || "no controllers"}`);
 }
 
-const limits = ["memory", "cpu", "pids"] as const;
+const controllersV1 = ["memory", "cpu", "cpuset", "blkio", "pids", "devices", "freezer"];
+const controllersV2 = ["memory", "cpu", "cpuset", "io", "pids"];
 
 function findControllers(): Finding {
-  const enabled = read("/proc/cgroups")
-    .split("\n")
-    .filter((line) => line.endsWith("\t1"));
-  const missing = limits.filter((name) => !enabled.some((line) => line.startsWith(`${name}\t`)));
-  return claim(missing.length === 0, limits.join(" "), `missing: ${missing.join(" ")}`);
+  const { v1, v2 } = cgroupMounts();
+  const isV2 = v1 === 0 && v2 !== undefined;
+  const enabled = isV2
+    ? read(join(v2, "cgroup.controllers")).trim().split(" ")
+    : Array.from(read("/proc/cgroups").matchAll(/^(\w+)\t.*\t1$/gm), ([, name]) => name);
+  const wanted = isV2 ? controllersV2 : controllersV1;
+  const missing = wanted.filter((name) => !enabled.includes(name));
+  return claim(missing.length === 0, wanted.join(" "), `missing: ${missing.join(" ")}`);
 }
 
 /** Really mounts one: a file system that cannot be an upper layer says so only then. */
@@ -110,6 +118,15 @@ function findNative(): Finding {
   return claim(missing.length === 0, names.join(" "), `not built: ${missing.join(" ")}`);
 }
 
+async function findSystemCalls(): Promise<Finding> {
+  try {
+    await import("#native");
+    return met("koffi");
+  } catch (error) {
+    return unmet(messageOf(error));
+  }
+}
+
 async function findSqlite(): Promise<Finding> {
   try {
     const { default: Database } = await import("better-sqlite3");
@@ -131,6 +148,32 @@ function findModules(names: readonly string[]): Finding {
   return claim(missing.length === 0, names.join(" "), `missing: ${missing.join(" ")}`);
 }
 
+function findProgram(name: string): Finding {
+  const found = (process.env.PATH ?? "")
+    .split(":")
+    .map((folder) => join(folder, name))
+    .find(existsSync);
+  return found === undefined ? unmet("not installed") : met(found);
+}
+
+const appArmorParser = "/sbin/apparmor_parser";
+
+function findAppArmor(): Finding {
+  if (read("/sys/module/apparmor/parameters/enabled").trim() !== "Y") return met("not in force here");
+  return claim(existsSync(appArmorParser), "in force", `in force, and there is no ${appArmorParser}`);
+}
+
+function findForwarding(): Finding {
+  const path = "/proc/sys/net/ipv4/ip_forward";
+  if (read(path).trim() === "1") return met("on");
+  try {
+    accessSync(path, constants.W_OK);
+    return met("off: the engine switches it on");
+  } catch {
+    return unmet("off, and sysctls are read-only here");
+  }
+}
+
 const gib = 1024 ** 3;
 
 function findSpace(dataRoot: string): Finding {
@@ -142,26 +185,37 @@ function findSpace(dataRoot: string): Finding {
 }
 
 export const requirements = (dataRoot: string): readonly Requirement[] => [
-  need("kernel", findKernel, "Linux 5.10 or newer, such as Debian 12's"),
+  need("kernel", () => findKernel([5, 10]), "Linux 5.10 or newer, such as Debian 12's"),
   need("root", () => claim(process.geteuid?.() === 0, "yes", "no"), "run it as root"),
   need("capabilities", findCapabilities, "give the service all capabilities"),
   need("native programs", findNative, "npm run build:native (gcc and make)"),
+  need("system calls", findSystemCalls, "npm rebuild koffi"),
   need("sqlite", findSqlite, "npm rebuild better-sqlite3"),
   need("overlay", () => findOverlay(dataRoot), "ext4, xfs with ftype=1, or btrfs as the data root"),
   need("namespaces", () => claim(existsSync("/proc/self/ns/pid"), "yes", "no"), "a kernel with CONFIG_NAMESPACES"),
   need("cgroups", findCgroups, "mount cgroup2 on /sys/fs/cgroup"),
-  want("limits", findControllers, "--memory, --cpus and --pids-limit are refused without them"),
+  need("apparmor", findAppArmor, "no container starts: apt install apparmor"),
+  want("limits", findControllers, "limits that need them are left out, with a warning"),
   want(
     "seccomp",
     () => claim(status("Seccomp") !== "", "filters", "not in this kernel"),
     "containers run without a filter",
   ),
+  want(
+    "selinux",
+    () => claim(read("/sys/fs/selinux/enforce") !== "1", "not in force here", "in force"),
+    "containers get no labels of their own",
+  ),
+  want("id-mapped mounts", () => findKernel([5, 19]), "no --userns-remap, no binds with idmap"),
+  want("checkpoints", () => findProgram("criu"), "docker checkpoint does not work: install criu"),
+  want("forwarding", findForwarding, "containers reach this machine only"),
   want("bridge network", () => findModules(["bridge", "veth"]), "only --network none and host work"),
   want(
     "nftables",
     () => findModules(["nf_tables", "nft_masq", "nft_nat"]),
     "no published ports and no way out of the bridge",
   ),
+  want("macvlan", () => findModules(["macvlan", "ipvlan"]), "no macvlan and ipvlan networks"),
   want(
     "user namespaces",
     () => claim(Number(read("/proc/sys/user/max_user_namespaces")) > 0, "allowed", "switched off"),
