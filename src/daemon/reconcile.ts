@@ -43,7 +43,7 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   const stopped = found.gone.filter((container) => !container.isRunning);
   await Promise.all(stopped.map((container) => undoStart(context, container, bundles.has(container.id))));
   return async () => {
-    await Promise.all(ended.map((container) => recordMissedExit(context, container)));
+    await Promise.all(ended.map((container) => recordMissedExit(context, container, { mayRestart: false })));
     await startAgain(context);
     await Promise.all(context.index.list().map((container) => removeEnded(context, container)));
     await removeUnknownBundles(context);
@@ -93,7 +93,7 @@ async function follow(context: ContainerContext, container: Container): Promise<
   try {
     let finding: Finding = "silent";
     while (finding === "silent" && !context.isShuttingDown) finding = await reconnect(context, container);
-    if (finding === "gone" && container.isRunning) await recordMissedExit(context, container);
+    if (finding === "gone" && container.isRunning) await recordMissedExit(context, container, { mayRestart: true });
   } catch (err) {
     context.log.error({ id: container.id, err }, "cannot take over a container");
   }
@@ -129,7 +129,11 @@ async function undoStart(context: ContainerContext, container: Container, hasBun
   if (isRecorded) context.index.note(container);
 }
 
-async function recordMissedExit(context: ContainerContext, container: Container): Promise<void> {
+async function recordMissedExit(
+  context: ContainerContext,
+  container: Container,
+  options: { readonly mayRestart: boolean },
+): Promise<void> {
   const bundle = bundleDirectory(context.defaults, container.id);
   if (container.status === "restarting") {
     await startContainer(context, container, { isManual: false }).catch(
@@ -141,7 +145,7 @@ async function recordMissedExit(context: ContainerContext, container: Container)
   if (exit === undefined) {
     await context.spawner.clean(bundle).catch(logged(context.log, "cannot clean up after a lost shim"));
   }
-  await handleExit(context, container, exit ?? lostExit(context));
+  await handleExit(context, container, exit ?? lostExit(context), options);
 }
 
 /** Containers that ran when the engine was stopped, and that their policy wants back. */
@@ -160,14 +164,11 @@ async function removeEnded(context: ContainerContext, container: Container): Pro
 }
 
 function isWantedBack({ status, record }: Container): boolean {
-  const { hostConfig, state } = record;
-  if (status !== "exited" || !state.hasRun) return false;
-  if (hostConfig.RestartPolicy.Name === "always") return true;
-  return shouldRestart(hostConfig.RestartPolicy, {
-    exitCode: state.exitCode,
-    restartCount: state.restartCount,
-    isWanted: state.hasBeenManuallyStopped,
-  });
+  const { RestartPolicy: policy } = record.hostConfig;
+  const { exitCode, restartCount, hasRun, hasBeenManuallyStopped } = record.state;
+  if (status !== "exited" || !hasRun) return false;
+  const isWanted = policy.Name === "unless-stopped" && hasBeenManuallyStopped;
+  return shouldRestart(policy, { exitCode, restartCount, isWanted });
 }
 
 async function removeUnknownBundles(context: ContainerContext): Promise<void> {

@@ -137,3 +137,19 @@ test("takeover: with live-restore, containers run on when the daemon is told to 
   assert.equal(await state(), before);
   assert.equal(await live.ok("exec", "lives", "echo", "there"), "there");
 });
+
+test("takeover: what its policy wants back comes back once, and that is no restart of the container's own", async () => {
+  await daemon.ok("run", "-d", "--name", "lost", "--restart", "on-failure:1", "busybox", "sleep", "100");
+  await daemon.ok("run", "-d", "--name", "shot", "--restart", "on-failure", "busybox", "sleep", "100");
+  await daemon.ok("run", "-d", "--name", "halted", "--restart", "unless-stopped", "busybox", "sleep", "100");
+  await daemon.ok("kill", "shot", "halted");
+  const pid = await inspect("lost", "{{.State.Pid}}");
+  await daemon.kill();
+  await must(["kill", "-9", pid]);
+  await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
+  await daemon.start();
+  for (const name of ["lost", "shot"])
+    while ((await inspect(name, "{{.State.Status}} {{.RestartCount}}")) !== "running 0");
+  assert.equal(await inspect("halted", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+  await daemon.ok("rm", "-f", "lost", "shot", "halted");
+});

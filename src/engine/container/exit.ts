@@ -54,10 +54,15 @@ export const lostExit = (context: ContainerContext): ExitRecord => ({
   oomKilled: false,
 });
 
-/** Also called for an end that happened while no daemon ran. Never rejects. */
-export async function handleExit(context: ContainerContext, container: Container, exit: ExitRecord): Promise<void> {
+/** Never rejects. */
+export async function handleExit(
+  context: ContainerContext,
+  container: Container,
+  exit: ExitRecord,
+  { mayRestart } = { mayRestart: true },
+): Promise<void> {
   try {
-    const isRestarting = await context.locks.run(container.id, () => settle(context, container, exit));
+    const isRestarting = await context.locks.run(container.id, () => settle(context, container, exit, mayRestart));
     if (isRestarting) await restartLater(context, container);
     else await autoRemove(context, container);
   } catch (error) {
@@ -65,7 +70,12 @@ export async function handleExit(context: ContainerContext, container: Container
   }
 }
 
-async function settle(context: ContainerContext, container: Container, exit: ExitRecord): Promise<boolean> {
+async function settle(
+  context: ContainerContext,
+  container: Container,
+  exit: ExitRecord,
+  mayRestart: boolean,
+): Promise<boolean> {
   const { record } = container;
   const { state } = record;
   container.shimClosed = container.task?.closed ?? Promise.resolve();
@@ -82,12 +92,11 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
   if (!record.hostConfig.AutoRemove) compressLog(context, container);
 
   const isWanted = container.isExitWanted || context.isShuttingDown || container.isManualRestart;
-  const isRestarting = shouldRestart(record.hostConfig.RestartPolicy, {
-    exitCode: exit.exitCode,
-    restartCount: state.restartCount,
-    isWanted,
-  });
-  Object.assign(state, { pid: 0, exitCode: exit.exitCode, finishedAt: exit.exitedAt });
+  const { exitCode } = exit;
+  const { restartCount } = state;
+  const isRestarting =
+    mayRestart && shouldRestart(record.hostConfig.RestartPolicy, { exitCode, restartCount, isWanted });
+  Object.assign(state, { pid: 0, exitCode, finishedAt: exit.exitedAt });
   state.oomKilled ||= exit.oomKilled;
   if (isRestarting) state.restartCount++;
   container.moveTo(isRestarting ? "restarting" : "exited");
@@ -98,7 +107,7 @@ async function settle(context: ContainerContext, container: Container, exit: Exi
   await nextTurn();
   const seconds = Math.max(0, Math.floor((Date.parse(exit.exitedAt) - Date.parse(state.startedAt)) / 1000));
   emitContainerEvent(context, container, "die", {
-    exitCode: String(exit.exitCode),
+    exitCode: String(exitCode),
     execDuration: String(seconds),
   });
   return isRestarting;
