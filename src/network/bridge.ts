@@ -87,11 +87,10 @@ export class Bridges implements Disposable {
     return this.#route.listLinks().some(({ kind, alias }) => virtualKinds.includes(kind) && alias !== this.#tag);
   }
 
-  /** The first IPv4 address that somebody gave to an interface. */
-  findAddress4(name: string): { readonly address: Address; readonly length: number } | undefined {
+  /** None of an interface that is not there. */
+  addresses(name: string): InterfaceAddress[] {
     const link = this.#route.findLink(name);
-    if (link === undefined) return undefined;
-    return this.#route.listAddresses(link.index).find(({ address }) => address.family === 4);
+    return link === undefined ? [] : this.#route.listAddresses(link.index);
   }
 
   /** What the host is connected to. */

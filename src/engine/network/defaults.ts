@@ -15,6 +15,7 @@ import {
   parsePrefix,
   prefixOf,
 } from "#network";
+import { type Cidr, chooseBridgeAddress, isWithin } from "./bridge-address.ts";
 import { optionNames } from "./bridge-options.ts";
 import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
 import { checkIpv6Subnet, chooseGateway } from "./create.ts";
@@ -114,22 +115,24 @@ function defaultPool(context: NetworkContext, family: Family, name: string, exis
     family === 4
       ? [bridge.bip, bridge.fixedCidr, bridge.defaultGateway]
       : [bridge.bip6, bridge.fixedCidrV6, bridge.defaultGatewayV6];
-  const range = parsedCidr(fixedCidr, family === 4 ? "fixed-cidr" : "fixed-cidr-v6")?.prefix;
-  const asked = parsedCidr(bip, family === 4 ? "bip" : "bip6") ?? addressOnBridge(context, family, name);
+  const range = parsedCidr(fixedCidr, family === 4 ? "fixed-cidr" : "fixed-cidr-v6");
+  const asked = parsedCidr(bip, family === 4 ? "bip" : "bip6") ?? addressOnBridge(context, { family, name, range });
   const auxiliaryAddresses = gateway === "" ? null : { [`DefaultGatewayIPv${family}`]: gateway };
   if (asked !== undefined) {
     const subnet = formatPrefix(asked.prefix);
     const own = formatAddress(asked.address);
-    const requested = { subnet, ipRange: fixedCidr, gateway: own, auxiliaryAddresses };
+    const ipRange = rangeIn(asked.prefix, range, bridge);
+    const requested = { subnet, ipRange, gateway: own, auxiliaryAddresses };
     checkAddresses(requested, asked.prefix);
-    return { family, requested, subnet, ipRange: fixedCidr, gateway: own };
+    return { family, requested, subnet, ipRange, gateway: own };
   }
   const before = existing?.record.pools.find((pool) => pool.family === family && pool.requested.subnet === "");
-  const subnet = range ?? parsePrefix(before?.subnet ?? "") ?? freePool(context, family, existing);
-  const requested = { subnet: fixedCidr, ipRange: fixedCidr, gateway: "", auxiliaryAddresses };
+  const subnet = range?.prefix ?? parsePrefix(before?.subnet ?? "") ?? freePool(context, family, existing);
+  const ipRange = range === undefined ? "" : formatPrefix(range.prefix);
+  const requested = { subnet: ipRange, ipRange, gateway: "", auxiliaryAddresses };
   checkAddresses(requested, subnet);
   const own = formatAddress(new Pool(subnet).lease());
-  return { family, requested, subnet: formatPrefix(subnet), ipRange: fixedCidr, gateway: own };
+  return { family, requested, subnet: formatPrefix(subnet), ipRange, gateway: own };
 }
 
 const bridgeError = (reason: string): EngineError =>
@@ -160,9 +163,29 @@ function freePool(context: NetworkContext, family: Family, existing: Network | u
   return choosePool(context.config.addressPools, family, [...taken, ...reservedPrefixes(context)]);
 }
 
-/** Of a bridge that an administrator made: its address decides. Ours has the one that we gave it before. */
-function addressOnBridge(context: NetworkContext, family: Family, name: string) {
-  if (family === 6 || !context.bridges.isForeign(name)) return undefined;
-  const found = context.bridges.findAddress4(name);
-  return found === undefined ? undefined : { address: found.address, prefix: prefixOf(found.address, found.length) };
+/** A range outside of what an administrator gave the bridge was always let pass for IPv4, as if it were not asked for. */
+function rangeIn(subnet: Prefix, range: Cidr | undefined, bridge: DefaultBridgeConfig): string {
+  if (range === undefined) return "";
+  if (!isUserManaged(bridge) || isWithin(subnet, range)) return formatPrefix(range.prefix);
+  if (subnet.family === 4) return "";
+  const reason = "is outside any subnet implied by addresses on the user-managed default bridge";
+  throw new EngineError("system", `fixed-cidr-v6=${bridge.fixedCidrV6} ${reason}`);
+}
+
+const isUserManaged = ({ name }: DefaultBridgeConfig): boolean => name !== "";
+
+interface BridgeQuestion {
+  readonly family: Family;
+  readonly name: string;
+  readonly range: Cidr | undefined;
+}
+
+/** Of a bridge that an administrator made: its addresses decide. Ours has the one that we gave it before. */
+function addressOnBridge(context: NetworkContext, { family, name, range }: BridgeQuestion): Cidr | undefined {
+  if (!context.bridges.isForeign(name)) return undefined;
+  const present = context.bridges
+    .addresses(name)
+    .filter(({ address }) => address.family === family)
+    .map(({ address, length }) => ({ address, prefix: prefixOf(address, length) }));
+  return chooseBridgeAddress({ present, range, isUserManaged: isUserManaged(context.config.bridge) });
 }
