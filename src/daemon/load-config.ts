@@ -189,7 +189,7 @@ function containerConfig(s: Reader): ContainerConfig {
     hasInitByDefault: s.flag("init"),
     initPath: s.text("init-path"),
     hasNoNewPrivileges: s.flag("no-new-privileges"),
-    seccompProfile: s.text("seccomp-profile"),
+    seccompProfile: s.text("seccomp-profile") || "builtin",
     isSelinuxEnabled: s.flag("selinux-enabled"),
     usernsRemap: s.text("userns-remap"),
     isLiveRestoreEnabled: s.flag("live-restore"),
