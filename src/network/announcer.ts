@@ -6,6 +6,7 @@ import { AF_PACKET, packetAddress, SOCK_DGRAM, sendto, socket } from "#native";
 import { type Address, addressBytes } from "./address.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { RouteSocket } from "./netlink/route.ts";
+import { portName } from "./plug.ts";
 
 export interface Announcing {
   readonly count: number;
@@ -33,6 +34,7 @@ interface Packet {
 /** Sends while others prepare what will run, and then while nobody waits; a container that is gone by then costs nothing. */
 export class Announcer implements Disposable {
   readonly #namespaces: Namespaces;
+  readonly #route = new RouteSocket();
   readonly #log: Log;
   readonly #begun = new Map<string, { readonly ending: AbortController; readonly first: Promise<void> }>();
 
@@ -77,11 +79,12 @@ export class Announcer implements Disposable {
   }
 
   /** False: the interface is not ready, and it was not to be sent `anyway`. */
-  #send({ key, name }: Announcement, packets: readonly Packet[], anyway: boolean): boolean {
+  #send({ endpointId, key, name }: Announcement, packets: readonly Packet[], anyway: boolean): boolean {
+    const port = this.#route.findLink(portName(endpointId));
     return this.#namespaces.enter(key, () => {
       using route = new RouteSocket();
       const { index, isRunning } = route.getLink(name);
-      if (!isRunning && !anyway) return false;
+      if (!anyway && !(isRunning && port?.isRunning !== false)) return false;
       const fd = socket(AF_PACKET, SOCK_DGRAM);
       try {
         for (const { payload, to } of packets) sendto(fd, payload, 0, to(index));
@@ -95,6 +98,7 @@ export class Announcer implements Disposable {
 
   [Symbol.dispose](): void {
     for (const endpointId of this.#begun.keys()) this.end(endpointId);
+    this.#route[Symbol.dispose]();
   }
 }
 

@@ -40,6 +40,9 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_STATE = 1;
+const BR_STATE_FORWARDING = 3;
 const VETH_INFO_PEER = 1;
 const IFLA_MACVLAN_MODE = 1;
 const IFLA_IPVLAN_MODE = 1;
@@ -85,7 +88,7 @@ export interface LinkChange {
 export interface Link {
   readonly index: number;
   readonly name: string;
-  /** Up, and what is sent by it arrives at its other end. */
+  /** Up, and its other end as well; a bridge's port forwards. */
   readonly isRunning: boolean;
   readonly alias: string;
   readonly kind: string;
@@ -368,15 +371,17 @@ export class RouteSocket implements Disposable {
 
 function parseLink(payload: Buffer): Link {
   const attributes = readAttributes(payload, 16);
-  const info = attributes.get(IFLA_LINKINFO);
+  const info = readAttributes(attributes.get(IFLA_LINKINFO) ?? Buffer.alloc(0));
+  const [portState = BR_STATE_FORWARDING] =
+    readAttributes(info.get(IFLA_INFO_SLAVE_DATA) ?? Buffer.alloc(0)).get(IFLA_BRPORT_STATE) ?? [];
   const master = attributes.get(IFLA_MASTER);
   const mtu = attributes.get(IFLA_MTU);
   return {
     index: readI32(payload, 4),
     name: readText(attributes.get(IFLA_IFNAME)),
-    isRunning: (readU32(payload, 8) & IFF_RUNNING) !== 0,
+    isRunning: (readU32(payload, 8) & IFF_RUNNING) !== 0 && portState === BR_STATE_FORWARDING,
     alias: readText(attributes.get(IFLA_IFALIAS)),
-    kind: info === undefined ? "" : readText(readAttributes(info).get(IFLA_INFO_KIND)),
+    kind: readText(info.get(IFLA_INFO_KIND)),
     isParentElsewhere: attributes.has(IFLA_LINK_NETNSID),
     master: master === undefined ? 0 : readU32(master, 0),
     mtu: mtu === undefined ? 0 : readU32(mtu, 0),
