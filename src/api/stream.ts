@@ -1,22 +1,33 @@
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { FastifyReply } from "fastify";
 import type { Static, TSchema } from "#api-schema/go";
+import { writeThrough } from "#base/write-through";
 import { encode } from "./encode.ts";
 
 /**
  * Sends what a stream yields, headers at once: a client of `logs -f` or `events` may wait for them longer than for data.
  * A source that fails has nothing to say any more, so the connection is cut and the client sees that it is not the end.
  */
-export async function sendStream(reply: FastifyReply, source: Readable): Promise<FastifyReply> {
+export function sendStream(reply: FastifyReply, source: Readable): Promise<FastifyReply> {
   // For a client that has gone already `pipeline` touches neither: nobody else would hear how the source ends.
   source.on("error", () => undefined);
+  return send(reply, (sink) => pipeline(source, sink).finally(() => source.destroy()));
+}
+
+/** The same for chunks that are valid until the next one is asked for. */
+export const sendChunks = (reply: FastifyReply, chunks: AsyncIterable<Uint8Array>): Promise<FastifyReply> =>
+  send(reply, async (sink) => {
+    await writeThrough(sink, chunks);
+    sink.end();
+  });
+
+async function send(reply: FastifyReply, write: (sink: Writable) => Promise<void>): Promise<FastifyReply> {
   sendHeaders(reply);
   try {
-    await pipeline(source, reply.raw);
+    await write(reply.raw);
   } catch (error) {
     reply.server.apiLog.debug({ url: reply.request.routeOptions.url, err: error }, "stream cut off");
-    source.destroy();
     reply.raw.destroy();
   }
   return reply;

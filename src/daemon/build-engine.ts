@@ -13,6 +13,7 @@ import {
   ExecService,
   ImageService,
   LogCompressor,
+  LogReaders,
   openNetworkService,
   SystemService,
   VolumeService,
@@ -110,6 +111,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
   const context: ContainerContext = {
     index,
     logCompressor: new LogCompressor(log),
+    logReaders: new LogReaders(),
     storage,
     images,
     networks,

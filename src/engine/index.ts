@@ -42,6 +42,7 @@ export type { TransferLimits } from "./image/parts.ts";
 export { ImageService } from "./image/service.ts";
 export { LogCompressor } from "./log/compressor.ts";
 export { checkLogDefaults } from "./log/options.ts";
+export { LogReaders } from "./log/reader.ts";
 export type { DefaultBridgeConfig } from "./network/context.ts";
 export type { NetworkService } from "./network/service.ts";
 export { type NetworkServiceOptions, openNetworkService } from "./network/service.ts";

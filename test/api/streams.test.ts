@@ -68,7 +68,7 @@ test("logs: a client that hangs up aborts the reading", async () => {
   const aborted = Promise.withResolvers<void>();
   const logs = (_name: string, _options: unknown, signal: AbortSignal) => {
     signal.addEventListener("abort", () => aborted.resolve());
-    return { isTty: false, stream };
+    return { isTty: false, chunks: stream };
   };
   await using api = await startApi({ containers: { logs } });
   const socket = api.connect();
@@ -82,7 +82,7 @@ test("logs: a client that hangs up aborts the reading", async () => {
 
 test("logs: a source that fails in the middle cuts the connection instead of ending the answer", async () => {
   const stream = new PassThrough();
-  await using api = await startApi({ containers: { logs: () => ({ isTty: true, stream }) } });
+  await using api = await startApi({ containers: { logs: () => ({ isTty: true, chunks: stream }) } });
   const socket = api.connect();
   socket.write(get("/containers/c/logs?stdout=1"));
   await readUntil(socket, /\r\n\r\n$/);

@@ -1,12 +1,11 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { EngineError } from "#base/errors";
+import { writeThrough } from "#base/write-through";
 import type { Task } from "#runtime";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
 import { pump } from "../stream/pump.ts";
-import { StdcopyStrip } from "../stream/stdcopy-strip.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import { readContainerLogs } from "./container-logs.ts";
@@ -94,9 +93,7 @@ async function sendLogs(
   client: Duplex,
 ): Promise<void> {
   const { stdout, stderr } = options;
-  const wanted = { stdout, stderr, follow: false, timestamps: false, details: false };
-  const logs = readContainerLogs(context, container, wanted, AbortSignal.any([]));
-  const isRaw = options.framing === "raw" && !container.record.config.Tty;
-  if (isRaw) await pipeline(logs, new StdcopyStrip(), client, { end: false });
-  else await pipeline(logs, client, { end: false });
+  const framing = container.record.config.Tty ? "raw" : options.framing;
+  const wanted = { stdout, stderr, follow: false, timestamps: false, details: false, framing };
+  await writeThrough(client, readContainerLogs(context, container, wanted, AbortSignal.any([])));
 }

@@ -1,6 +1,5 @@
-import type { Readable } from "node:stream";
 import { EngineError } from "#base/errors";
-import { readLogs } from "../log/reader.ts";
+import type { Framing } from "../log/frames.ts";
 import { logPathOf, shimLogConfig } from "../log/shim-config.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
@@ -11,24 +10,28 @@ import { containerDirectory } from "./paths.ts";
 export function readContainerLogs(
   context: ContainerContext,
   container: Container,
-  options: LogOptions,
+  { framing = container.record.config.Tty ? "raw" : "stdcopy", ...options }: LogOptions & Partial<Framing>,
   signal: AbortSignal,
-): Readable {
+): AsyncGenerator<Buffer> {
   if (container.isRemovalInProgress || container.status === "dead") {
     throw new EngineError("conflict", "can not get logs from container which is dead or marked for removal");
   }
   const { record, task } = container;
-  const { config, hostConfig } = record;
+  const { hostConfig } = record;
   const directory = containerDirectory(context.defaults, record.id);
   // moby opens the log for that, and says what it finds.
   if (!container.isRunning) shimLogConfig(record, directory);
   const source = {
     driver: hostConfig.LogConfig.Type,
     path: logPathOf(record, directory) ?? "",
-    framing: config.Tty ? ("raw" as const) : ("stdcopy" as const),
+    framing,
   };
   const ended = task?.exited.catch(() => undefined) ?? Promise.resolve();
-  return readLogs(source, { ...options, follow: options.follow && task !== undefined }, { ended, signal });
+  return context.logReaders.read(
+    source,
+    { ...options, follow: options.follow && task !== undefined },
+    { ended, signal },
+  );
 }
 
 /** Rotated files, where the options say so. */

@@ -7,6 +7,7 @@ import type { Events } from "../events.ts";
 import type { Exec } from "../exec/exec.ts";
 import type { ImageService } from "../image/service.ts";
 import type { LogCompressor } from "../log/compressor.ts";
+import type { LogReaders } from "../log/reader.ts";
 import type { NetworkService } from "../network/service.ts";
 import type { HostInfo, SpecDefaults } from "../spec/index.ts";
 import type { UserRemap } from "../user-remap.ts";
@@ -44,6 +45,7 @@ export interface ContainerDefaults {
 export interface ContainerContext {
   readonly index: ContainerIndex;
   readonly logCompressor: LogCompressor;
+  readonly logReaders: LogReaders;
   readonly storage: Storage;
   readonly images: ImageService;
   readonly networks: NetworkService;

@@ -1,4 +1,4 @@
-import type { Duplex, Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { CreateRequest, Resources, RestartPolicy } from "#api-schema/container-config";
 import type { Filters } from "../filters.ts";
 
@@ -85,7 +85,8 @@ export interface LogOptions {
 
 export interface LogStream {
   readonly isTty: boolean;
-  readonly stream: Readable;
+  /** Each chunk is valid until the next one is asked for. */
+  readonly chunks: AsyncIterable<Buffer>;
 }
 
 export interface ListOptions {

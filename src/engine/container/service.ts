@@ -156,8 +156,8 @@ export class ContainerService {
   /** `options` are asked for once the container is known: of two mistakes dockerd names that one. */
   logs(reference: string, options: () => LogOptions, signal: AbortSignal): LogStream {
     const container = this.#get(reference);
-    const stream = readContainerLogs(this.#context, container, options(), signal);
-    return { isTty: container.record.config.Tty, stream };
+    const chunks = readContainerLogs(this.#context, container, options(), signal);
+    return { isTty: container.record.config.Tty, chunks };
   }
 
   inspect(reference: string, options: { size: boolean }): Promise<ContainerInspect> {

@@ -11,7 +11,9 @@ import { crc32, createDeflateRaw } from "node:zlib";
 import { errnoOf } from "#base/errors";
 import type { Log } from "#base/log";
 import { flock, LOCK_EX, LOCK_NB } from "#native";
-import { blockSize, gzipHeader, inodeOf, type LogFile, openLog, storedBytes } from "./files.ts";
+import { gzipHeader, identityOf, type LogFile, openLog, storedBytes } from "./files.ts";
+
+const chunkSize = 256 << 10;
 
 /** One log after the other, in libuv's threads. */
 export class LogCompressor implements AsyncDisposable {
@@ -56,7 +58,7 @@ export async function compressRotated(path: string, signal: AbortSignal): Promis
   for (let file = await findPlain(path); file !== undefined; file = await findPlain(path)) {
     try {
       await pack(file, aside, signal);
-      if (!(await putInPlace(path, file.inode, aside))) return;
+      if (!(await putInPlace(path, file.identity, aside))) return;
     } finally {
       await file.handle.close();
       await rm(aside, { force: true });
@@ -67,7 +69,7 @@ export async function compressRotated(path: string, signal: AbortSignal): Promis
 async function findPlain(path: string): Promise<LogFile | undefined> {
   for (let age = 1; ; age++) {
     const file = await openLog(`${path}.${age}`);
-    if (file !== undefined || (await inodeOf(`${path}.${age}.gz`)) === undefined) return file;
+    if (file !== undefined || (await identityOf(`${path}.${age}.gz`)) === undefined) return file;
   }
 }
 
@@ -76,14 +78,14 @@ async function pack(file: LogFile, aside: string, signal: AbortSignal): Promise<
   await using target = await open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o640);
   let [checksum, size] = [0, 0];
   async function* plain() {
-    for await (const chunk of storedBytes(file)) {
+    for await (const chunk of storedBytes(file, chunkSize)) {
       checksum = crc32(chunk, checksum);
       size += chunk.length;
       yield chunk;
     }
   }
   async function* packed(chunks: AsyncIterable<Uint8Array>) {
-    yield gzipHeader(file.inode);
+    yield gzipHeader(file.identity);
     yield* chunks;
     const trailer = Buffer.alloc(8);
     trailer.writeUInt32LE(checksum);
@@ -93,12 +95,15 @@ async function pack(file: LogFile, aside: string, signal: AbortSignal): Promise<
   const write = async (chunks: AsyncIterable<Uint8Array>) => {
     for await (const chunk of chunks) await target.writeFile(chunk);
   };
-  await pipeline(plain, createDeflateRaw({ chunkSize: blockSize }), packed, write, { signal });
+  await pipeline(plain, createDeflateRaw({ chunkSize }), packed, write, { signal });
+  // It is told from that whether a file can hold anything since a moment.
+  const { atime, mtime } = await file.handle.stat();
+  await target.utimes(atime, mtime);
   await target.sync();
 }
 
 /** False: a rotation is going on, and it will be said again that there was one. */
-async function putInPlace(path: string, inode: bigint, aside: string): Promise<boolean> {
+async function putInPlace(path: string, identity: string, aside: string): Promise<boolean> {
   await using folder = await open(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     flock(folder.fd, LOCK_EX | LOCK_NB);
@@ -108,13 +113,13 @@ async function putInPlace(path: string, inode: bigint, aside: string): Promise<b
   }
   for (let age = 1; ; age++) {
     const name = `${path}.${age}`;
-    const found = await inodeOf(name);
-    if (found === inode) {
+    const found = await identityOf(name);
+    if (found === identity) {
       await rename(aside, `${name}.gz`);
       await unlink(name);
       return true;
     }
     // Rotated out of being meanwhile.
-    if (found === undefined && (await inodeOf(`${name}.gz`)) === undefined) return true;
+    if (found === undefined && (await identityOf(`${name}.gz`)) === undefined) return true;
   }
 }

@@ -1,166 +1,163 @@
 import { escapes } from "#base/json";
-import type { LogOptions } from "../container/options.ts";
-
-/** Which messages are wanted, and how they look on the wire. */
-export interface LogFormat extends Omit<LogOptions, "follow" | "tail"> {
-  /** "stdcopy" puts the eight-byte header before each message; a terminal's and a websocket's bytes go as they are. */
-  readonly framing: "stdcopy" | "raw";
-}
-
-/** Longer lines than any shim writes: 16 KiB of text is at most 96 KiB of JSON, and attributes come from the command line. */
-const longestLine = 4 << 20;
+import { Frames, fixedTime, timeLength } from "./frames.ts";
+import type { LogDecoder, LogFormat, LogLayout } from "./layout.ts";
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textKey = ascii('{"log":"');
 const stdoutKey = ascii(',"stream":"stdout",');
 const stderrKey = ascii(',"stream":"stderr",');
 const timeKey = ascii('"time":"');
-const [quote, backslash, newline, zero] = [0x22, 0x5c, 0x0a, 0x30];
+const lineEnd = ascii('"}\n');
+const [quote, backslash, newline, zero, letterN, letterU] = [0x22, 0x5c, 0x0a, 0x30, 0x6e, 0x75];
+
+export const jsonLayout: LogLayout = {
+  decoder: (format) => new LogLines(format),
+  endOf: (bytes) => bytes.lastIndexOf(newline) + 1,
+  bordersOf(bytes, isFromStart) {
+    const borders: number[] = [];
+    let at = bytes.lastIndexOf(newline);
+    for (; at >= 0; at = at === 0 ? -1 : bytes.lastIndexOf(newline, at - 1)) borders.push(at + 1);
+    if (isFromStart) borders.push(0);
+    return borders;
+  },
+  isBefore(since) {
+    const fixed = ascii(fixedTime(since));
+    return (bytes, start) => {
+      const time = timeValue(bytes, start);
+      return time < 0 || compareTimes(bytes, time, bytes.indexOf(quote, time), fixed) < 0;
+    };
+  },
+};
 
 /**
- * Turns json-file bytes into what the client gets, one pass over the bytes and no string in between: a log is read at the
- * speed of a copy. A line that is not laid out as the shim and dockerd write it takes the slow way through JSON.parse.
+ * Turns json-file bytes into what the client gets, in the memory where they are and with no string in between: a log is read at
+ * the speed of a copy. A line that is not laid out as the shim and dockerd write it takes the slow way through JSON.parse.
  */
-export class LogLines {
+class LogLines implements LogDecoder {
   readonly #format: LogFormat;
   readonly #since: Uint8Array | undefined;
   readonly #until: Uint8Array | undefined;
-  #rest: Uint8Array = new Uint8Array(0);
-  #out: Buffer = Buffer.alloc(0);
-  #length = 0;
+  readonly #frames: Frames;
+  #lines: Buffer = Buffer.alloc(0);
+  /** Between where the last line was looked at and here there is none. */
+  #nextBackslash = 0;
   #isOver = false;
 
   constructor(format: LogFormat) {
     this.#format = format;
+    this.#frames = new Frames(format);
     this.#since = format.since === undefined ? undefined : ascii(fixedTime(format.since));
     this.#until = format.until === undefined ? undefined : ascii(fixedTime(format.until));
   }
 
-  /** A message later than `until` was met: nothing more is wanted. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** What the complete lines of `chunk` say; the start of an incomplete one waits for the next chunk. */
-  push(chunk: Uint8Array): Buffer {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#out = Buffer.allocUnsafe(bytes.length + 4096);
-    this.#length = 0;
-    let start = 0;
-    for (let end = bytes.indexOf(newline); end >= 0 && !this.#isOver; end = bytes.indexOf(newline, start)) {
-      this.#line(bytes, start, end);
-      start = end + 1;
+  decode(lines: Buffer): Buffer {
+    this.#lines = lines;
+    this.#frames.begin(lines);
+    this.#nextBackslash = 0;
+    for (let start = 0; start < lines.length && !this.#isOver; ) {
+      const next = this.#format.details ? -1 : this.#fastLine(start);
+      start = next < 0 ? this.#slowLine(start) : next;
     }
-    // A copy: the caller reads the next chunk into the same memory.
-    this.#rest = bytes.length - start > longestLine ? new Uint8Array(0) : new Uint8Array(bytes.subarray(start));
-    return this.#out.subarray(0, this.#length);
+    return this.#frames.bytes;
   }
 
-  #line(bytes: Uint8Array, start: number, end: number): void {
-    const begin = this.#length;
-    if (this.#format.details || !this.#fastLine(bytes, start, end)) {
-      this.#length = begin;
-      this.#slowLine(bytes.subarray(start, end));
-    }
-  }
-
-  /** False if the line is not laid out as expected; the output is then to be taken back. */
-  #fastLine(bytes: Uint8Array, start: number, end: number): boolean {
-    const timeEnd = end - 2;
-    if (timeEnd - start < 40 || bytes[timeEnd] !== quote || !isAt(bytes, start, textKey)) return false;
-    const time = bytes.lastIndexOf(quote, timeEnd - 1) + 1;
-    if (!isAt(bytes, time - timeKey.length, timeKey)) return false;
-    if (!this.#isWanted(bytes, time, timeEnd)) return true;
-
-    const begin = this.#length;
-    this.#reserve((end - start) * 2 + 64);
-    if (this.#format.framing === "stdcopy") this.#length += 8;
-    if (this.#format.timestamps) this.#timestamp(bytes, time, timeEnd);
-    const textEnd = this.#text(bytes, start + textKey.length, end);
-    if (textEnd < 0) return false;
+  /** Returns where the next line starts; −1 if this one is not laid out as expected, and then it is untouched. */
+  #fastLine(start: number): number {
+    const bytes = this.#lines;
+    if (!isAt(bytes, start, textKey)) return -1;
+    const from = start + textKey.length;
+    const textEnd = closingQuote(bytes, from);
     const stream = isAt(bytes, textEnd + 1, stdoutKey) ? 1 : isAt(bytes, textEnd + 1, stderrKey) ? 2 : 0;
-    if (stream === 0) return false;
-    this.#finish(begin, stream);
-    return true;
+    if (stream === 0) return -1;
+    const time = timeValue(bytes, textEnd + 1 + stdoutKey.length);
+    const timeEnd = bytes.indexOf(quote, time);
+    if (time < 0 || !isAt(bytes, timeEnd, lineEnd)) return -1;
+
+    const next = timeEnd + lineEnd.length;
+    if (!this.#isWanted(stream, bytes, time, timeEnd)) return next;
+    const end = this.#unescape(from, textEnd);
+    if (end < 0) return next;
+    if (this.#format.timestamps) copyTime(bytes, time, timeEnd, this.#frames.time);
+    this.#frames.move(stream, from, end, next);
+    return next;
   }
 
-  #slowLine(line: Uint8Array): void {
-    const message = parseMessage(line);
-    if (message === undefined) return;
+  #slowLine(start: number): number {
+    const end = this.#lines.indexOf(newline, start);
+    if (end < 0) return this.#lines.length;
+    const message = parseMessage(this.#lines.subarray(start, end));
+    if (message === undefined) return end + 1;
+    const stream = message.stream === "stderr" ? 2 : 1;
     const time = ascii(message.time);
-    if (!this.#isWanted(time, 0, time.length)) return;
+    if (!this.#isWanted(stream, time, 0, time.length)) return end + 1;
+    if (this.#format.timestamps) copyTime(time, 0, time.length, this.#frames.time);
     const details = this.#format.details ? `${formatAttributes(message.attrs)} ` : "";
     const text = Buffer.from(details + message.log);
-    const begin = this.#length;
-    this.#reserve(text.length + 64);
-    if (this.#format.framing === "stdcopy") this.#length += 8;
-    if (this.#format.timestamps) this.#timestamp(time, 0, time.length);
-    this.#out.set(text, this.#length);
-    this.#length += text.length;
-    this.#finish(begin, message.stream === "stderr" ? 2 : 1);
+    this.#frames.put(stream, text, end + 1);
+    return end + 1;
   }
 
-  /** Writes the header that was left open at `begin`, or takes a message of an unwanted stream back. */
-  #finish(begin: number, stream: 1 | 2): void {
-    const isAsked = stream === 1 ? this.#format.stdout : this.#format.stderr;
-    if (!isAsked) this.#length = begin;
-    else if (this.#format.framing === "stdcopy") {
-      this.#out.writeUInt32BE(stream * 0x1000000, begin);
-      this.#out.writeUInt32BE(this.#length - begin - 8, begin + 4);
-    }
-  }
-
-  #isWanted(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.#until !== undefined && compareTimes(bytes, start, end, this.#until) > 0) {
+  #isWanted(stream: 1 | 2, bytes: Uint8Array, time: number, timeEnd: number): boolean {
+    if (this.#until !== undefined && compareTimes(bytes, time, timeEnd, this.#until) > 0) {
       this.#isOver = true;
       return false;
     }
-    return this.#since === undefined || compareTimes(bytes, start, end, this.#since) >= 0;
+    if (this.#since !== undefined && compareTimes(bytes, time, timeEnd, this.#since) < 0) return false;
+    return stream === 1 ? this.#format.stdout : this.#format.stderr;
   }
 
-  /** RFC 3339 with nine digits always: the columns of `docker logs -t` line up. */
-  #timestamp(bytes: Uint8Array, start: number, end: number): void {
-    const out = this.#out;
-    for (let i = 0; i < fixedLength - 1; i++) out[this.#length++] = digitAt(bytes, start, end, i);
-    out[this.#length++] = 0x5a;
-    out[this.#length++] = 0x20;
-  }
-
-  /** Decodes the JSON string that starts at `from`; returns where its closing quote is, −1 if it is none. */
-  #text(bytes: Uint8Array, from: number, end: number): number {
-    const out = this.#out;
-    let length = this.#length;
-    for (let i = from; i < end; i++) {
-      const byte = bytes[i] ?? 0;
-      if (byte === quote) {
-        this.#length = length;
-        return i;
-      }
+  /** Decodes the inside of a JSON string where it stands; returns where it ends then, −1 if it is none. */
+  #unescape(from: number, end: number): number {
+    const bytes = this.#lines;
+    if (this.#nextBackslash < from) {
+      const found = bytes.indexOf(backslash, from);
+      this.#nextBackslash = found < 0 ? bytes.length : found;
+    }
+    let length = this.#nextBackslash;
+    if (length >= end) return end;
+    if (length === end - 2 && bytes[length + 1] === letterN) {
+      bytes[length] = newline;
+      return length + 1;
+    }
+    for (let i = length; i < end; ) {
+      const byte = bytes[i++] ?? 0;
       if (byte !== backslash) {
-        out[length++] = byte;
+        bytes[length++] = byte;
         continue;
       }
-      const code = bytes[++i] ?? 0;
-      if (code === 0x75) {
-        const unit = hex4(bytes, i + 1);
-        if (unit < 0 || (unit >= 0xd800 && unit < 0xe000)) return -1;
-        length = writeUtf8(out, length, unit);
-        i += 4;
-      } else {
-        const plain = escapeCodes[code] ?? 0;
-        if (plain === 0) return -1;
-        out[length++] = plain;
+      const code = bytes[i++] ?? 0;
+      const plain = escapeCodes[code] ?? 0;
+      if (plain > 0) bytes[length++] = plain;
+      else {
+        const point = code === letterU ? codePoint(bytes, i) : -1;
+        if (point < 0) return -1;
+        i += point > 0xffff ? 10 : 4;
+        if (point < 0x80) bytes[length++] = point;
+        else length += bytes.write(String.fromCodePoint(point), length);
       }
     }
-    return -1;
+    return length;
   }
+}
 
-  #reserve(size: number): void {
-    if (this.#out.length - this.#length >= size) return;
-    const larger = Buffer.allocUnsafe(this.#out.length * 2 + size);
-    this.#out.copy(larger, 0, 0, this.#length);
-    this.#out = larger;
+function closingQuote(bytes: Buffer, from: number): number {
+  for (let at = bytes.indexOf(quote, from); at >= 0; at = bytes.indexOf(quote, at + 1)) {
+    let before = at;
+    while (bytes[before - 1] === backslash) before--;
+    if ((at - before) % 2 === 0) return at;
   }
+  return -1;
+}
+
+/** Where the value of the time begins, at `from` or behind attributes; −1 if there is none. */
+function timeValue(bytes: Buffer, from: number): number {
+  if (isAt(bytes, from, timeKey)) return from + timeKey.length;
+  const value = bytes.lastIndexOf(quote, bytes.indexOf(newline, from) - lineEnd.length) + 1;
+  return isAt(bytes, value - timeKey.length, timeKey) ? value : -1;
 }
 
 const escapeCodes = new Uint8Array(256);
@@ -183,29 +180,17 @@ function hex4(bytes: Uint8Array, from: number): number {
   return value;
 }
 
-function writeUtf8(out: Uint8Array, at: number, unit: number): number {
-  let length = at;
-  if (unit < 0x80) out[length++] = unit;
-  else {
-    if (unit < 0x800) out[length++] = 0xc0 | (unit >> 6);
-    else {
-      out[length++] = 0xe0 | (unit >> 12);
-      out[length++] = 0x80 | ((unit >> 6) & 0x3f);
-    }
-    out[length++] = 0x80 | (unit & 0x3f);
-  }
-  return length;
+/** Of the four digits at `from`; a surrogate counts together with its partner behind, and stays half of one without. −1: no digits. */
+function codePoint(bytes: Uint8Array, from: number): number {
+  const unit = hex4(bytes, from);
+  if (unit < 0xd800 || unit >= 0xe000) return unit;
+  const isHigh = unit < 0xdc00 && bytes[from + 4] === backslash && bytes[from + 5] === letterU;
+  const low = isHigh ? hex4(bytes, from + 6) : -1;
+  return low >= 0xdc00 && low < 0xe000 ? 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00) : unit;
 }
 
-/** `2026-11-21T03:19:43.123456789Z` */
-const fixedLength = 30;
 const wholeLength = 19;
-
-export function fixedTime(ns: bigint): string {
-  const seconds = ns / 1_000_000_000n;
-  const fraction = (ns % 1_000_000_000n).toString().padStart(9, "0");
-  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, wholeLength)}.${fraction}Z`;
-}
+const fractionEnd = timeLength - 1;
 
 /** The character at `index` of the fixed form, whatever number of digits the time at `start` has. */
 function digitAt(bytes: Uint8Array, start: number, end: number, index: number): number {
@@ -213,9 +198,14 @@ function digitAt(bytes: Uint8Array, start: number, end: number, index: number): 
   return start + index < end - 1 ? (bytes[start + index] ?? zero) : zero;
 }
 
+function copyTime(bytes: Uint8Array, start: number, end: number, fixed: Uint8Array): void {
+  for (let i = 0; i < fractionEnd; i++) fixed[i] = digitAt(bytes, start, end, i);
+  fixed[fractionEnd] = 0x5a;
+}
+
 /** UTC times of one width are ordered as their text is. */
 function compareTimes(bytes: Uint8Array, start: number, end: number, fixed: Uint8Array): number {
-  for (let i = 0; i < fixedLength - 1; i++) {
+  for (let i = 0; i < fractionEnd; i++) {
     const difference = digitAt(bytes, start, end, i) - (fixed[i] ?? 0);
     if (difference !== 0) return difference;
   }

@@ -1,5 +1,5 @@
-import { type LogFile, readFrom, type Tail } from "./files.ts";
-import { fixedTime, type LogFormat } from "./json-lines.ts";
+import { Frames, fixedTime } from "./frames.ts";
+import type { LogDecoder, LogFormat, LogLayout } from "./layout.ts";
 
 /**
  * The local driver's files: protobuf entries, each between two copies of its length (4 bytes, big endian), so that a tail is
@@ -8,165 +8,165 @@ import { fixedTime, type LogFormat } from "./json-lines.ts";
 const lengthSize = 4;
 /** moby's limit; the shim's lines have 16 KiB. */
 const longestEntry = 1_000_000;
+const [blank, newline, letterE] = [0x20, 0x0a, 0x65];
 
-/** Turns the bytes of such a file into what the client gets. */
-export class LocalEntries {
+export const localLayout: LogLayout = {
+  decoder: (format) => new LocalEntries(format),
+  endOf(bytes) {
+    let end = 0;
+    for (let next = entryEnd(bytes, 0); next > 0; next = entryEnd(bytes, next)) end = next;
+    return end;
+  },
+  bordersOf(bytes, isFromStart) {
+    const borders = [bytes.length];
+    for (let end = bytes.length; end > 0; borders.push(end)) {
+      const length = end < lengthSize ? 0 : bytes.readUInt32BE(end - lengthSize);
+      const start = end - length - 2 * lengthSize;
+      if (start < 0 && !isFromStart && length <= longestEntry) return borders;
+      if (start < 0 || bytes.readUInt32BE(start) !== length) return undefined;
+      end = start;
+    }
+    return borders;
+  },
+  isBefore: (since) => (bytes, start) =>
+    wideVarint(bytes, parseEntry(bytes, start, entryEnd(bytes, start)).time) < since,
+};
+
+class LocalEntries implements LogDecoder {
   readonly #format: LogFormat;
-  #rest: Uint8Array = new Uint8Array(0);
+  readonly #frames: Frames;
   #isOver = false;
 
   constructor(format: LogFormat) {
     this.#format = format;
+    this.#frames = new Frames(format);
   }
 
-  /** A message later than `until` was met: nothing more is wanted. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** What the whole entries of `chunk` say; the start of an incomplete one waits for the next chunk. */
-  push(chunk: Uint8Array): Buffer {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const parts: Uint8Array[] = [];
-    let start = 0;
-    for (let end = entryEnd(bytes, start); end > 0 && !this.#isOver; end = entryEnd(bytes, start)) {
-      this.#entry(bytes.subarray(start + lengthSize, end - lengthSize), parts);
+  decode(bytes: Buffer): Buffer {
+    this.#frames.begin(bytes);
+    for (let start = 0; start < bytes.length && !this.#isOver; ) {
+      const end = entryEnd(bytes, start);
+      this.#entry(bytes, start, end);
       start = end;
     }
-    const text = Buffer.concat(parts);
-    // A copy: the caller reads the next chunk into the same memory.
-    this.#rest = new Uint8Array(bytes.subarray(start));
-    return text;
+    return this.#frames.bytes;
   }
 
-  #entry(message: Uint8Array, parts: Uint8Array[]): void {
-    const { source, timeNs, line, isPartial } = parseEntry(message);
-    const { since, until, stdout, stderr, timestamps, details, framing } = this.#format;
-    if (until !== undefined && timeNs > until) {
+  #entry(bytes: Buffer, start: number, end: number): void {
+    const entry = parseEntry(bytes, start, end);
+    const { since, until, stdout, stderr, timestamps, details } = this.#format;
+    const isTimeNeeded = timestamps || since !== undefined || until !== undefined;
+    const time = isTimeNeeded ? wideVarint(bytes, entry.time) : 0n;
+    if (until !== undefined && time > until) {
       this.#isOver = true;
       return;
     }
-    const isError = source === "stderr";
-    if ((since !== undefined && timeNs < since) || !(isError ? stderr : stdout)) return;
-    const prefix = Buffer.from((timestamps ? `${fixedTime(timeNs)} ` : "") + (details ? " " : ""));
-    const end = isPartial ? 0 : 1;
-    if (framing === "stdcopy") {
-      const header = Buffer.alloc(8);
-      header[0] = isError ? 2 : 1;
-      header.writeUInt32BE(prefix.length + line.length + end, 4);
-      parts.push(header);
-    }
-    parts.push(prefix, line);
-    if (end === 1) parts.push(newline);
+    if ((since !== undefined && time < since) || !(entry.stream === 1 ? stdout : stderr)) return;
+    if (timestamps) this.#frames.time.write(fixedTime(time), "latin1");
+    // What stands around the text has been read.
+    let { from, to } = entry;
+    if (details) bytes[--from] = blank;
+    if (!entry.isPartial) bytes[to++] = newline;
+    this.#frames.move(entry.stream, from, to, end);
   }
 }
 
-const newline = Buffer.from("\n");
-
 /** Where the entry that begins at `start` ends; 0 if it is not whole yet. */
-function entryEnd(bytes: Uint8Array, start: number): number {
+function entryEnd(bytes: Buffer, start: number): number {
   if (bytes.length - start < lengthSize) return 0;
-  const length = lengthAt(bytes, start);
+  const length = bytes.readUInt32BE(start);
   if (length > longestEntry) throw new Error(`log message is too large (${length} > ${longestEntry})`);
   const end = start + length + 2 * lengthSize;
   return end <= bytes.length ? end : 0;
 }
 
-const lengthAt = (bytes: Uint8Array, at: number): number =>
-  new DataView(bytes.buffer, bytes.byteOffset + at, lengthSize).getUint32(0);
-
 interface Entry {
-  readonly source: string;
-  readonly timeNs: bigint;
-  readonly line: Uint8Array;
+  readonly stream: 1 | 2;
+  /** Where its time is. */
+  readonly time: number;
+  /** Its text. */
+  readonly from: number;
+  readonly to: number;
   /** More of the line follows in the next entry. */
   readonly isPartial: boolean;
 }
 
-function parseEntry(message: Uint8Array): Entry {
-  let [source, timeNs, isPart, isLast] = ["", 0n, false, false];
-  let line: Uint8Array = new Uint8Array(0);
-  for (const { number, value, bytes } of fields(message)) {
-    if (number === 1) source = Buffer.from(bytes).toString();
-    else if (number === 2) timeNs = value;
-    else if (number === 3) line = bytes;
-    else if (number === 4) isPart = value !== 0n;
-    else if (number === 5) for (const part of fields(bytes)) if (part.number === 1) isLast = part.value !== 0n;
+/** The entry between `start` and `end`. */
+function parseEntry(bytes: Buffer, start: number, end: number): Entry {
+  const begin = start + lengthSize;
+  const entry = { stream: 1 as 1 | 2, time: bytes.length, from: begin, to: begin, isPartial: false };
+  let isLast = false;
+  const fields = new Fields(bytes, begin, end - lengthSize);
+  while (fields.next()) {
+    if (fields.number === 1) entry.stream = bytes[fields.from + 3] === letterE ? 2 : 1;
+    else if (fields.number === 2) entry.time = fields.from;
+    else if (fields.number === 3) [entry.from, entry.to] = [fields.from, fields.to];
+    else if (fields.number === 4) entry.isPartial = bytes[fields.from] !== 0;
+    else if (fields.number === 5) {
+      const part = new Fields(bytes, fields.from, fields.to);
+      while (part.next()) if (part.number === 1) isLast = bytes[part.from] !== 0;
+    }
   }
-  return { source, timeNs, line, isPartial: isPart && !isLast };
+  if (isLast) entry.isPartial = false;
+  return entry;
 }
-
-interface Field {
-  readonly number: number;
-  readonly value: bigint;
-  readonly bytes: Uint8Array;
-}
-
-const none = new Uint8Array(0);
 
 /** Protobuf's wire format, as far as these entries use it: varints and bytes. */
-function* fields(message: Uint8Array): Generator<Field> {
-  let at = 0;
-  const varint = (): bigint => {
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = message[at++];
-      if (byte === undefined || shift > 63n) throw new Error("error unmarshalling log entry: unexpected EOF");
-      value |= BigInt(byte & 0x7f) << shift;
+class Fields {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  #at: number;
+  number = 0;
+  /** The field's bytes; of a number, its varint. */
+  from = 0;
+  to = 0;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  next(): boolean {
+    if (this.#at >= this.#end) return false;
+    const key = this.#varint();
+    this.number = key >> 3;
+    this.from = this.#at;
+    const value = this.#varint();
+    if ((key & 7) === 2) {
+      this.from = this.#at;
+      this.#at += value;
+    } else if ((key & 7) !== 0) throw new Error(`error unmarshalling log entry: wire type ${key & 7}`);
+    this.to = this.#at;
+    if (this.to > this.#end) throw unexpectedEnd();
+    return true;
+  }
+
+  /** Exact for keys and lengths; a time needs more than a double holds. */
+  #varint(): number {
+    let value = 0;
+    for (let weight = 1; this.#at < this.#end; weight *= 0x80) {
+      const byte = this.#bytes[this.#at++] ?? 0;
+      value += (byte & 0x7f) * weight;
       if (byte < 0x80) return value;
     }
-  };
-  while (at < message.length) {
-    const key = Number(varint());
-    const value = varint();
-    if ((key & 7) === 0) yield { number: key >> 3, value, bytes: none };
-    else if ((key & 7) === 2) {
-      const end = at + Number(value);
-      yield { number: key >> 3, value: 0n, bytes: message.subarray(at, end) };
-      at = end;
-    } else throw new Error(`error unmarshalling log entry: wire type ${key & 7}`);
+    throw unexpectedEnd();
   }
 }
 
-/** The last `count` entries of a file: two small reads for each. Half an entry at the end makes it read the file whole. */
-export async function findLocalTail(file: LogFile, count: number): Promise<Tail> {
-  if (file.isCompressed) return countToTail(file, count);
-  const footer = Buffer.alloc(lengthSize);
-  const { size } = await file.handle.stat();
-  let [offset, lines] = [size, 0];
-  while (lines < count && offset >= 2 * lengthSize) {
-    await file.handle.read(footer, 0, lengthSize, offset - lengthSize);
-    const length = footer.readUInt32BE();
-    const start = offset - length - 2 * lengthSize;
-    const { bytesRead } = start < 0 ? { bytesRead: 0 } : await file.handle.read(footer, 0, lengthSize, start);
-    if (bytesRead < lengthSize || footer.readUInt32BE() !== length) return countToTail(file, count);
-    offset = start;
-    lines++;
+const unexpectedEnd = () => new Error("error unmarshalling log entry: unexpected EOF");
+
+/** The varint at `at`. */
+function wideVarint(bytes: Buffer, at: number): bigint {
+  let value = 0n;
+  for (let [i, shift] = [at, 0n]; i < bytes.length; i++, shift += 7n) {
+    const byte = bytes[i] ?? 0;
+    value |= BigInt(byte & 0x7f) << shift;
+    if (byte < 0x80) break;
   }
-  return { file, offset, skippedLines: 0, lines };
-}
-
-async function countToTail(file: LogFile, count: number): Promise<Tail> {
-  let total = 0;
-  for await (const _ of entries(readFrom(file, 0))) total++;
-  return { file, offset: 0, skippedLines: Math.max(0, total - count), lines: Math.min(total, count) };
-}
-
-/** The bytes behind the first `count` entries. */
-export async function* skipEntries(chunks: AsyncIterable<Uint8Array>, count: number): AsyncGenerator<Uint8Array> {
-  let left = count;
-  for await (const entry of entries(chunks)) if (left-- <= 0) yield entry;
-}
-
-async function* entries(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let rest: Uint8Array = none;
-  for await (const chunk of chunks) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = entryEnd(bytes, start); end > 0; end = entryEnd(bytes, start)) {
-      yield bytes.subarray(start, end);
-      start = end;
-    }
-    rest = new Uint8Array(bytes.subarray(start));
-  }
+  return value;
 }

@@ -1,24 +1,14 @@
-import { watch } from "node:fs";
-import { basename, dirname } from "node:path";
-import { Readable } from "node:stream";
 import { EngineError, messageOf } from "#base/errors";
 import type { LogOptions } from "../container/options.ts";
 import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
-import {
-  blockSize,
-  closeLogs,
-  findTail,
-  inodeOf,
-  type LogFile,
-  openLog,
-  openLogs,
-  openRotated,
-  readFrom,
-  skipLines,
-  type Tail,
-} from "./files.ts";
-import { type LogFormat, LogLines } from "./json-lines.ts";
-import { findLocalTail, LocalEntries, skipEntries } from "./local-entries.ts";
+import { LogBlocks } from "./blocks.ts";
+import { LogEntries, type Start, startAt } from "./entries.ts";
+import { closeLogs, type LogFile, openLogs, wasCompleteBefore } from "./files.ts";
+import { FollowedLog, type Follower } from "./followed-log.ts";
+import type { Framing } from "./frames.ts";
+import { jsonLayout } from "./json-lines.ts";
+import type { LogDecoder, LogLayout } from "./layout.ts";
+import { localLayout } from "./local-entries.ts";
 
 /** A container's log as its reader needs to know it. */
 export interface LogSource {
@@ -26,7 +16,7 @@ export interface LogSource {
   readonly driver: string;
   /** The file that the shim writes now; rotated ones stand beside it as `.1`, `.2`, `.2.gz`. */
   readonly path: string;
-  readonly framing: LogFormat["framing"];
+  readonly framing: Framing["framing"];
 }
 
 export interface LogLife {
@@ -36,45 +26,59 @@ export interface LogLife {
   readonly signal: AbortSignal;
 }
 
-/** How a driver lays out its files. */
-interface LogLayout {
-  /** Turns their bytes into what the client gets. */
-  readonly decoder: (format: LogFormat) => { readonly isOver: boolean; push(chunk: Uint8Array): Buffer };
-  readonly findTail: (file: LogFile, count: number) => Promise<Tail>;
-  readonly skip: (chunks: AsyncIterable<Uint8Array>, count: number) => AsyncIterable<Uint8Array>;
+const layouts: Readonly<Record<string, LogLayout>> = { "json-file": jsonLayout, local: localLayout };
+
+/** Reads containers' logs, and holds what their readers share. */
+export class LogReaders {
+  readonly #blocks = new LogBlocks();
+  readonly #followed = new Map<string, FollowedLog>();
+
+  /**
+   * What the container has said, in the order in which it was logged. Each chunk is valid until the next one is asked for: a reader
+   * that is slow holds one block, one that waits none. A failure in the middle is the last message, on stdcopy's third stream, as
+   * dockerd says it.
+   */
+  read(source: LogSource, options: LogOptions, life: LogLife): AsyncGenerator<Buffer> {
+    const layout = layouts[source.driver];
+    if (layout === undefined) {
+      throw new EngineError("notImplemented", "configured logging driver does not support reading");
+    }
+    const decoder = layout.decoder({ ...options, framing: source.framing });
+    const entries = new LogEntries(layout, this.#blocks);
+    return new LogReader({ source, options, life, decoder, entries, follow: (path) => this.#follow(path) }).read();
+  }
+
+  #follow(path: string): Follower {
+    const log = this.#followed.get(path) ?? new FollowedLog(path, () => this.#followed.delete(path));
+    this.#followed.set(path, log);
+    return log.join();
+  }
 }
 
-const layouts: Readonly<Record<string, LogLayout>> = {
-  "json-file": { decoder: (format) => new LogLines(format), findTail, skip: skipLines },
-  local: { decoder: (format) => new LocalEntries(format), findTail: findLocalTail, skip: skipEntries },
-};
-
-/**
- * What the container has said, in the order in which it was logged. The stream reads only as fast as it is read from, and holds
- * one block of the file. A failure in the middle is its last message, on stdcopy's third stream, as dockerd says it.
- */
-export function readLogs(source: LogSource, options: LogOptions, life: LogLife): Readable {
-  const layout = layouts[source.driver];
-  if (layout === undefined) {
-    throw new EngineError("notImplemented", "configured logging driver does not support reading");
-  }
-  const reader = new LogReader(source, layout, options, life);
-  return Readable.from(reader.read(), { objectMode: false, highWaterMark: blockSize, signal: life.signal });
+interface LogReading {
+  readonly source: LogSource;
+  readonly options: LogOptions;
+  readonly life: LogLife;
+  readonly decoder: LogDecoder;
+  readonly entries: LogEntries;
+  readonly follow: (path: string) => Follower;
 }
 
 class LogReader {
   readonly #source: LogSource;
-  readonly #layout: LogLayout;
   readonly #options: LogOptions;
   readonly #life: LogLife;
-  readonly #decoder: ReturnType<LogLayout["decoder"]>;
+  readonly #decoder: LogDecoder;
+  readonly #entries: LogEntries;
+  readonly #followPath: LogReading["follow"];
 
-  constructor(source: LogSource, layout: LogLayout, options: LogOptions, life: LogLife) {
+  constructor({ source, options, life, decoder, entries, follow }: LogReading) {
     this.#source = source;
-    this.#layout = layout;
     this.#options = options;
     this.#life = life;
-    this.#decoder = layout.decoder({ ...options, framing: source.framing });
+    this.#decoder = decoder;
+    this.#entries = entries;
+    this.#followPath = follow;
   }
 
   async *read(): AsyncGenerator<Buffer> {
@@ -89,7 +93,7 @@ class LogReader {
   async *#past(): AsyncGenerator<Buffer> {
     const files = await openLogs(this.#source.path);
     try {
-      for (const part of await this.#findTails(files)) yield* this.#render(part);
+      for (const part of await this.#findStarts(files)) yield* this.#render(part);
     } finally {
       await closeLogs(files);
     }
@@ -97,124 +101,85 @@ class LogReader {
 
   /** Watches first and reads then, so that a line written in between is seen by one of the two. */
   async *#follow(): AsyncGenerator<Buffer> {
-    using changes = new Changes(this.#source.path, this.#life);
-    const files = await openLogs(this.#source.path);
-    let current = files.at(-1);
-    let position = 0;
+    using follower = this.#followPath(this.#source.path);
+    const { ended, signal } = this.#life;
+    let hasEnded = false;
+    const end = () => {
+      hasEnded = true;
+      follower.wake();
+    };
+    ended.then(end, end);
+    signal.addEventListener("abort", () => follower.wake(), { once: true });
+    let start = await this.#first();
     try {
-      for (const part of await this.#findTails(files)) position = yield* this.#render(part);
-      await closeLogs(files.slice(0, -1));
       for (;;) {
-        const hasEnded = changes.hasEnded;
-        if (current !== undefined) position = yield* this.#render(wholeFrom(current, position));
-        if (this.#decoder.isOver || this.#life.signal.aborted) return;
-        const next = await this.#nextFile(current);
+        const isLast = hasEnded;
+        if (start !== undefined) start = startAt(start.file, yield* this.#render(start));
+        if (this.#decoder.isOver || signal.aborted) return;
+        if (isLast) follower.log.refresh();
+        const next = await follower.log.fileAfter(start?.file);
         if (next !== undefined) {
           // The last lines of the old file may have been written after it was read to its end.
-          if (current?.isCompressed === false) yield* this.#render(wholeFrom(current, position));
-          await current?.handle.close();
-          current = next;
-          position = 0;
-        } else if (hasEnded) return;
-        else await changes.next();
+          if (start !== undefined) yield* this.#render(start);
+          await start?.file.handle.close();
+          start = startAt(next, 0);
+        } else if (isLast) return;
+        else await follower.changed();
       }
     } finally {
-      await current?.handle.close();
+      await start?.file.handle.close();
     }
   }
 
-  /** The file that came after `current`, if the log was rotated: by more than one step when it grows faster than it is read. */
-  async #nextFile(current: LogFile | undefined): Promise<LogFile | undefined> {
-    const { path } = this.#source;
-    if ((await inodeOf(path)) === current?.inode) return undefined;
-    if (current === undefined) return openLog(path);
-    for (let age = 1; ; age++) {
-      const found = await identityOf(path, age);
-      if (found === undefined) return openLog(path);
-      if (found !== current.inode) continue;
-      const next = age === 1 ? await openLog(path) : await openRotated(path, age - 1);
-      // Rotated again in between, it would not be the next one.
-      if ((await identityOf(path, age)) === found) return next;
-      await next?.handle.close();
-    }
+  /** In the oldest of the files that hold what is wanted. */
+  async #first(): Promise<Start | undefined> {
+    const files = await openLogs(this.#source.path);
+    const [first] = await this.#findStarts(files);
+    await closeLogs(files.filter((file) => file !== first?.file));
+    return first;
   }
 
-  /** The parts of the files that hold the last messages, as many as were asked for; oldest first. */
-  async #findTails(files: readonly LogFile[]): Promise<Tail[]> {
-    const { tail: count } = this.#options;
-    if (count === undefined || count < 0) return files.map((file) => wholeFrom(file, 0));
-    const tails: Tail[] = [];
+  /** Where to begin in those files that hold what is wanted; oldest first. */
+  async #findStarts(files: readonly LogFile[]): Promise<Start[]> {
+    const { tail, since } = this.#options;
+    if (tail !== undefined) return this.#findTail(files, tail);
+    if (since !== undefined) return this.#findSince(files, since);
+    return files.map((file) => startAt(file, 0));
+  }
+
+  async #findTail(files: readonly LogFile[], count: number): Promise<Start[]> {
+    const starts: Start[] = [];
     let missing = count;
     for (const file of files.toReversed()) {
-      const tail = await this.#layout.findTail(file, missing);
-      tails.unshift(tail);
-      missing -= tail.lines;
+      const tail = await this.#entries.tail(file, missing);
+      starts.unshift(tail);
+      missing -= tail.count;
       if (missing === 0) break;
     }
-    return tails;
+    return starts;
+  }
+
+  async #findSince(files: readonly LogFile[], sinceNs: bigint): Promise<Start[]> {
+    const starts: Start[] = [];
+    for (const file of files.toReversed()) {
+      if (starts.length > 0 && (await wasCompleteBefore(file, sinceNs))) break;
+      const start = await this.#entries.since(file, sinceNs);
+      starts.unshift(start);
+      if (start.offset > 0) break;
+    }
+    return starts;
   }
 
   /** Returns the position in the file after what was read. */
-  async *#render(part: Tail): AsyncGenerator<Buffer, number> {
-    let position = part.offset;
-    const bytes = readFrom(part.file, part.offset);
-    for await (const chunk of part.skippedLines === 0 ? bytes : this.#layout.skip(bytes, part.skippedLines)) {
-      position += chunk.length;
-      const text = this.#decoder.push(chunk);
+  async *#render(start: Start): AsyncGenerator<Buffer, number> {
+    let position = start.offset;
+    for await (const entries of this.#entries.read(start)) {
+      position += entries.length;
+      const text = this.#decoder.decode(entries);
       if (text.length > 0) yield text;
       if (this.#decoder.isOver) break;
     }
     return position;
-  }
-}
-
-async function identityOf(path: string, age: number): Promise<bigint | undefined> {
-  const file = await openRotated(path, age);
-  await file?.handle.close();
-  return file?.inode;
-}
-
-const wholeFrom = (file: LogFile, offset: number): Tail => ({ file, offset, skippedLines: 0, lines: 0 });
-
-/** Tells when a log may have grown, was rotated, or has come to its end. */
-class Changes implements Disposable {
-  readonly #watcher;
-  #wake: () => void = () => undefined;
-  #isPending = false;
-  #hasEnded = false;
-
-  constructor(path: string, life: LogLife) {
-    const name = basename(path);
-    this.#watcher = watch(dirname(path), { persistent: false }, (_event, file) => {
-      if (file === name || file === null) this.#notify();
-    });
-    this.#watcher.on("error", () => this.#notify());
-    const end = () => {
-      this.#hasEnded = true;
-      this.#notify();
-    };
-    life.ended.then(end, end);
-    life.signal.addEventListener("abort", () => this.#notify(), { once: true });
-    if (life.signal.aborted) this.#isPending = true;
-  }
-
-  get hasEnded(): boolean {
-    return this.#hasEnded;
-  }
-
-  /** Resolves at once if something has happened since the last call. */
-  async next(): Promise<void> {
-    if (!this.#isPending) await new Promise<void>((resolve) => (this.#wake = resolve));
-    this.#isPending = false;
-  }
-
-  [Symbol.dispose](): void {
-    this.#watcher.close();
-  }
-
-  #notify(): void {
-    this.#isPending = true;
-    this.#wake();
   }
 }
 

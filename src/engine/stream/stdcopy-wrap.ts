@@ -1,12 +1,16 @@
 import { Transform, type TransformCallback } from "node:stream";
 
-const headerSize = 8;
+export const stdcopyHeaderSize = 8;
 
 /** What stands before a frame's payload: the stream (1 stdout, 2 stderr, 3 the daemon's own error), three zeros, the length. */
+export function putStdcopyHeader(out: Buffer, at: number, stream: 1 | 2 | 3, length: number): void {
+  out.writeUInt32BE(stream * 0x1000000, at);
+  out.writeUInt32BE(length, at + 4);
+}
+
 export function stdcopyHeader(stream: 1 | 2 | 3, length: number): Buffer {
-  const header = Buffer.alloc(headerSize);
-  header[0] = stream;
-  header.writeUInt32BE(length, 4);
+  const header = Buffer.alloc(stdcopyHeaderSize);
+  putStdcopyHeader(header, 0, stream, length);
   return header;
 }
 

@@ -3,15 +3,15 @@ import { EngineError } from "#base/errors";
 import type { Engine, LogOptions } from "#engine";
 import { streamType } from "../../hijack.ts";
 import { timestamp } from "../../params.ts";
-import { sendStream } from "../../stream.ts";
+import { sendChunks } from "../../stream.ts";
 import type { Named } from "../../urls.ts";
 
 export function logsRoute(app: FastifyInstance, { containers }: Engine): void {
   app.get<Named>("/containers/:name/logs", async (request, reply) => {
     checkStreams(request);
-    const { isTty, stream } = containers.logs(request.params.name, () => logOptions(request), request.clientGone);
+    const { isTty, chunks } = containers.logs(request.params.name, () => logOptions(request), request.clientGone);
     reply.header("content-type", streamType(request, isTty));
-    return sendStream(reply, stream);
+    return sendChunks(reply, chunks);
   });
 }
 
