@@ -37,7 +37,11 @@ export async function runSession(
   try {
     await session.connect(connection);
   } catch (error) {
-    request.server.apiLog.error({ url: request.routeOptions.url, err: error }, "stream failed");
+    const { apiLog } = request.server;
+    const entry = { url: request.routeOptions.url, err: error };
+    // It fails, too, when the client hangs up.
+    if (connection.destroyed) apiLog.debug(entry, "stream cut off");
+    else apiLog.error(entry, "stream failed");
     connection.destroy();
   }
 }

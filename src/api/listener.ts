@@ -29,6 +29,9 @@ const headersTimeoutMs = 5 * 60_000;
 /** Go's default. Build arguments and registry credentials travel in the request line and in headers. */
 const maxHeaderBytes = 1 << 20;
 
+/** Who comes when it is full is refused at once on a unix socket. Go asks for net.core.somaxconn, which is this. */
+const backlog = 4096;
+
 /** One listening socket of the API. */
 export class Listener implements AsyncDisposable {
   readonly #server: Server;
@@ -152,7 +155,8 @@ function listen(server: Server, address: ListenAddress): Promise<void> {
 
 function listenOptions(address: ListenAddress): ListenOptions & { fd?: number } {
   if ("fd" in address) return { fd: address.fd };
-  return address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
+  const place = address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
+  return { ...place, backlog };
 }
 
 /** Until here only root could connect: a new socket is writable for its owner alone. */

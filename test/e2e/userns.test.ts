@@ -145,3 +145,22 @@ test("userns-remap: what only the host's root may have is refused, and namespace
   await daemon.ok("restart", "-t", "0", "one");
   assert.match(await daemon.ok("exec", "one", "cat", "/proc/self/uid_map"), new RegExp(`0 +${first} +65536`));
 });
+
+test("CVE-2021-21284: a container's root that got out could write to nothing of the engine's", async () => {
+  await using daemon = await startRemapped();
+  await daemon.ok("run", "-d", "--name", "out", "-v", "vol:/v", "busybox", "sleep", "1000");
+  const asRemapped = ["setpriv", `--reuid=${first}`, `--regid=${first}`, "--clear-groups"];
+  const writable = await must([
+    ...asRemapped,
+    "find",
+    dataRoot(daemon),
+    daemon.execRoot,
+    "-writable",
+    "!",
+    "-type",
+    "l",
+  ]).catch(({ message }: Error) => message.replaceAll(/^find: .*|^.*status 1$/gm, ""));
+  const ours = writable.split("\n").filter((path) => path !== "" && !/\/volumes\/vol\/_data/.test(path));
+  assert.deepEqual(ours, []);
+  await daemon.ok("rm", "-f", "out");
+});

@@ -43,10 +43,10 @@ export class Outside {
   readonly path: string;
   readonly #before: string;
 
-  constructor(daemon: Daemon) {
+  constructor(daemon: Daemon, text = Outside.secret) {
     this.path = join(daemon.folder, "outside");
     mkdirSync(join(this.path, "deep", "er"), { recursive: true, mode: 0o710 });
-    writeFileSync(join(this.path, "secret"), Outside.secret, { mode: 0o640 });
+    writeFileSync(join(this.path, "secret"), text, { mode: 0o640 });
     this.#before = this.#look();
   }
 

@@ -24,13 +24,14 @@ const shimOf = async (name: string): Promise<number> => {
   return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 };
 
-/** One that asks for a stream and never reads a byte of it. */
+/** One that asks for a stream, waits until it has begun, and never reads a byte of it. */
 async function abandoned(path: string): Promise<Socket> {
   const socket = daemon.http.connect();
   socket.pause();
   socket.on("error", () => undefined);
   await once(socket, "connect");
   socket.write(`POST ${path} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`);
+  await once(socket, "readable");
   return socket;
 }
 
@@ -112,7 +113,10 @@ test("CVE-2017-14992, CVE-2022-31030: what writes without end to those that do n
 });
 
 test("CVE-2026-53489: a link in a log's place is neither read nor written through, before and after a rotation", async () => {
-  const outside = new Outside(daemon);
+  const outside = new Outside(
+    daemon,
+    `{"log":"${Outside.secret}\\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}\n`,
+  );
   const create = ["create", "--name", "log", "--log-opt", "max-size=1k", "--log-opt", "max-file=3"];
   const id = await daemon.ok(...create, "busybox", "sh", "-c", "i=0; while [ $((i=i+1)) -lt 200 ]; do echo $i; done");
   const folder = join(daemon.dataRoot, "containers", id);
