@@ -64,6 +64,11 @@ const explanations: readonly Explanation[] = [
     fits: (_, ours, theirs) => refuse(ours, theirs, /^invalid filter '/),
   },
   {
+    why: "of several containers to look from Go asks for any first",
+    fits: (request, ours, theirs) =>
+      isTo(request, /\/containers\/json\?/) && refuse(ours, theirs, /^No such container: \w+$/),
+  },
+  {
     why: "the OCI runtime's own words",
     fits: (_, ours, theirs) =>
       refuse(ours, theirs, /^Cannot update container <id>: /) ||

@@ -32,10 +32,10 @@ export async function createContainer(context: ContainerContext, options: Create
     findImage: (reference, platform) => context.images.get(reference, platform),
     findContainer: (reference) => context.index.find(reference)?.record,
   });
-  const Links = resolveLinks(prepared.hostConfig, (reference) => context.index.find(reference)?.record);
   const id = newId();
   const name = holdName(context, options.name, id);
   try {
+    const Links = resolveLinks(prepared.hostConfig, (reference) => context.index.find(reference)?.record);
     checkNamed(prepared.hostConfig);
     const hostConfig = { ...prepared.hostConfig, Links };
     const container = await build(context, {

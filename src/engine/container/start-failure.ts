@@ -9,7 +9,7 @@ export interface StartFailure {
 
 const commandNotInvocable = 126;
 const commandNotFound = 127;
-const unknownFailure = 128;
+export const unknownFailure = 128;
 
 const prefixes = {
   create:

@@ -13,7 +13,7 @@ import { watchTask } from "./exit.ts";
 import { watchHealth } from "./health.ts";
 import { containerDirectory } from "./paths.ts";
 import { removeContainer } from "./remove.ts";
-import { type StartFailure, startFailureOf } from "./start-failure.ts";
+import { type StartFailure, startFailureOf, unknownFailure } from "./start-failure.ts";
 import { checkMounts } from "./validate.ts";
 
 export interface StartOptions {
@@ -55,8 +55,10 @@ async function startLocked(
   } catch (error) {
     const failure = startFailureOf(error, checkpoint === "" ? "create" : "restore");
     container.task = undefined;
-    container.record.state.error = failure.error.message;
-    container.record.state.exitCode = failure.exitCode;
+    const { state } = container.record;
+    state.error = failure.error.message;
+    // A failure that has no code of its own leaves that of the last run.
+    if (failure.exitCode !== unknownFailure || state.exitCode === 0) state.exitCode = failure.exitCode;
     context.index.note(container);
     await container.bindAttached(undefined);
     return failure;
