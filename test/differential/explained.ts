@@ -95,11 +95,11 @@ const explanations: readonly Explanation[] = [
       ),
   },
   {
-    why: "a start that fails for want of its second network has made the files in /etc in dockerd, and none here",
+    why: "a start that fails for want of its second network has gone further in dockerd",
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&
       /^failed to set up container networking: .* not found$/.test(startErrorOf(ours)) &&
-      differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys]),
+      differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys, "GlobalIPv6Address", "Error", "ExitCode"]),
   },
   {
     why: "of a container whose second network has gone, a failed start in dockerd leaves the first one's endpoint",
