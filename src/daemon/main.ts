@@ -12,6 +12,7 @@ import type { Configuration } from "./configuration.ts";
 import { engineVersion } from "./defaults.ts";
 import { holdExecRoot } from "./exec-root.ts";
 import { listenAddresses } from "./listeners.ts";
+import { serveMetrics } from "./metrics.ts";
 import { nativeBinary } from "./paths.ts";
 import { holdPidfile } from "./pidfile.ts";
 import { useProxies } from "./proxies.ts";
@@ -65,6 +66,7 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
   const finish = await takeOver(context);
   const { minApiVersion, isExperimental } = config;
   const server = parts.use(await createServer({ engine, log, version: engineVersion, minApiVersion, isExperimental }));
+  if (config.metricsAddress !== "") parts.use(await serveMetrics(config.metricsAddress, engine));
   for (const address of addresses) await server.listen(address);
   log.info({ hosts: config.hosts }, "API listen");
   notifySystemd(process.env, "READY=1");

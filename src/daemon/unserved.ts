@@ -18,7 +18,6 @@ export function refuseUnserved(config: DaemonConfig, log: Log): void {
   if (!["", "overlay2"].includes(config.storageDriver)) {
     log.warn({ asked: config.storageDriver }, "the storage driver is overlay2 all the same");
   }
-  if (config.metricsAddress !== "") log.warn({ address: config.metricsAddress }, "no metrics are served");
 }
 
 export function refusePlugins({ authorizationPlugins: [plugin] }: DaemonConfig): void {

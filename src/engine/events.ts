@@ -31,9 +31,15 @@ export class Events {
   readonly #clock: Clock;
   readonly #history: EventMessage[] = [];
   readonly #watchers = new Set<Watcher>();
+  #count = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** Of all that this daemon has emitted. */
+  get count(): number {
+    return this.#count;
   }
 
   get watcherCount(): number {
@@ -42,6 +48,7 @@ export class Events {
 
   emit(type: EventType, action: string, actorId: string, attributes: Attributes): void {
     const event = message(this.#clock.now(), type, action, actorId, attributes);
+    this.#count++;
     this.#history.push(event);
     if (this.#history.length > historyLimit) this.#history.shift();
     for (const watcher of this.#watchers) {

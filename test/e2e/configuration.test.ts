@@ -234,3 +234,13 @@ test("options that somebody relies on and that cannot be served stop the start, 
     rmSync(folder, { recursive: true });
   }
 });
+
+test("--metrics-addr: dockerd's figures for Prometheus", async () => {
+  await using daemon = await startDaemon({ args: ["--metrics-addr", "127.0.0.1:9323"] });
+  await daemon.ok("run", "-d", "busybox", "sleep", "1000");
+  const stdout = await must([...daemon.network.prefix, "curl", "-sf", "http://127.0.0.1:9323/metrics"]);
+  assert.match(stdout, /^engine_daemon_container_states_containers\{state="running"\} 1$/m);
+  assert.match(stdout, /^engine_daemon_engine_info\{architecture="[^"]+",commit="[^"]+",daemon_id="[^"]+",.*\} 1$/m);
+  assert.match(stdout, /^engine_daemon_events_total [1-9]\d*$/m);
+  for (const text of stdout.trim().split("\n")) assert.match(text, /^(# (HELP|TYPE) \w+ .+|\w+(\{.*\})? [\d.]+)$/);
+});
