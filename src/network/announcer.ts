@@ -22,7 +22,7 @@ export interface Announcement {
   readonly addresses: readonly Address[];
 }
 
-/** A bridge drops what comes before its new port forwards, which takes the kernel a moment; a parent may be down for good. */
+/** A bridge drops what comes before its new port forwards: a moment, but half a minute where it speaks the spanning tree protocol. */
 const portReadyMs = 5;
 const mostLooks = 100;
 
@@ -78,13 +78,13 @@ export class Announcer implements Disposable {
     }
   }
 
-  /** False: the interface is not ready, and it was not to be sent `anyway`. */
+  /** False: its bridge would drop it, and it was not to be sent `anyway`. */
   #send({ endpointId, key, name }: Announcement, packets: readonly Packet[], anyway: boolean): boolean {
     const port = this.#route.findLink(portName(endpointId));
     return this.#namespaces.enter(key, () => {
       using route = new RouteSocket();
       const { index, isRunning } = route.getLink(name);
-      if (!anyway && !(isRunning && port?.isRunning !== false)) return false;
+      if (port !== undefined && !(isRunning && port.isRunning) && !anyway) return false;
       const fd = socket(AF_PACKET, SOCK_DGRAM);
       try {
         for (const { payload, to } of packets) sendto(fd, payload, 0, to(index));
