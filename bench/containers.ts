@@ -7,14 +7,15 @@ async function withSleeper(engine: Engine): Promise<() => Promise<void>> {
   return async () => void (await engine.docker("rm", "-f", "bench"));
 }
 
-async function withMany(engine: Engine): Promise<() => Promise<void>> {
-  const names = Array.from({ length: 100 }, (_, n) => `many-${n}`);
-  for (const name of names) await engine.docker("create", "--name", name, "busybox");
+const withMany = (count: number) => async (engine: Engine) => {
+  const names = Array.from({ length: count }, (_, n) => `many-${n}`);
+  for (const name of names) await engine.create({ name });
   return async () => void (await engine.docker("rm", ...names));
-}
+};
 
 /** 200 MB in lines of 100 bytes. */
 const logScript = "yes $(head -c 99 /dev/zero | tr '\\0' x) | head -c 200000000";
+const attachLine = `docker run --rm --log-driver none busybox sh -c "${logScript.replaceAll("$", "\\$")}" > /dev/null`;
 async function withLog(engine: Engine): Promise<() => Promise<void>> {
   await engine.docker("run", "--name", "bench", "--log-opt", "max-size=1g", "-d", "busybox", "sh", "-c", logScript);
   await engine.docker("wait", "bench");
@@ -34,7 +35,9 @@ export const containerCases: Cases = {
     prepare: withSleeper,
     work: async (engine) => void (await engine.docker("exec", "bench", "true")),
   },
-  "api list of 100": { runs: 100, prepare: withMany, work: (engine) => engine.list() },
+  "api list of 100": { runs: 100, prepare: withMany(100), work: (engine) => engine.list() },
+  "api list of 500": { runs: 100, prepare: withMany(500), work: (engine) => engine.list() },
+  "attach to 200 MB": { runs: 3, work: async (engine) => void (await engine.shell(attachLine)) },
   "write 200 MB of log": { runs: 2, work: async (engine) => await (await withLog(engine))() },
   "read 200 MB of log": {
     runs: 3,

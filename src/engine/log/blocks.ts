@@ -1,5 +1,6 @@
 export const blockSize = 64 << 10;
-const mostKept = 64;
+/** 32 MiB: enough for as many followers as one log may have. */
+const mostKept = 512;
 
 /** Memory that logs are read into, used again and again: what many readers drop would grow faster than it is collected. */
 export class LogBlocks {
