@@ -41,6 +41,8 @@ export interface DaemonConfig {
   /** Where daemon.json was looked for: SIGHUP reads it again. */
   readonly configFile: string;
 
+  /** Options that were given and mean nothing to this engine, by their keys. */
+  readonly ignored: readonly string[];
   readonly isDebug: boolean;
   readonly logLevel: DaemonLogLevel;
   readonly logFormat: "text" | "json";

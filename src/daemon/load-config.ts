@@ -102,6 +102,7 @@ function toConfig(settings: Settings, configFile: string, environment: Environme
   const tls = tlsConfig(s, environment);
   return {
     hosts: normalizeHosts(s.list("hosts"), tls.isEnabled),
+    ignored: options.filter(({ key, isIgnored }) => isIgnored === true && settings.has(key)).map(({ key }) => key),
     socketGroup: s.text("group"),
     tls,
     dataRoot: s.text("data-root"),

@@ -15,9 +15,15 @@ export function refuseUnserved(config: DaemonConfig, log: Log): void {
   if (config.execOptions.some((option) => /=\s*systemd\s*$/.test(option))) {
     throw new Error("--exec-opt native.cgroupdriver=systemd is not supported: cgroups are made by cgroupfs");
   }
+  const [storageOption] = config.storageOptions
+    .map((option) => option.split("=", 1).join("").trim().toLowerCase())
+    .filter((name) => name !== "blobs.watermark");
+  if (storageOption === "overlay2.size") throw new Error("--storage-opt overlay2.size is not supported: no quotas");
+  if (storageOption !== undefined) throw new Error(`overlay2: unknown option ${storageOption}`);
   if (!["", "overlay2"].includes(config.storageDriver)) {
     log.warn({ asked: config.storageDriver }, "the storage driver is overlay2 all the same");
   }
+  if (config.ignored.length > 0) log.warn({ options: config.ignored }, "options that mean nothing to this engine");
 }
 
 export function refusePlugins({ authorizationPlugins: [plugin] }: DaemonConfig): void {

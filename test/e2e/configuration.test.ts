@@ -222,6 +222,8 @@ test("options that somebody relies on and that cannot be served stop the start, 
       [["--userns-remap", "daemon:nogroupknows"], /Error during groupname lookup for "nogroupknows"/],
       [["--group", "nosuch"], /failed to load listeners: group nosuch not found/],
       [["--authorization-plugin", "guard"], /failed to validate authorization plugin: plugin "guard" not found/],
+      [["--storage-opt", "overlay2.size=1G"], /overlay2\.size is not supported/],
+      [["--storage-opt", "dm.basesize=1G"], /overlay2: unknown option dm\.basesize/],
       [["--exec-opt", "native.cgroupdriver=systemd"], /native\.cgroupdriver=systemd is not supported/],
     ] as const) {
       const minidockd = join(packageRoot, "bin", "minidockd");
@@ -235,8 +237,9 @@ test("options that somebody relies on and that cannot be served stop the start, 
   }
 });
 
-test("--metrics-addr: dockerd's figures for Prometheus", async () => {
-  await using daemon = await startDaemon({ args: ["--metrics-addr", "127.0.0.1:9323"] });
+test("--metrics-addr: dockerd's figures for Prometheus; and what has no effect is told", async () => {
+  await using daemon = await startDaemon({ args: ["--metrics-addr", "127.0.0.1:9323", "--raw-logs"] });
+  assert.match(daemon.log, /level=warn\w* msg="options that mean nothing to this engine" options="\[\\"raw-logs\\"\]"/);
   await daemon.ok("run", "-d", "busybox", "sleep", "1000");
   const stdout = await must([...daemon.network.prefix, "curl", "-sf", "http://127.0.0.1:9323/metrics"]);
   assert.match(stdout, /^engine_daemon_container_states_containers\{state="running"\} 1$/m);
