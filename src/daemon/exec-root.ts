@@ -24,7 +24,8 @@ export async function holdExecRoot(execRoot: string): Promise<ExecRoot> {
   }
   for (const folder of ["containers", "shims"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
   await removeViews(join(path, "views"));
-  const isOurs = before.isShared || before.mountPoint === path;
+  // A file system of its own is the operator's.
+  const isOurs = before.isShared || (before.mountPoint === path && before.root !== "/");
   const held: ExecRoot = {
     isNeeded: false,
     [Symbol.asyncDispose]: async () => {

@@ -34,7 +34,7 @@ export class TreeArchive implements Archive {
     const { readFd, writeFd } = openPipe();
     const input = new Socket({ fd: writeFd, readable: false, writable: true });
     const job = { kind: "unpack", rootFd, path: bytesOf(path), options: rest, inFd: readFd } as const;
-    const done = this.#pool.run<"unpack">(job, { key });
+    const done = this.#pool.run<"unpack">(job, { key }).finally(() => closeSync(readFd));
     const fed = pipeline(decompress(tar), input, signal === undefined ? {} : { signal });
     const [work, feed] = await Promise.allSettled([done, fed]);
     // When the source failed, the worker saw an archive that ended too early: the source's error is the one that counts.
@@ -63,7 +63,8 @@ export class TreeArchive implements Archive {
     const { readFd, writeFd } = openPipe();
     const output = new Socket({ fd: readFd, readable: true, writable: false });
     const job = { kind: "pack", rootFd, path: bytesOf(path), options, outFd: writeFd } as const;
-    const done = this.#pool.run<"pack">(job, { key: options.key });
+    // Not by the job: it may come to no thread, or lose it.
+    const done = this.#pool.run<"pack">(job, { key: options.key }).finally(() => closeSync(writeFd));
     // Awaited below in any case; until then a failure must not count as unhandled.
     done.catch(() => undefined);
     let isWhole = false;

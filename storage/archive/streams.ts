@@ -11,32 +11,24 @@ import { openInRoot } from "./tree.ts";
 /* The worker's ends of the streams. They block: a pipe is the flow control, and closing its other end the cancellation. */
 
 export function packToFd(job: JobOf<"pack">): void {
-  try {
-    const writer = new FdWriter(job.outFd);
-    packTree(job.rootFd, job.path, job.options, (bytes) => writer.write(bytes));
-    writer.flush();
-  } finally {
-    closeSync(job.outFd);
-  }
+  const writer = new FdWriter(job.outFd);
+  packTree(job.rootFd, job.path, job.options, (bytes) => writer.write(bytes));
+  writer.flush();
 }
 
 export function unpackFromFd(job: JobOf<"unpack">): void {
+  const rootFd = openInRoot(job.rootFd, job.path, O_PATH | O_DIRECTORY);
   try {
-    const rootFd = openInRoot(job.rootFd, job.path, O_PATH | O_DIRECTORY);
-    try {
-      using placer = new Placer({ rootFd, ...job.options });
-      const unpack = () => {
-        readAll(job.inFd, new TarReader(placer));
-        placer.finish();
-      };
-      const { idMappings } = job.options;
-      if (idMappings === undefined) unpack();
-      else asOwner(rootOf(idMappings), unpack);
-    } finally {
-      closeSync(rootFd);
-    }
+    using placer = new Placer({ rootFd, ...job.options });
+    const unpack = () => {
+      readAll(job.inFd, new TarReader(placer));
+      placer.finish();
+    };
+    const { idMappings } = job.options;
+    if (idMappings === undefined) unpack();
+    else asOwner(rootOf(idMappings), unpack);
   } finally {
-    closeSync(job.inFd);
+    closeSync(rootFd);
   }
 }
 

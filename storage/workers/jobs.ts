@@ -20,7 +20,6 @@ export type Job =
       readonly rootFd: number;
       readonly path: Uint8Array;
       readonly options: PackOptions;
-      /** Closed by the job. */
       readonly outFd: number;
     }
   | {
@@ -32,7 +31,6 @@ export type Job =
         readonly owner?: Owner;
         readonly idMappings?: IdMappings;
       };
-      /** Closed by the job. */
       readonly inFd: number;
     }
   | { readonly kind: "populate"; readonly targetFd: number; readonly sourceFd: number }

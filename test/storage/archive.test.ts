@@ -135,6 +135,35 @@ test("unpack: a broken source is its own error, a missing directory ENOENT, an a
   await assert.rejects(waiting, { name: "AbortError" });
 });
 
+test("pack and unpack: where no thread can be started they fail, and keep no descriptor", async () => {
+  await using rig = await openTestStorage();
+  using root = openRoot(rig);
+  writeFileSync(join(root.path, "big"), Buffer.alloc(3 << 20));
+  const { archive } = rig.storage;
+  const limit = (soft: string) => sh(`prlimit --pid ${process.pid} --nofile=${soft}:`);
+  const open = () => readdirSync("/proc/self/fd").length;
+  const before = open();
+  const [, soft = ""] = /Max open files +(\d+)/.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  const taken: number[] = [];
+  limit(String(before + 64));
+  try {
+    for (;;) taken.push(openSync("/dev/null", "r"));
+  } catch {
+    for (const fd of taken.splice(0, 3)) closeSync(fd);
+  }
+  const failures = await Promise.allSettled([
+    archive.pack(root.fd, "big").toArray(),
+    archive.unpack(root.fd, "/", Readable.from([tarOf(file("f", Buffer.alloc(3 << 20)))])),
+  ]);
+  for (const fd of taken) closeSync(fd);
+  limit(soft);
+  assert.deepEqual(
+    failures.map(({ status }) => status),
+    ["rejected", "rejected"],
+  );
+  assert.equal(open(), before);
+});
+
 test("populate: owners, times to the nanosecond, xattrs and hard links arrive", async () => {
   await using rig = await openTestStorage();
   using from = openRoot(rig, "from");

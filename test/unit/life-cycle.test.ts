@@ -44,10 +44,14 @@ test("exec root: the mount that a path lies on is the longest prefix, and the la
   const mountinfo = [
     "1 0 8:1 / / rw shared:1 - ext4 /dev/vda rw",
     "2 1 0:5 / /run rw shared:2 - tmpfs tmpfs rw",
-    "3 2 0:5 / /run/minidock rw - tmpfs tmpfs rw",
+    "3 2 0:5 /minidock /run/minidock rw - tmpfs tmpfs rw",
     "",
   ].join("\n");
-  assert.deepEqual(mountOf(mountinfo, "/run/minidock"), { mountPoint: "/run/minidock", isShared: false });
-  assert.deepEqual(mountOf(mountinfo, "/run/minidocks"), { mountPoint: "/run", isShared: true });
-  assert.deepEqual(mountOf(mountinfo, "/srv"), { mountPoint: "/", isShared: true });
+  assert.deepEqual(mountOf(mountinfo, "/run/minidock"), {
+    root: "/minidock",
+    mountPoint: "/run/minidock",
+    isShared: false,
+  });
+  assert.deepEqual(mountOf(mountinfo, "/run/minidocks"), { root: "/", mountPoint: "/run", isShared: true });
+  assert.deepEqual(mountOf(mountinfo, "/srv"), { root: "/", mountPoint: "/", isShared: true });
 });
