@@ -92,3 +92,11 @@ const char *fault_stage_name(enum fault_stage stage)
     };
     return (size_t)stage < sizeof names / sizeof names[0] ? names[stage] : "unknown";
 }
+
+void fault_describe(const struct fault *f, char *text, size_t size)
+{
+    if (f->error && !f->told)
+        (void)snprintf(text, size, "%s: %s", f->message, error_text(f->error));
+    else
+        (void)snprintf(text, size, "%s", f->message);
+}

@@ -4,6 +4,7 @@
 #define MINIDOCK_FAULT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum fault_stage {
     STAGE_NONE,
@@ -52,5 +53,8 @@ int fault_told(struct fault *f, enum fault_stage stage, int error, const char *f
 int fault_wrap(struct fault *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 const char *fault_stage_name(enum fault_stage stage);
+/* The fault's message with the text of its errno, in Go's spelling: what users of runc know. */
+void fault_describe(const struct fault *f, char *text, size_t size);
+const char *error_text(int error); /* error-text.c */
 
 #endif

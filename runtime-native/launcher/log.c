@@ -48,14 +48,6 @@ int log_descriptor(void)
     return log_target.fd;
 }
 
-void fault_describe(const struct fault *f, char *text, size_t size)
-{
-    if (f->error && !f->told)
-        (void)snprintf(text, size, "%s: %s", f->message, error_text(f->error));
-    else
-        (void)snprintf(text, size, "%s", f->message);
-}
-
 static void write_json(const char *level, const char *message, const char *time, const struct fault *f)
 {
     struct json_writer w = {0};

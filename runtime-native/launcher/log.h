@@ -18,8 +18,4 @@ void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The last line of a failed command, also on standard error when the log is a file. */
 void log_fault(const struct fault *f);
 
-/* The fault's message with the text of its errno, in Go's spelling: what users of runc know. */
-void fault_describe(const struct fault *f, char *text, size_t size);
-const char *error_text(int error); /* error-text.c */
-
 #endif

@@ -107,11 +107,7 @@ void answer_fault(struct shim *s, struct asker a, const struct fault *f)
     struct json_writer w = {0};
     json_begin_object(&w, NULL);
     json_put_int(&w, "seq", a.seq);
-    json_begin_object(&w, "error");
-    json_put_string(&w, "stage", fault_stage_name(f->stage));
-    json_put_int(&w, "errno", f->error);
-    json_put_string(&w, "message", f->message);
-    json_end_object(&w);
+    put_fault(&w, f);
     json_end_object(&w);
     answer(s, a, &w);
     json_writer_free(&w);

@@ -20,8 +20,7 @@ struct request {
 static void refuse(const struct request *r, int error, const char *message)
 {
     struct fault f;
-    fault_text(&f, STAGE_STATE, "%s", message);
-    f.error = error;
+    fault_told(&f, STAGE_STATE, error, "%s", message);
     answer_fault(r->shim, r->asker, &f);
 }
 
@@ -265,8 +264,8 @@ static void run(const struct request *r, const char *op)
     refuse(r, EOPNOTSUPP, "unknown op");
 }
 
-/* What cannot be read is refused too: whoever loses the connection takes us for dead, and the container with us. Its number
- * stands at the line's begin. */
+/* What cannot be read is refused too: whoever loses the connection takes us for dead, and the container with us. Its
+ * number stands at the line's begin. */
 static int64_t number_of(const char *line)
 {
     static const char before[] = "{\"seq\":";

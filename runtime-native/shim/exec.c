@@ -155,8 +155,8 @@ void exec_start(struct shim *s, struct asker a, const char *exec)
     struct fault f;
     struct process *p = exec && *exec ? process_find(s, exec) : NULL;
     if (!p || p->has_call || p->pid > 0 || p->has_ended || s->is_leaving) {
-        fault_text(&f, STAGE_STATE, p ? "the exec %s was started already" : "no such exec: %s", exec ? exec : "");
-        f.error = p ? EBUSY : ESRCH;
+        fault_told(&f, STAGE_STATE, p ? EBUSY : ESRCH, p ? "the exec %s was started already" : "no such exec: %s",
+                   exec ? exec : "");
         answer_fault(s, a, &f);
         return;
     }
@@ -201,8 +201,8 @@ void exec_delete(struct shim *s, struct asker a, const char *exec)
     struct fault f;
     struct process *p = exec && *exec ? process_find(s, exec) : NULL;
     if (!p || p->has_call || (p->pid > 0 && !p->has_ended)) {
-        fault_text(&f, STAGE_STATE, p ? "the exec %s is running" : "no such exec: %s", exec ? exec : "");
-        f.error = p ? EBUSY : ESRCH;
+        fault_told(&f, STAGE_STATE, p ? EBUSY : ESRCH, p ? "the exec %s is running" : "no such exec: %s",
+                   exec ? exec : "");
         answer_fault(s, a, &f);
         return;
     }

@@ -87,6 +87,9 @@ int job_start(struct shim *s, const struct job_options *o, struct fault *f)
     log_name(log, s->last_job + 1);
     if (build_arguments(s, o, log, arguments, f) < 0)
         return -1;
+    /* A runtime that finds no place for its log can tell nobody why it fails. */
+    if (o->asker.connection && create_file_at(AT_FDCWD, log, "", 0600) < 0)
+        return fault_errno(f, STAGE_IO, "open %s", log);
     AUTO_FREE struct job *j = calloc(1, sizeof *j);
     if (!j || pipe2(ends, O_CLOEXEC) < 0)
         return fault_errno(f, STAGE_RUNTIME, "start %s", s->config.runtime);
@@ -144,8 +147,7 @@ static bool read_log_record(const char *text, size_t length, struct fault *f)
     if (!level || !message || (strcmp(level, "error") != 0 && strcmp(level, "fatal") != 0))
         return false;
     (void)json_int64(root, "errno", &error);
-    fault_text(f, stage_of(json_string(root, "stage")), "%s", message);
-    f->error = (int)error;
+    fault_told(f, stage_of(json_string(root, "stage")), (int)error, "%s", message);
     return true;
 }
 

@@ -177,8 +177,7 @@ static int begin_create(struct shim *s, struct asker a, const char *checkpoint, 
 static void refuse(struct shim *s, struct asker a, int error, const char *message)
 {
     struct fault f;
-    fault_text(&f, STAGE_STATE, "%s", message);
-    f.error = error;
+    fault_told(&f, STAGE_STATE, error, "%s", message);
     answer_fault(s, a, &f);
 }
 

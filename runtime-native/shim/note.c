@@ -43,3 +43,14 @@ void note(const char *format, ...)
     line[length++] = '\n';
     (void)write_all(2, line, (size_t)length); /* a full disk must not end a container */
 }
+
+void put_fault(struct json_writer *w, const struct fault *f)
+{
+    char message[FAULT_MESSAGE_SIZE + 128];
+    fault_describe(f, message, sizeof message);
+    json_begin_object(w, "error");
+    json_put_string(w, "stage", fault_stage_name(f->stage));
+    json_put_int(w, "errno", f->error);
+    json_put_string(w, "message", message);
+    json_end_object(w);
+}

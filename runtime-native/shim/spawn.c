@@ -18,6 +18,7 @@
 #include "fault.h"
 #include "io.h"
 #include "json.h"
+#include "note.h"
 
 #define REQUEST_MAX ((size_t)64 << 10)
 #define SHIM_SOCKET 3 /* a helper's, too */
@@ -181,11 +182,7 @@ static void answer(const struct request *r, pid_t pid, const struct fault *f)
     json_begin_object(&w, NULL);
     json_put_string(&w, "bundle", r->bundle ? r->bundle : "");
     if (f) {
-        json_begin_object(&w, "error");
-        json_put_string(&w, "stage", fault_stage_name(f->stage));
-        json_put_int(&w, "errno", f->error);
-        json_put_string(&w, "message", f->message);
-        json_end_object(&w);
+        put_fault(&w, f);
     } else {
         json_put_int(&w, "pid", pid);
     }

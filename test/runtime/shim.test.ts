@@ -190,7 +190,8 @@ test("create: a missing command is an error with the runtime's words, and the sh
 test("create: a runtime that is not there is told with its errno", async () => {
   await using rig = await Rig.start();
   const container = await rig.prepare({ args: ["true"], runtimePath: "/nosuch/runtime" });
-  await assert.rejects(container.create(), { stage: "runtime", errno: 2, runtimeMessage: "fork/exec /nosuch/runtime" });
+  const runtimeMessage = "fork/exec /nosuch/runtime: no such file or directory";
+  await assert.rejects(container.create(), { stage: "runtime", errno: 2, runtimeMessage });
 });
 
 test("create: a root file system that cannot be mounted is told with its stage", async () => {

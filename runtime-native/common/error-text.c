@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "log.h"
+#include "fault.h"
 
 /* Where strerror(3) says something else: musl's of these are its own. */
 static const struct {
