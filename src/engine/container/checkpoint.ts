@@ -6,6 +6,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { runningTask } from "./errors.ts";
+import { endHealth, resumeHealth } from "./health.ts";
 import type { CheckpointCreateOptions, CheckpointOptions, CheckpointPlace } from "./options.ts";
 import { checkpointDirectory } from "./paths.ts";
 import { waitForContainer } from "./wait.ts";
@@ -32,15 +33,22 @@ export async function createCheckpoint(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   // containerd tells of the pause that a checkpoint is, and of its end.
   const isPaused = container.status === "paused";
-  if (!isPaused) emitContainerEvent(context, container, "pause");
+  const goOn = () => {
+    resumeHealth(context, container);
+    emitContainerEvent(context, container, "unpause");
+  };
+  if (!isPaused) {
+    endHealth(container);
+    emitContainerEvent(context, container, "pause");
+  }
   try {
     await task.checkpoint(directory, { exit: options.exit });
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
-    if (!isPaused) emitContainerEvent(context, container, "unpause");
+    if (!isPaused) goOn();
     throw failure(`Cannot checkpoint container ${reference}: ${reasonOf(error, task.bundle)}`, error);
   }
-  if (!isPaused && !options.exit) emitContainerEvent(context, container, "unpause");
+  if (!isPaused && !options.exit) goOn();
   emitContainerEvent(context, container, "checkpoint");
   // The end is told a moment later; whoever starts the container next must find it stopped.
   if (options.exit)
