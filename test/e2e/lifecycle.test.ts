@@ -125,6 +125,15 @@ test("life: a container that ends by itself while it is killed is no failure", a
   }
 });
 
+test("life: a start that fails before anything runs keeps the last exit code", async () => {
+  await daemon.ok("run", "-d", "--name", "host", "busybox", "sleep", "100");
+  await daemon.docker(["run", "--name", "guest", "--network", "container:host", "busybox", "sh", "-c", "exit 3"]);
+  await daemon.ok("rm", "-f", "host");
+  assert.match((await daemon.docker(["start", "guest"])).stderr, /No such container/);
+  assert.equal(await state("guest"), "exited 3");
+  await daemon.ok("rm", "guest");
+});
+
 test("life: an exec is forgotten with its container", async () => {
   await daemon.ok("run", "-d", "--name", "short", "busybox", "sleep", "100");
   const created = await daemon.http.post("/containers/short/exec", { Cmd: ["true"] });
