@@ -14,6 +14,7 @@ import {
   handleExit,
   lostExit,
   releaseRun,
+  restart,
   shimSocket,
   shouldRestart,
   startContainer,
@@ -57,7 +58,6 @@ type Finding = "alive" | "silent" | "gone";
 const silenceMs = 1000;
 
 async function reconnect(context: ContainerContext, container: Container, patienceMs?: number): Promise<Finding> {
-  if (container.status === "restarting") return "gone";
   const place = {
     bundle: bundleDirectory(context.defaults, container.id),
     socketPath: shimSocket(context.defaults, container.id),
@@ -68,6 +68,11 @@ async function reconnect(context: ContainerContext, container: Container, patien
   if (state.status === "created" || state.status === "creating") {
     // The daemon died between create and start; nothing has run yet.
     await task.delete();
+    return "gone";
+  }
+  if (container.status === "restarting" && state.exit !== undefined) {
+    // The end of its last run was recorded.
+    await task.closed;
     return "gone";
   }
   container.task = task;
@@ -135,12 +140,8 @@ async function recordMissedExit(
   options: { readonly mayRestart: boolean },
 ): Promise<void> {
   const bundle = bundleDirectory(context.defaults, container.id);
-  if (container.status === "restarting") {
-    await startContainer(context, container, { isManual: false }).catch(
-      logged(context.log, "cannot restart a container"),
-    );
-    return;
-  }
+  if (container.status === "restarting") return restart(context, container);
+  container.isExitWanted = container.record.state.hasBeenManuallyStopped;
   const exit = await readExitRecord(bundle);
   if (exit === undefined) {
     await context.spawner.clean(bundle).catch(logged(context.log, "cannot clean up after a lost shim"));

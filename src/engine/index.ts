@@ -25,7 +25,7 @@ export {
 export { Container } from "./container/container.ts";
 export { ContainerIndex, containersUsing } from "./container/container-index.ts";
 export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";
-export { autoRemove, handleExit, lostExit, releaseRun, watchTask } from "./container/exit.ts";
+export { autoRemove, handleExit, lostExit, releaseRun, restart, watchTask } from "./container/exit.ts";
 export { watchHealth } from "./container/health.ts";
 export type * from "./container/options.ts";
 export { bundleDirectory, containerDirectory, shimSocket } from "./container/paths.ts";

@@ -135,17 +135,23 @@ async function restartLater(context: ContainerContext, container: Container): Pr
   const { exitCode } = state;
   const runMs = Date.parse(state.finishedAt) - Date.parse(state.startedAt);
   container.run = new AbortController();
-  const isCancelled = await context.clock.sleep(container.restartBackoff.next(runMs), container.run.signal).then(
-    () => false,
-    () => true,
-  );
-  if (!isCancelled && !context.isShuttingDown) {
-    try {
-      return await startContainer(context, container, { isManual: false });
-    } catch (error) {
-      context.log.warn({ id: container.id, err: error }, "cannot restart a container");
-    }
+  const { signal } = container.run;
+  await context.clock.sleep(container.restartBackoff.next(runMs), signal).catch(() => undefined);
+  if (!signal.aborted && !context.isShuttingDown) return restart(context, container);
+  await giveUpRestart(context, container);
+}
+
+/** Of one between two runs. */
+export async function restart(context: ContainerContext, container: Container): Promise<void> {
+  try {
+    await startContainer(context, container, { isManual: false });
+  } catch (error) {
+    context.log.warn({ id: container.id, err: error }, "cannot restart a container");
+    await giveUpRestart(context, container);
   }
+}
+
+async function giveUpRestart(context: ContainerContext, container: Container): Promise<void> {
   await context.locks.run(container.id, async () => {
     if (container.status !== "restarting") return;
     state.exitCode = exitCode; // of its last run, though the error is of the start that failed

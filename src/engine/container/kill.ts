@@ -42,7 +42,9 @@ export async function sendSignal(context: ContainerContext, container: Container
   }
   if (container.status === "restarting") {
     container.run.abort();
-    return;
+    // A start that is under way already comes to its end, and what it has started gets the signal.
+    await context.locks.run(container.id, async () => undefined);
+    if (container.task === undefined) return;
   }
   if (!isSignal(signal)) throw new EngineError("invalidParameter", "invalid argument");
   try {
