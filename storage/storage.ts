@@ -91,7 +91,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     snapshots,
     archive,
     foreign,
-    records: openRecords(database),
+    records: openRecords(database, wal),
     transaction: (work) => database.transaction(work)(),
     sync: () => wal.sync(),
     collect: () => collect({ database, content, layers }),
@@ -123,13 +123,13 @@ export async function openParts({ dataRoot, execRoot, log, userNamespace }: Stor
   return { ...parts, wal, table, content, disk, foreign, snapshots, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-function openRecords(database: Database): Records {
+function openRecords(database: Database, wal: WalSync): Records {
   return {
     images: new ImageTable(database),
     references: new ReferenceTable(database),
     origins: new OriginTable(database),
     distribution: new DistributionTable(database),
-    containers: new ContainerTable(database),
+    containers: new ContainerTable(database, () => wal.soon()),
     documents: (kind) => new DocumentTable(database, kind),
   };
 }

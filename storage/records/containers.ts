@@ -14,8 +14,10 @@ export class ContainerTable {
   readonly #findByName;
   readonly #byPrefix;
   readonly #list;
+  readonly #onChange: () => void;
 
-  constructor(database: Database) {
+  constructor(database: Database, onChange: () => void = () => undefined) {
+    this.#onChange = onChange;
     this.#insert = database.prepare("INSERT INTO containers (id, name, document) VALUES (?, ?, ?)");
     this.#update = database.prepare("UPDATE containers SET name = ?, document = ? WHERE id = ?");
     this.#delete = database.prepare("DELETE FROM containers WHERE id = ?");
@@ -30,15 +32,18 @@ export class ContainerTable {
   /** Throws SQLITE_CONSTRAINT_UNIQUE when the name is taken: of two at the same time, one wins. */
   insert(record: ContainerRecord): void {
     this.#insert.run(record.id, record.name, stringifyExact(record));
+    this.#onChange();
   }
 
   /** The name may change. Throws when it is taken, and when there is no such container. */
   update(record: ContainerRecord): void {
     const { changes } = this.#update.run(record.name, stringifyExact(record), record.id);
     if (changes === 0) throw new Error(`no container with id ${record.id}`);
+    this.#onChange();
   }
 
   delete(id: Id): boolean {
+    this.#onChange();
     return this.#delete.run(id).changes > 0;
   }
 

@@ -78,6 +78,8 @@ export interface NetworkContext {
   /** Answers names and holds ports, whether the daemon is there or not. */
   readonly relay: Relay;
   readonly containers: ContainerLookup;
+  /** What was recorded outlives a power cut when it resolves. */
+  readonly sync: () => Promise<void>;
   readonly events: Events;
   /** The containers' own: whoever changes a container's networks holds its lock. */
   readonly locks: Locks;

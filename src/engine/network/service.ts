@@ -96,6 +96,7 @@ export class NetworkService {
       const code = errnoOf(error);
       throw code === undefined ? error : new EngineError("system", errnoText(code), { cause: error });
     }
+    await this.#context.sync();
     this.#emit("create", network);
     return { Id: network.id, Warning: "" };
   }
@@ -269,6 +270,7 @@ export class NetworkService {
     networks.delete(network);
     if (network.isBridge) await tearDownBridge(this.#context, network);
     await tearDownParent(this.#context, network);
+    await this.#context.sync();
     if (!record.isConfigOnly) this.#emit("destroy", network);
   }
 
@@ -288,7 +290,7 @@ export class NetworkService {
 const createdAt = ({ created }: NetworkRecord): bigint => parseGoTime(rfc3339, created);
 
 export interface NetworkServiceOptions {
-  readonly storage: Pick<Storage, "records">;
+  readonly storage: Pick<Storage, "records" | "sync">;
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly config: Omit<NetworkConfig, "addressPools"> & {
@@ -334,6 +336,7 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
     }),
     relay,
     containers,
+    sync: () => storage.sync(),
     events,
     locks,
     clock,

@@ -2,7 +2,7 @@
  * Where volumes lie: `<data-root>/volumes/<name>/_data`. A folder is built aside and renamed into place, and renamed away
  * before it is removed; names that begin with a dot are no volume's.
  */
-import { chown, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { chown, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
@@ -66,6 +66,12 @@ export class VolumeFolders {
       throw error;
     }
     this.#discard(aside);
+  }
+
+  /** What was made or removed stays so after a power cut. */
+  async sync(): Promise<void> {
+    await using root = await open(this.#root, "r");
+    await root.sync();
   }
 
   /** All removals so far have ended. */

@@ -28,7 +28,7 @@ export interface VolumeServiceOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
   readonly records: DocumentTable<VolumeRecord>;
-  readonly storage: {
+  readonly storage: Pick<Storage, "sync"> & {
     readonly snapshots: Pick<Storage["snapshots"], "mount" | "mountView" | "removeViews">;
     readonly archive: Pick<Storage["archive"], "populate" | "measure">;
     readonly foreign: Storage["foreign"];
@@ -63,6 +63,7 @@ export class VolumeService {
     this.#store = new VolumeStore(join(options.dataRoot, "volumes"), options.records, {
       clock: options.clock,
       owner: options.userRemap?.root,
+      sync: () => options.storage.sync(),
     });
   }
 

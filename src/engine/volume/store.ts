@@ -23,16 +23,22 @@ export class VolumeStore {
   readonly #folders: VolumeFolders;
   readonly #records: DocumentTable<VolumeRecord>;
   readonly #clock: Clock;
+  readonly #syncRecords: () => Promise<void>;
 
   /** `owner`: of the root of each new volume. */
   constructor(
     root: string,
     records: DocumentTable<VolumeRecord>,
-    { clock, owner }: { readonly clock: Clock; readonly owner?: Owner | undefined },
+    {
+      clock,
+      owner,
+      sync,
+    }: { readonly clock: Clock; readonly owner?: Owner | undefined; readonly sync: () => Promise<void> },
   ) {
     this.#folders = new VolumeFolders(root, owner);
     this.#records = records;
     this.#clock = clock;
+    this.#syncRecords = sync;
   }
 
   /** `isUsed`: whether a container has a volume of that name. */
@@ -66,7 +72,7 @@ export class VolumeStore {
     return this.#records.list().map((record) => this.#located(record));
   }
 
-  /** Throws when there is one of that name. */
+  /** Throws when there is one of that name. It outlives a power cut, unless it is made for a container: that may not, either. */
   async make(asked: NewVolume): Promise<LocatedVolume> {
     const record = recordOf(asked, this.#clock.now());
     this.#records.insert(asked.name, record);
@@ -77,6 +83,7 @@ export class VolumeStore {
       this.#records.delete(asked.name);
       throw error;
     }
+    if (asked.createdFor === undefined) await this.#sync();
     return this.#located(record);
   }
 
@@ -91,11 +98,16 @@ export class VolumeStore {
   async remove(name: string): Promise<void> {
     await this.#folders.remove(name);
     this.#records.delete(name);
+    await this.#sync();
   }
 
   /** All removals that go on in the background have ended. */
   async settled(): Promise<void> {
     await this.#folders.settled();
+  }
+
+  async #sync(): Promise<void> {
+    await Promise.all([this.#folders.sync(), this.#syncRecords()]);
   }
 
   #located(record: VolumeRecord): LocatedVolume {
