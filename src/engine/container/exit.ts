@@ -132,29 +132,30 @@ export async function releaseRun(context: ContainerContext, container: Container
 
 async function restartLater(context: ContainerContext, container: Container): Promise<void> {
   const { state } = container.record;
-  const { exitCode } = state;
   const runMs = Date.parse(state.finishedAt) - Date.parse(state.startedAt);
   container.run = new AbortController();
   const { signal } = container.run;
   await context.clock.sleep(container.restartBackoff.next(runMs), signal).catch(() => undefined);
   if (!signal.aborted && !context.isShuttingDown) return restart(context, container);
-  await giveUpRestart(context, container);
+  await giveUpRestart(context, container, state.exitCode);
 }
 
 /** Of one between two runs. */
 export async function restart(context: ContainerContext, container: Container): Promise<void> {
+  const { exitCode } = container.record.state;
   try {
     await startContainer(context, container, { isManual: false });
   } catch (error) {
     context.log.warn({ id: container.id, err: error }, "cannot restart a container");
-    await giveUpRestart(context, container);
+    await giveUpRestart(context, container, exitCode);
   }
 }
 
-async function giveUpRestart(context: ContainerContext, container: Container): Promise<void> {
+/** `exitCode`: of its last run, whatever a start that failed has made of it. */
+async function giveUpRestart(context: ContainerContext, container: Container, exitCode: number): Promise<void> {
   await context.locks.run(container.id, async () => {
     if (container.status !== "restarting") return;
-    state.exitCode = exitCode; // of its last run, though the error is of the start that failed
+    container.record.state.exitCode = exitCode;
     container.moveTo("exited");
     context.index.note(container);
     container.notifyStopped();
