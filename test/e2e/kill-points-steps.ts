@@ -161,7 +161,7 @@ export const stories: readonly Story[] = [
       post("/volumes/create", { Name: "ram", DriverOpts: { type: "tmpfs", device: "tmpfs", o: "size=1m" } }),
       create("v1", {
         HostConfig: {
-          Binds: ["ram:/ram", "plain:/bin"],
+          Binds: ["ram:/ram", "plain:/plain", "fresh:/etc"],
           Mounts: [
             { Type: "volume", Target: "/anonymous" },
             { Type: "volume", Source: "parts", Target: "/part", VolumeOptions: { Subpath: "passwd" } },

@@ -41,9 +41,19 @@ test("takeover: an attach can be opened again, with input", async () => {
 });
 
 test("takeover: an exit that nobody saw is reported", async () => {
-  await daemon.ok("run", "-d", "--name", "gone", "busybox", "sh", "-c", "sleep 0.3; exit 9");
+  await daemon.ok(
+    "run",
+    "-d",
+    "--name",
+    "gone",
+    "busybox",
+    "sh",
+    "-c",
+    "until [ -e /go ]; do sleep 0.05; done; exit 9",
+  );
   const pid = await inspect("gone", "{{.State.Pid}}");
   await daemon.kill();
+  writeFileSync(`/proc/${pid}/root/go`, "");
   await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
   await daemon.start();
   assert.equal(await daemon.ok("wait", "gone"), "9");
@@ -52,9 +62,20 @@ test("takeover: an exit that nobody saw is reported", async () => {
 });
 
 test("takeover: a container with --rm that ended meanwhile is removed", async () => {
-  await daemon.ok("run", "-d", "--rm", "--name", "tidy", "busybox", "sleep", "0.3");
+  await daemon.ok(
+    "run",
+    "-d",
+    "--rm",
+    "--name",
+    "tidy",
+    "busybox",
+    "sh",
+    "-c",
+    "until [ -e /go ]; do sleep 0.05; done",
+  );
   const pid = await inspect("tidy", "{{.State.Pid}}");
   await daemon.kill();
+  writeFileSync(`/proc/${pid}/root/go`, "");
   await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
   await daemon.start();
   await daemon.docker(["wait", "tidy"]);
