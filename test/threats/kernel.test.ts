@@ -44,7 +44,7 @@ test("RUN-004: a fork bomb stays in its limit, and the engine answers and ends i
   const bomb = "bomb() { bomb | bomb & }; bomb; sleep 1000";
   await daemon.ok("run", "-d", "--name", "bomb", "--pids-limit", "200", "busybox", "sh", "-c", bomb);
   const tasks = async () => Number((await daemon.ok("stats", "--no-stream", "--format", "{{.PIDs}}", "bomb")) || 0);
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     assert.ok((await tasks()) <= 200);
     assert.equal(await daemon.ok("run", "--rm", "busybox", "echo", "alive"), "alive");
   }
@@ -80,7 +80,7 @@ test("CVE-2024-21626: no descriptor and no working folder of the host is in a co
   assert.equal(await daemon.ok("exec", "fds", "sh", "-c", look), "");
   await must(["sh", "-c", "until docker exec fds ls /found; do sleep 0.1; done"], { env: daemon.environment });
   assert.equal(await daemon.ok("exec", "fds", "cat", "/first", "/found"), "");
-  for (let fd = 3; fd < 24; fd++) {
+  for (let fd = 3; fd < 12; fd++) {
     for (const folder of [`/proc/self/fd/${fd}`, `/proc/self/fd/${fd}/../../..`, `/proc/thread-self/fd/${fd}`]) {
       const inside = await daemon.docker(["exec", "-w", folder, "fds", "ls", "-d", `${daemon.folder}`]);
       assert.notEqual(inside.status, 0, folder);

@@ -15,7 +15,7 @@ import { must } from "#test/command";
 import { type Daemon, packageRoot } from "#test/daemon";
 
 /** How often each race is run. THREAT_ROUNDS=2000 for an evening. */
-export const rounds = Number(process.env.THREAT_ROUNDS ?? 60);
+export const rounds = Number(process.env.THREAT_ROUNDS ?? 40);
 
 export const helper = (name: string): string => join(packageRoot, "runtime-native", "build", "helpers", name);
 
