@@ -108,10 +108,13 @@ for (const [what, request] of Object.entries(unread)) {
 async function talk(bytes: string): Promise<string[]> {
   const socket = daemon.http.connect();
   let answer = "";
-  socket.on("data", (chunk) => (answer += chunk.toString("latin1")));
+  socket.on("data", (chunk) => {
+    answer += chunk.toString("latin1");
+    socket.end();
+  });
   socket.on("error", () => undefined);
   const closed = once(socket, "close");
-  socket.end(bytes, "latin1");
+  socket.write(bytes, "latin1");
   await Promise.race([closed, delay(5000, undefined, { ref: false })]);
   socket.destroy();
   return [...answer.matchAll(/HTTP\/1\.[01] (\d+ [^\r]*)/g)].map(([, status = ""]) => status);
