@@ -1,7 +1,9 @@
 /** `--log-opt labels=…,env=…,tag=…` put into every line of json-file (moby daemon/logger/loginfo.go, loggerutils/log_tag.go). */
+import { hostname } from "node:os";
 import { EngineError, messageOf } from "#base/errors";
 import { shortId } from "#base/ids";
 import type { ContainerRecord } from "#storage";
+import { expandTag, type TagFields } from "./tag.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -13,7 +15,7 @@ export function logAttributes(record: ContainerRecord, options: Texts): Record<s
     ...chosen(labels, options.labels, options["labels-regex"]),
     ...chosen(env, options.env, options["env-regex"]),
   ]);
-  const tag = expandTag(options.tag ?? "", record);
+  const tag = expandTag(options.tag ?? "", tagFields(record, options));
   if (tag !== "") attributes.set("tag", tag);
   return Object.fromEntries(attributes);
 }
@@ -39,26 +41,29 @@ function compile(pattern: string): RegExp {
   }
 }
 
-const unclosed = "template: log-tag:1: unclosed action";
-
-function expandTag(template: string, record: ContainerRecord): string {
-  const values: Texts = {
-    ID: shortId(record.id),
-    FullID: record.id,
-    Name: record.name,
+/** moby's logger.Info and its methods. */
+function tagFields(record: ContainerRecord, options: Texts): TagFields {
+  const { id, name, config, path, args } = record;
+  const imageId: string = record.imageId ?? "";
+  return {
+    ID: shortId(id),
+    FullID: id,
+    Name: name,
     // moby cuts the digest with its algorithm in front.
-    ImageID: (record.imageId ?? "").slice(0, 12),
-    ImageFullID: record.imageId ?? "",
-    ImageName: record.config.Image,
+    ImageID: imageId.slice(0, 12),
+    ImageFullID: imageId,
+    ImageName: config.Image,
     DaemonName: "docker",
+    Command: [path, ...args].join(" "),
+    Hostname: hostname(),
+    Config: options,
+    ContainerID: id,
+    ContainerName: `/${name}`,
+    ContainerEntrypoint: path,
+    ContainerArgs: args,
+    ContainerImageID: imageId,
+    ContainerImageName: config.Image,
+    ContainerEnv: config.Env ?? [],
+    ContainerLabels: config.Labels ?? {},
   };
-  return template.replace(/\{\{(.*?)(\}\}|$)/gs, (_, action: string, end: string) => {
-    if (end === "") throw new EngineError("system", unclosed);
-    const field = /^\s*\.(\w+)\s*$/.exec(action)?.[1];
-    const value = field === undefined ? undefined : values[field];
-    if (value !== undefined) return value;
-    const reason =
-      field === undefined ? `unsupported action {{${action}}}` : `can't evaluate field ${field} in type *logger.Info`;
-    throw new EngineError("system", `template: log-tag:1:2: executing "log-tag" at <${action.trim()}>: ${reason}`);
-  });
 }
