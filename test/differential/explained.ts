@@ -43,7 +43,10 @@ const identityKeys = [
 ];
 
 const fileKeys = ["HostnamePath", "HostsPath", "ResolvConfPath", "LogPath"];
-const endpointKeys = ["EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "NetworkID"];
+const endpointKeys = [
+  ...["EndpointID", "NetworkID", "MacAddress", "Gateway", "IPAddress", "IPPrefixLen"],
+  ...["IPv6Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen"],
+];
 
 /** Differences that are meant, each with its reason. */
 const explanations: readonly Explanation[] = [
@@ -99,7 +102,7 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&
       /^failed to set up container networking: .* not found$/.test(startErrorOf(ours)) &&
-      differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys, "GlobalIPv6Address", "Error", "ExitCode"]),
+      differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys, "Error", "ExitCode"]),
   },
   {
     why: "of a container whose second network has gone, a failed start in dockerd leaves the first one's endpoint",

@@ -4,6 +4,7 @@
  */
 import { EngineError } from "#base/errors";
 import { Task } from "#runtime";
+import { withoutOperational } from "../network/endpoint-settings.ts";
 import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
 import { findSoundCheckpoint } from "./checkpoint.ts";
 import type { Container } from "./container.ts";
@@ -80,10 +81,11 @@ async function launch(context: ContainerContext, container: Container, name: str
   await context.volumes.acquire(record);
   undo.defer(() => context.volumes.release(record.id));
 
-  const networks = structuredClone(record.networks);
+  let networks = structuredClone(record.networks);
   undo.defer(() => void Object.assign(record, { networks, sandboxId: "", sandboxKey: "" }));
   const sandbox = await context.networks.attach(record, { directory: containerDirectory(context.defaults, record.id) });
   undo.defer(() => context.networks.detach(record));
+  networks = Object.fromEntries(Object.entries(networks).map(([name, asked]) => [name, withoutOperational(asked)]));
   // With `container:` they are the other's.
   record.config = { ...record.config, Hostname: sandbox.hostname, Domainname: sandbox.domainname };
 
