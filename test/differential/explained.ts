@@ -85,7 +85,7 @@ const explanations: readonly Explanation[] = [
     why: "ours connects all networks before it makes the process, dockerd all but the first after it: another failure comes first",
     fits: (request, ours, theirs) =>
       isTo(request, /\/(re)?start\b/) &&
-      /failed to set up container networking: network .* not found$/.test(messageOf(ours)) &&
+      /failed to set up container networking: network .* not found$/s.test(messageOf(ours)) &&
       /OCI runtime create failed/.test(messageOf(theirs)),
   },
   {
@@ -101,7 +101,7 @@ const explanations: readonly Explanation[] = [
     why: "a start that fails for want of its second network has gone further in dockerd",
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&
-      /^failed to set up container networking: .* not found$/.test(startErrorOf(ours)) &&
+      /^failed to set up container networking: .* not found$/s.test(startErrorOf(ours)) &&
       differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys, "Error", "ExitCode"]),
   },
   {
