@@ -141,7 +141,22 @@ for (const text of [
     const [titles = "", ...rows] = stdout.trim().split("\n");
     assert.deepEqual(Titles, titles.trim().split(/\s+/));
     // What moves between two looks: times, sizes, states.
-    const moving = new Set(["C", "%CPU", "%MEM", "RSS", "SZ", "VSZ", "PSR", "S", "STAT", "WCHAN", "TIME", "ELAPSED"]);
+    const moving = new Set([
+      "C",
+      "%CPU",
+      "%MEM",
+      "MAJFL",
+      "DRS",
+      "RSS",
+      "SZ",
+      "VSZ",
+      "PSR",
+      "S",
+      "STAT",
+      "WCHAN",
+      "TIME",
+      "ELAPSED",
+    ]);
     const steady = (fields: readonly string[]) => fields.filter((_, i) => !moving.has(Titles[i] ?? ""));
     const ours = Processes.flatMap((fields) => steady(fields.join(" ").split(" ")));
     const theirs = rows.flatMap((row) => steady(row.trim().split(/\s+/)));
