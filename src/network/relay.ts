@@ -128,8 +128,8 @@ export class Relay {
     try {
       this.#options.namespaces.enter(key, () => redirectDns(ports, isNew || isClaimed));
     } catch (error) {
-      // The daemon before may have died in front of this line, or behind it.
-      if (!isClaimed || errnoOf(error) !== "EEXIST") throw error;
+      // The daemon before may have died behind this line, or a relay that was killed has been replaced, and knows the resolver.
+      if (errnoOf(error) !== "EEXIST") throw error;
     }
   }
 

@@ -3,7 +3,7 @@
  * process runs is the container recorded as running, and only then is `start` announced.
  */
 import { EngineError } from "#base/errors";
-import { Task } from "#runtime";
+import { RuntimeError, Task } from "#runtime";
 import { withoutOperational } from "../network/endpoint-settings.ts";
 import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
 import { findSoundCheckpoint } from "./checkpoint.ts";
@@ -12,7 +12,7 @@ import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { watchTask } from "./exit.ts";
 import { watchHealth } from "./health.ts";
-import { containerDirectory } from "./paths.ts";
+import { bundleDirectory, containerDirectory } from "./paths.ts";
 import { removeContainer } from "./remove.ts";
 import { type StartFailure, startFailureOf, unknownFailure } from "./start-failure.ts";
 import { checkMounts } from "./validate.ts";
@@ -54,6 +54,10 @@ async function startLocked(
   try {
     await launch(context, container, checkpoint);
   } catch (error) {
+    // Killed: what it has created, or even started, is nobody's.
+    if (error instanceof RuntimeError && error.stage === "shim" && !error.isSilent) {
+      await context.spawner.clean(bundleDirectory(context.defaults, container.id)).catch(() => undefined);
+    }
     const failure = startFailureOf(error, checkpoint === "" ? "create" : "restore");
     container.task = undefined;
     const { state } = container.record;
