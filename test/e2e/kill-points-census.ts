@@ -85,6 +85,7 @@ export async function census(daemon: Daemon): Promise<string[]> {
 const plain = (line: string): string =>
   line
     .replaceAll(/\b[0-9a-f]{64}\b/g, "<id>")
+    .replaceAll(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/g, "<mac>")
     .replaceAll(/\/snapshots\/\d+\//g, "/snapshots/*/")
     .replaceAll(/127\.0\.0\.11:\d+|redirect to :\d+/g, "127.0.0.11:*");
 
@@ -107,8 +108,9 @@ function leaves(path: string, value: unknown): string[] {
   if (times.has(key)) return [`${path}: ${!String(value).startsWith("0001-01-01")}`];
   if (key === "Pid") return [`${path}: ${value !== 0}`];
   if (typeof value !== "object" || value === null) return [`${path}: ${value}`];
-  // A network that the container is not on may know more of it than before.
-  const hidden = "EndpointID" in value && value.EndpointID === "" ? ["DNSNames", "NetworkID"] : [];
+  // A network that the container is not on may know more of it than before, and files that a start has made stay.
+  const files = ["HostnamePath", "HostsPath", "ResolvConfPath", "LogPath"];
+  const hidden = "EndpointID" in value && value.EndpointID === "" ? ["DNSNames", "NetworkID"] : files;
   const entries = Object.entries(value).filter(([name]) => !hidden.includes(name));
   return entries.length === 0 ? [`${path}: empty`] : entries.flatMap(([name, part]) => leaves(`${path}.${name}`, part));
 }

@@ -11,7 +11,7 @@ import type { Step, Story } from "./kill-points-steps.ts";
 const quietMs = 250;
 const patienceMs = 8000;
 
-/** Ends the daemon before its nth system call that changes something; 0 only counts. */
+/** Ends a process before its nth system call that changes something, or one that it starts, by its name; 0 only counts. */
 export class Killer {
   readonly calls: string[] = [];
   readonly #child: ChildProcess;
@@ -21,8 +21,9 @@ export class Killer {
     if (child.stdout !== null) createInterface(child.stdout).on("line", (line) => this.calls.push(line));
   }
 
-  static async attach(pid: number, n: number): Promise<Killer> {
-    const child = spawn(`${packageRoot}/runtime-native/build/helpers/kill-at-call`, [`${pid}`, `${n}`]);
+  static async attach(pid: number, n: number, program?: string): Promise<Killer> {
+    const argv = [`${pid}`, `${n}`, ...(program === undefined ? [] : [program])];
+    const child = spawn(`${packageRoot}/runtime-native/build/helpers/kill-at-call`, argv);
     const killer = new Killer(child);
     await lineOf(child, /attached/);
     return killer;

@@ -6,10 +6,10 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { run } from "#test/command";
+import { must, run } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { Random } from "../differential/random.ts";
-import { KillPoints } from "./kill-points-rig.ts";
+import { Killer, KillPoints } from "./kill-points-rig.ts";
 import { type Story, stories } from "./kill-points-steps.ts";
 
 const { KILL_POINTS: wanted = "" } = process.env;
@@ -65,6 +65,22 @@ test(`kill -9 at moments by lot, seed ${seed}: what was answered is true, and no
     }
   } finally {
     await leave(daemon);
+  }
+});
+
+test(`kill -9 of a shim while its container starts, seed ${seed}: nothing of it is left, and it can be started`, async (t) => {
+  await using daemon = await startDaemon();
+  const [spawner = ""] = (await must(["pgrep", "-P", `${daemon.pid}`, "minispawn"])).split("\n");
+  const random = new Random(seed);
+  await daemon.ok("create", "--name", "orphan", "busybox", "sleep", "1000");
+  for (let i = 0; i < 3; i++) {
+    // It runs from /proc/self/exe.
+    const killer = await Killer.attach(Number(spawner), 1 + Math.floor(random.next() * 20), "exe");
+    const { status } = await daemon.http.post("/containers/orphan/start");
+    await killer.detach();
+    t.diagnostic(`${status} after ${killer.calls.at(-1)}`);
+    const asking = "until docker start orphan; do sleep 0.05; done; docker exec orphan true && docker kill orphan";
+    await must(["timeout", "20", "sh", "-c", asking], { env: daemon.environment });
   }
 });
 
