@@ -4,10 +4,10 @@ import { zeroTime } from "#base/clock";
 import { EngineError } from "#base/errors";
 import { type Id, parseDigest, parseId } from "#base/ids";
 import type { ContainerRecord } from "#storage";
-import { emptyHostConfig } from "../../src/engine/container/empty-host-config.ts";
-import { descendantsOf, selectRecords, summaryOf } from "../../src/engine/container/list.ts";
-import { parseListFilters } from "../../src/engine/container/list-filters.ts";
-import { humanDuration, statusText } from "../../src/engine/container/status-text.ts";
+import { emptyHostConfig } from "../../src/engine/container/create/empty-host-config.ts";
+import { parseListFilters } from "../../src/engine/container/list/filters.ts";
+import { descendantsOf, selectRecords, summaryOf } from "../../src/engine/container/list/list.ts";
+import { humanDuration, statusText } from "../../src/engine/container/list/status-text.ts";
 import { Filters } from "../../src/engine/filters.ts";
 import { imageConfig } from "./create-fixtures.ts";
 

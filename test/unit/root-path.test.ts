@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { goFileMode } from "../../src/engine/container/archive.ts";
+import { goFileMode } from "../../src/engine/container/files/archive.ts";
 import { followLinks, lstatBelow } from "../../storage/foreign/root-path.ts";
 
 class Root implements Disposable {

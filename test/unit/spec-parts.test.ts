@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { emptyHostConfig } from "../../src/engine/container/empty-host-config.ts";
+import { emptyHostConfig } from "../../src/engine/container/create/empty-host-config.ts";
 import { findV1Mounts } from "../../src/engine/spec/cgroup-features.ts";
 import { parseRule } from "../../src/engine/spec/devices.ts";
 import { overrideEnvironment, withHome } from "../../src/engine/spec/environment.ts";

@@ -3,9 +3,9 @@ import test from "node:test";
 import { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
 import { encode } from "../../src/api/encode.ts";
-import { planMounts } from "../../src/engine/container/mounts.ts";
-import { adaptHostConfig, checkNamed, settle } from "../../src/engine/container/prepare-create.ts";
-import { checkRequest } from "../../src/engine/container/validate.ts";
+import { planMounts } from "../../src/engine/container/create/mounts.ts";
+import { adaptHostConfig, checkNamed, settle } from "../../src/engine/container/create/prepare.ts";
+import { checkRequest } from "../../src/engine/container/validate/create.ts";
 import {
   daemonDefaults,
   imageConfig,

@@ -10,8 +10,8 @@ import { buildSpec, unmountSharedMemory } from "../spec/index.ts";
 import { remapOf, type UserRemap } from "../user-remap.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext, RuntimeEntry } from "./context.ts";
+import { readUserFiles } from "./files/user-files.ts";
 import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
-import { readUserFiles } from "./user-files.ts";
 
 export interface Bundle {
   readonly directory: string;

@@ -4,19 +4,19 @@ import type { ContainerSummary } from "#api-schema/container-summary";
 import { EngineError, type ErrorKind, messageOf } from "#base/errors";
 import { Filters } from "../filters.ts";
 import type { CommittedContainer } from "../image/commit.ts";
-import { getArchive, putArchive, statPath } from "./archive.ts";
 import { attachContainer } from "./attach.ts";
-import { type Change, containerChanges } from "./changes.ts";
 import { createCheckpoint, listCheckpoints, removeCheckpoint } from "./checkpoint.ts";
 import { openForCommit } from "./commit-source.ts";
 import type { Container } from "./container.ts";
 import { readContainerLogs } from "./container-logs.ts";
 import type { ContainerContext } from "./context.ts";
-import { createContainer } from "./create.ts";
-import { exportContainer } from "./export.ts";
+import { createContainer } from "./create/create.ts";
+import { getArchive, putArchive, statPath } from "./files/archive.ts";
+import { type Change, containerChanges } from "./files/changes.ts";
+import { exportContainer } from "./files/export.ts";
 import { inspectContainer } from "./inspect.ts";
 import { killContainer } from "./kill.ts";
-import { listContainers } from "./list.ts";
+import { listContainers } from "./list/list.ts";
 import type {
   AttachOptions,
   AttachSession,
@@ -49,7 +49,7 @@ import { type ContainerStats, containerStats } from "./stats.ts";
 import { stopContainer } from "./stop.ts";
 import { topContainer } from "./top.ts";
 import { updateContainer } from "./update.ts";
-import { validateUpdate } from "./validate-update.ts";
+import { validateUpdate } from "./validate/update.ts";
 import { waitForContainer } from "./wait.ts";
 
 /** `docker container …`: every verb takes an id, a name or a prefix of an id, and each lives in the file of its name. */

@@ -15,7 +15,7 @@ import { watchHealth } from "./health.ts";
 import { bundleDirectory, containerDirectory } from "./paths.ts";
 import { removeContainer } from "./remove.ts";
 import { type StartFailure, startFailureOf, unknownFailure } from "./start-failure.ts";
-import { checkMounts } from "./validate.ts";
+import { checkMounts } from "./validate/create.ts";
 
 export interface StartOptions {
   /** A client's start, not one by restart policy: counters and the manual-stop mark begin anew. */

@@ -6,7 +6,7 @@ import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import type { UpdateRequest } from "./options.ts";
-import type { CheckedUpdate } from "./validate-update.ts";
+import type { CheckedUpdate } from "./validate/update.ts";
 
 /** Changes limits (at once, if it runs) and the restart policy. A zero means "leave as it is", but lifts PidsLimit. */
 export async function updateContainer(

@@ -5,7 +5,7 @@ import type { Container } from "../container/container.ts";
 import { emitContainerEvent } from "../container/container-events.ts";
 import type { ContainerContext } from "../container/context.ts";
 import { runningTask } from "../container/errors.ts";
-import { readUserFiles } from "../container/user-files.ts";
+import { readUserFiles } from "../container/files/user-files.ts";
 import { linkEnvironment } from "../network/legacy-links.ts";
 import { ensureProfile, execProcess } from "../spec/index.ts";
 import { parseDetachKeys } from "../stream/detach-keys.ts";

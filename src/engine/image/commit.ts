@@ -3,7 +3,7 @@ import { formatTime } from "#base/clock";
 import { EngineError } from "#base/errors";
 import { type Digest, type Id, parseDigest } from "#base/ids";
 import { familiarReference, hostArchitecture, type TaggedReference } from "#registry";
-import { mergeImageConfig } from "../container/merge.ts";
+import { mergeImageConfig } from "../container/create/merge.ts";
 import { applyChanges } from "../dockerfile/changes.ts";
 import { architectureOf, type HistoryEntry, type ImageConfig } from "./config.ts";
 import { encodeImageConfig } from "./config-json.ts";

@@ -1,8 +1,8 @@
 /** A mount of a container's record → what the spec is built from. */
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import type { ForeignFiles, MountRecord } from "#storage";
-import { idMappingsOf } from "../container/id-mappings.ts";
-import { isPropagation, tmpfsMountOptions } from "../container/mounts-spec.ts";
+import { idMappingsOf } from "../container/create/id-mappings.ts";
+import { isPropagation, tmpfsMountOptions } from "../container/create/mount-spec.ts";
 import type { ResolvedMount } from "../spec/mounts.ts";
 import type { UserRemap } from "../user-remap.ts";
 

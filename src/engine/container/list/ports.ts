@@ -1,6 +1,6 @@
 import type { Port } from "#api-schema/container-summary";
 import type { PortMap } from "#api-schema/network-settings";
-import { portNumber, portProtocol } from "./validate-network.ts";
+import { portNumber, portProtocol } from "../validate/network.ts";
 
 /** "80/tcp" → its addresses on the host, as the list of containers shows them; one line for a port that is only exposed. */
 export function portsOf(ports: PortMap): Port[] {

@@ -3,8 +3,8 @@
 import { EngineError } from "#base/errors";
 import { goQuote, int64, numberProblem } from "#base/strconv";
 import type { ContainerRecord } from "#storage";
-import type { Filters } from "../filters.ts";
-import { portsOf } from "./list-ports.ts";
+import type { Filters } from "../../filters.ts";
+import { portsOf } from "./ports.ts";
 
 const accepted = [
   "ancestor",

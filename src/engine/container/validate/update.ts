@@ -1,7 +1,7 @@
-import type { HostInfo } from "../spec/host-info.ts";
-import type { UpdateRequest } from "./options.ts";
-import { checkRestartPolicy } from "./validate-host.ts";
-import { checkResources } from "./validate-resources.ts";
+import type { HostInfo } from "../../spec/host-info.ts";
+import type { UpdateRequest } from "../options.ts";
+import { checkRestartPolicy } from "./host.ts";
+import { checkResources } from "./resources.ts";
 
 export interface CheckedUpdate {
   /** Without the limits that this host cannot hold. */

@@ -9,14 +9,14 @@ import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type Platform, parsePlatform } from "#registry";
 import type { ForeignFiles } from "#storage";
-import type { HostInfo } from "../spec/host-info.ts";
-import type { UserRemap } from "../user-remap.ts";
-import { emptyHostConfig } from "./empty-host-config.ts";
-import { checkMount, type PathExists } from "./mounts-spec.ts";
-import { checkConfig } from "./validate-config.ts";
-import { checkHostConfig, checkModes, checkPlatform } from "./validate-host.ts";
-import { checkNetworkMode } from "./validate-network.ts";
-import { checkResources } from "./validate-resources.ts";
+import type { HostInfo } from "../../spec/host-info.ts";
+import type { UserRemap } from "../../user-remap.ts";
+import { emptyHostConfig } from "../create/empty-host-config.ts";
+import { checkMount, type PathExists } from "../create/mount-spec.ts";
+import { checkConfig } from "./config.ts";
+import { checkHostConfig, checkModes, checkPlatform } from "./host.ts";
+import { checkNetworkMode } from "./network.ts";
+import { checkResources } from "./resources.ts";
 
 /** What the daemon's configuration decides about new containers. */
 export interface CreateDefaults {

@@ -1,12 +1,12 @@
 /** The half of a container that ties it to this host (moby validateHostConfig, verifyPlatformContainerSettings). */
 import type { HostConfig, RestartPolicy } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
-import { normalizeCapabilities } from "../spec/capabilities.ts";
-import type { HostInfo } from "../spec/host-info.ts";
-import { isCgroupnsMode, isDefaultIsolation, isIpcMode, isPidMode, isUtsMode } from "../spec/modes.ts";
-import type { UserRemap } from "../user-remap.ts";
-import { checkMount, checkTmpfsTarget, type PathExists } from "./mounts-spec.ts";
-import { checkExtraHost, checkPortBindings } from "./validate-network.ts";
+import { normalizeCapabilities } from "../../spec/capabilities.ts";
+import type { HostInfo } from "../../spec/host-info.ts";
+import { isCgroupnsMode, isDefaultIsolation, isIpcMode, isPidMode, isUtsMode } from "../../spec/modes.ts";
+import type { UserRemap } from "../../user-remap.ts";
+import { checkMount, checkTmpfsTarget, type PathExists } from "../create/mount-spec.ts";
+import { checkExtraHost, checkPortBindings } from "./network.ts";
 
 const refuse = (message: string): never => {
   throw new EngineError("invalidParameter", message);

@@ -5,7 +5,7 @@ import type { ContainerConfig, HostConfig } from "#api-schema/container-config";
 import type { PortMap } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import { goQuote } from "#base/strconv";
-import { containerOf } from "../spec/modes.ts";
+import { containerOf } from "../../spec/modes.ts";
 
 const refuse = (message: string): never => {
   throw new EngineError("invalidParameter", message);

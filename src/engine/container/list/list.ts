@@ -5,13 +5,13 @@ import type { EndpointSettings } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
-import { linkNamesOf } from "../network/legacy-links.ts";
-import type { ContainerContext } from "./context.ts";
-import { mountPointOf } from "./inspect.ts";
-import { containerSizes } from "./inspect-sizes.ts";
-import { type ListFilter, parseListFilters } from "./list-filters.ts";
-import { portsOf } from "./list-ports.ts";
-import type { ListOptions } from "./options.ts";
+import { linkNamesOf } from "../../network/legacy-links.ts";
+import type { ContainerContext } from "../context.ts";
+import { mountPointOf } from "../inspect.ts";
+import { containerSizes } from "../inspect-sizes.ts";
+import type { ListOptions } from "../options.ts";
+import { type ListFilter, parseListFilters } from "./filters.ts";
+import { portsOf } from "./ports.ts";
 import { sortableTime, statusText, wholeSeconds } from "./status-text.ts";
 
 export async function listContainers(context: ContainerContext, options: ListOptions): Promise<ContainerSummary[]> {

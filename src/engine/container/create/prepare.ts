@@ -8,15 +8,15 @@ import { EngineError } from "#base/errors";
 import { narrow } from "#base/exact-json";
 import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
 import type { ForeignFiles } from "#storage";
-import { type ImageConfig, platformOf } from "../image/config.ts";
-import { mergeLogConfig } from "../log/options.ts";
-import type { HostInfo } from "../spec/host-info.ts";
-import { defaultMaskedPaths, defaultReadonlyPaths } from "../spec/masked-paths.ts";
-import { containerOf } from "../spec/modes.ts";
-import { parseSecurityOptions } from "../spec/security-options.ts";
+import { type ImageConfig, platformOf } from "../../image/config.ts";
+import { mergeLogConfig } from "../../log/options.ts";
+import type { HostInfo } from "../../spec/host-info.ts";
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../spec/masked-paths.ts";
+import { containerOf } from "../../spec/modes.ts";
+import { parseSecurityOptions } from "../../spec/security-options.ts";
+import type { CreateOptions } from "../options.ts";
+import { type CheckedRequest, type CreateDefaults, validateCreate } from "../validate/create.ts";
 import { commandOf, mergeImageConfig } from "./merge.ts";
-import type { CreateOptions } from "./options.ts";
-import { type CheckedRequest, type CreateDefaults, validateCreate } from "./validate.ts";
 
 /** What an image tells a new container. `images` finds it. */
 export interface FoundImage {

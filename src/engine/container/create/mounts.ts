@@ -11,12 +11,12 @@ import { EngineError } from "#base/errors";
 import type { Id } from "#base/ids";
 import { goQuote } from "#base/strconv";
 import type { MountRecord, Storage } from "#storage";
-import type { ImageService } from "../image/service.ts";
-import type { VolumeService } from "../volume/service.ts";
+import type { ImageService } from "../../image/service.ts";
+import type { VolumeService } from "../../volume/service.ts";
+import { cleanPath } from "../validate/config.ts";
 import { isIdmapWord } from "./id-mappings.ts";
-import { type ParsedBind, parseBind, parseVolumesFrom } from "./mounts-spec.ts";
+import { type ParsedBind, parseBind, parseVolumesFrom } from "./mount-spec.ts";
 import { openNewRoot } from "./new-root.ts";
-import { cleanPath } from "./validate-config.ts";
 
 export interface MountsContext {
   readonly volumes: Pick<VolumeService, "ensure" | "reference" | "discard">;

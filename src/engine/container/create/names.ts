@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { shortId } from "#base/ids";
-import type { ContainerIndex } from "./container-index.ts";
+import type { ContainerIndex } from "../container-index.ts";
 
 const moods =
   "able amused bold brave breezy bright bubbly calm candid careful cheerful clever cosy curious daring dazzling eager easy elated fair famous festive fluent fond frank fresh friendly gentle glad golden graceful happy hardy hasty helpful honest hopeful humble jolly keen kind lively loyal lucid lucky mellow merry mighty modest neat nimble noble patient playful plucky polite proud quick quiet quirky rapid ready relaxed robust rosy serene sharp silent sleepy smart snappy spry steady stoic sturdy sunny swift tender thrifty tidy trusty upbeat vivid warm wise witty zealous".split(

@@ -1,6 +1,6 @@
 /** `--cpuset-cpus` and `--cpuset-mems`: lists like "0-2,5" (moby pkg/sysinfo, parseUintList). */
 import { EngineError } from "#base/errors";
-import { parseCpuList } from "../spec/host-info.ts";
+import { parseCpuList } from "../../spec/host-info.ts";
 
 /** Larger numbers would only serve to fill the daemon's memory (CVE-2018-20699). */
 const maxNumber = 8192;

@@ -1,8 +1,8 @@
 import { closeSync } from "node:fs";
 import { AT_FDCWD, O_DIRECTORY, O_PATH, openat2 } from "#native";
-import type { ReadFile } from "../spec/index.ts";
-import type { Container } from "./container.ts";
-import type { ContainerContext } from "./context.ts";
+import type { ReadFile } from "../../spec/index.ts";
+import type { Container } from "../container.ts";
+import type { ContainerContext } from "../context.ts";
 
 const databases = ["/etc/passwd", "/etc/group"];
 

@@ -3,11 +3,11 @@ import { addAbortSignal, type Readable } from "node:stream";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { type FileStat, isDirectory, isType, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFSOCK } from "#native";
 import type { MountRecord } from "#storage";
-import { resolveUser } from "../spec/accounts.ts";
-import type { Container } from "./container.ts";
-import { emitContainerEvent } from "./container-events.ts";
-import type { ContainerContext } from "./context.ts";
-import type { PathStat, PutArchiveOptions } from "./options.ts";
+import { resolveUser } from "../../spec/accounts.ts";
+import type { Container } from "../container.ts";
+import { emitContainerEvent } from "../container-events.ts";
+import type { ContainerContext } from "../context.ts";
+import type { PathStat, PutArchiveOptions } from "../options.ts";
 import { openRoot, type RootView } from "./root-view.ts";
 import { readUserFiles } from "./user-files.ts";
 

@@ -1,9 +1,9 @@
 /** Limits that this machine cannot hold are refused or dropped with a warning (moby verifyPlatformContainerResources). */
 import type { Resources } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
-import type { CgroupFeatures } from "../spec/cgroup-features.ts";
-import type { HostInfo } from "../spec/host-info.ts";
-import { checkCpuset } from "./validate-cpuset.ts";
+import type { CgroupFeatures } from "../../spec/cgroup-features.ts";
+import type { HostInfo } from "../../spec/host-info.ts";
+import { checkCpuset } from "./cpuset.ts";
 
 /** What is left for the runtime below this start-up would not survive. */
 const minMemory = 6 * 1024 * 1024;

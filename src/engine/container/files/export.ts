@@ -1,8 +1,8 @@
 import { addAbortSignal, type Readable } from "node:stream";
 import { EngineError } from "#base/errors";
-import type { Container } from "./container.ts";
-import { emitContainerEvent } from "./container-events.ts";
-import type { ContainerContext } from "./context.ts";
+import type { Container } from "../container.ts";
+import { emitContainerEvent } from "../container-events.ts";
+import type { ContainerContext } from "../context.ts";
 
 /**
  * The whole file system as one tar, without volumes and what else is mounted in it. A running container is read through a

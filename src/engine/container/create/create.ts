@@ -7,16 +7,16 @@ import type { HostConfig } from "#api-schema/container-config";
 import { formatTime, zeroTime } from "#base/clock";
 import { type Id, newId } from "#base/ids";
 import type { ContainerRecord, ContainerState } from "#storage";
-import type { ImageForRun } from "../image/service.ts";
-import { resolveLinks } from "../network/legacy-links.ts";
-import { Container } from "./container.ts";
-import { emitContainerEvent } from "./container-events.ts";
-import type { ContainerContext } from "./context.ts";
+import type { ImageForRun } from "../../image/service.ts";
+import { resolveLinks } from "../../network/legacy-links.ts";
+import { Container } from "../container.ts";
+import { emitContainerEvent } from "../container-events.ts";
+import type { ContainerContext } from "../context.ts";
+import type { CreateOptions } from "../options.ts";
+import { containerDirectory } from "../paths.ts";
 import { resolveMounts } from "./mounts.ts";
 import { reserveRandomName } from "./names.ts";
-import type { CreateOptions } from "./options.ts";
-import { containerDirectory } from "./paths.ts";
-import { checkNamed, type PreparedCreate, prepareCreate } from "./prepare-create.ts";
+import { checkNamed, type PreparedCreate, prepareCreate } from "./prepare.ts";
 
 export interface CreateAnswer {
   readonly Id: string;

@@ -3,8 +3,8 @@
 import type { Mount, TmpfsOptions } from "#api-schema/mount";
 import { EngineError, messageOf } from "#base/errors";
 import { goQuote } from "#base/strconv";
+import { cleanPath } from "../validate/config.ts";
 import { isIdmapWord } from "./id-mappings.ts";
-import { cleanPath } from "./validate-config.ts";
 
 /** Whether a path on the host exists; binds of `--mount` do not make their source. Throws when that cannot be told. */
 export type PathExists = (path: string) => boolean;

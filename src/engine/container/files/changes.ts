@@ -1,6 +1,6 @@
 import type { Change } from "#storage";
-import type { Container } from "./container.ts";
-import type { ContainerContext } from "./context.ts";
+import type { Container } from "../container.ts";
+import type { ContainerContext } from "../context.ts";
 
 export type { Change };
 

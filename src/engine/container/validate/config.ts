@@ -2,7 +2,7 @@
 import { posix } from "node:path";
 import type { ContainerConfig, HealthConfig } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
-import { parseSignal } from "./signals.ts";
+import { parseSignal } from "../signals.ts";
 
 const refuse = (message: string): never => {
   throw new EngineError("invalidParameter", message);
