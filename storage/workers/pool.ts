@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { EngineError } from "#base/errors";
-import { workerUrl } from "../layers/worker-url.ts";
 import type { Job, JobOf, JobResults, WorkerMessage, WorkerRequest } from "./jobs.ts";
+import { workerUrl } from "./worker-url.ts";
 
 export interface RunOptions {
   readonly signal?: AbortSignal | undefined;

@@ -14,9 +14,9 @@ import { makeFolder } from "../foreign/make-folder.ts";
 import { readRegularFile } from "../foreign/read-file.ts";
 import { followLinks, lstatBelow } from "../foreign/root-path.ts";
 import { unmountAll } from "../foreign/unmount.ts";
+import { applyLayer } from "../layers/apply.ts";
 import { findChanges } from "../snapshots/changes.ts";
-import type { Job, JobResults, WorkerMessage, WorkerRequest } from "../workers/jobs.ts";
-import { applyLayer } from "./apply.ts";
+import type { Job, JobResults, WorkerMessage, WorkerRequest } from "./jobs.ts";
 
 /* The entry of the storage's worker threads: one job at a time, each answered by one `done` or `failed`. */
 
