@@ -23,7 +23,7 @@ export interface Announcement {
 }
 
 /** A bridge drops what comes before its new port forwards: a moment, but half a minute where it speaks the spanning tree protocol. */
-const portReadyMs = 5;
+const longestPauseMs = 5;
 const mostLooks = 100;
 
 interface Packet {
@@ -73,7 +73,7 @@ export class Announcer implements Disposable {
 
   async #sendFirst(announcement: Announcement, packets: readonly Packet[], signal: AbortSignal): Promise<void> {
     for (let looks = 1; ; looks += 1) {
-      await sleep(portReadyMs, undefined, { signal, ref: false });
+      await sleep(Math.min(looks, longestPauseMs), undefined, { signal, ref: false });
       if (this.#send(announcement, packets, looks === mostLooks)) return;
     }
   }
