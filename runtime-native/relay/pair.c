@@ -1,22 +1,25 @@
-/* TCP: a client and the container, joined. Bytes are kept only when one side does not take what the other has sent; an
- * idle pair holds no buffer. */
+/* TCP: a client and the container, joined. Bytes go from one to the other through a pipe, and none is copied
+ * (splice(2)); a pair keeps a pipe only while one side does not take what the other has sent. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "buffer.h"
 #include "io.h"
 #include "ports.h"
 
-#define CHUNK (64 << 10)
+#define PIPE_BYTES (1 << 20)
 
 struct side {
     struct source source;
     struct pair *pair;
     struct side *other;
-    struct buffer unsent; /* what this side is still to get */
+    struct pipe {
+        int out, in;
+    } pipe;        /* in it lies what this side is still to get, */
+    size_t unsent; /* so many bytes; there is a pipe only for that */
     bool is_connecting, has_ended;
 };
 
@@ -27,14 +30,46 @@ struct pair {
     struct pair *next, **link;
 };
 
+/* The one that was used last: where both sides take what comes, one serves all pairs by turns. */
+static struct pipe spare = {.out = -1};
+
+static int pipe_take(struct pipe *p)
+{
+    int fds[2];
+    if (spare.out >= 0) {
+        *p = spare;
+        spare.out = -1;
+        return 0;
+    }
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -1;
+    *p = (struct pipe){.out = fds[0], .in = fds[1]};
+    (void)fcntl(p->in, F_SETPIPE_SZ, PIPE_BYTES); /* a smaller one does it too */
+    return 0;
+}
+
+/* An empty one may serve again. */
+static void pipe_give(struct side *s)
+{
+    if (s->unsent == 0 && spare.out < 0)
+        spare = s->pipe;
+    else {
+        (void)close(s->pipe.out);
+        (void)close(s->pipe.in);
+    }
+    s->unsent = 0;
+}
+
 static void pair_end(struct pair *p)
 {
     struct loop *loop = &p->port->relay->loop;
     *p->link = p->next;
     if (p->next)
         p->next->link = p->link;
-    buffer_free(&p->client.unsent);
-    buffer_free(&p->container.unsent);
+    if (p->client.unsent > 0)
+        pipe_give(&p->client);
+    if (p->container.unsent > 0)
+        pipe_give(&p->container);
     loop_close(loop, &p->container.source);
     loop_close(loop, &p->client.source);
     loop_free(loop, &p->client.source);
@@ -46,38 +81,40 @@ void pairs_end(struct port *port)
         pair_end(port->pairs);
 }
 
-/* 0, or -1 when the connection is broken. */
-static int give(struct side *s, const char *bytes, size_t length)
+static ssize_t pass(int from, int to, size_t count)
 {
-    size_t sent = 0;
-    if (buffer_size(&s->unsent) == 0 && !s->is_connecting) {
-        ssize_t count = send(s->source.fd, bytes, length, MSG_NOSIGNAL);
-        if (count < 0 && errno != EAGAIN && errno != EINTR)
-            return -1;
-        sent = count < 0 ? 0 : (size_t)count;
-    }
-    return buffer_append(&s->unsent, bytes + sent, length - sent) ? 0 : -1;
+    return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
-static int give_rest(struct side *s)
+/* 0, or -1 when the connection is broken. */
+static int give(struct side *s)
 {
-    while (buffer_size(&s->unsent) > 0) {
-        ssize_t count = send(s->source.fd, buffer_first(&s->unsent), buffer_size(&s->unsent), MSG_NOSIGNAL);
+    if (s->unsent == 0 || s->is_connecting)
+        return 0;
+    while (s->unsent > 0) {
+        ssize_t count = pass(s->pipe.out, s->source.fd, s->unsent);
         if (count < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -1;
-        buffer_take(&s->unsent, (size_t)count);
+        s->unsent -= (size_t)count;
     }
+    pipe_give(s);
     return 0;
 }
 
 static int take(struct side *s)
 {
-    static char chunk[CHUNK];
-    ssize_t count = read_some(s->source.fd, chunk, sizeof chunk);
-    if (count > 0)
-        return give(s->other, chunk, (size_t)count);
+    struct side *to = s->other;
+    if (pipe_take(&to->pipe) < 0)
+        return -1;
+    ssize_t count = pass(s->source.fd, to->pipe.in, PIPE_BYTES);
+    int problem = errno;
+    if (count > 0) {
+        to->unsent = (size_t)count;
+        return give(to);
+    }
+    pipe_give(to);
     if (count < 0)
-        return errno == EAGAIN ? 0 : -1;
+        return problem == EAGAIN || problem == EINTR ? 0 : -1;
     s->has_ended = true;
     return 0;
 }
@@ -85,16 +122,16 @@ static int take(struct side *s)
 /* The end of one direction is passed on behind its last byte. */
 static void pass_end(struct side *s)
 {
-    if (s->other->has_ended && buffer_size(&s->unsent) == 0 && !s->is_connecting)
+    if (s->other->has_ended && s->unsent == 0 && !s->is_connecting)
         (void)shutdown(s->source.fd, SHUT_WR);
 }
 
 static int watch(struct side *s)
 {
     uint32_t events = 0;
-    if (!s->has_ended && buffer_size(&s->other->unsent) == 0)
+    if (!s->has_ended && s->other->unsent == 0)
         events |= EPOLLIN;
-    if (s->is_connecting || buffer_size(&s->unsent) > 0)
+    if (s->is_connecting || s->unsent > 0)
         events |= EPOLLOUT;
     if (events)
         return loop_watch(&s->pair->port->relay->loop, &s->source, events);
@@ -116,15 +153,14 @@ static int serve(struct side *s, uint32_t events)
 {
     if (s->is_connecting && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && finish_connect(s) < 0)
         return -1;
-    if (!s->is_connecting && give_rest(s) < 0)
+    if (!s->is_connecting && give(s) < 0)
         return -1;
     bool is_readable = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !s->has_ended && !s->is_connecting;
-    if (is_readable && buffer_size(&s->other->unsent) == 0 && take(s) < 0)
+    if (is_readable && s->other->unsent == 0 && take(s) < 0)
         return -1;
     pass_end(s);
     pass_end(s->other);
-    bool is_over =
-        s->has_ended && s->other->has_ended && buffer_size(&s->unsent) == 0 && buffer_size(&s->other->unsent) == 0;
+    bool is_over = s->has_ended && s->other->has_ended && s->unsent == 0 && s->other->unsent == 0;
     return is_over || watch(s) < 0 || watch(s->other) < 0 ? -1 : 0;
 }
 

@@ -204,7 +204,9 @@ int main(void)
     if (listen(listener, 1000) < 0)
         return 1;
     pid_t pid = start_relay(listener, port, target);
+    char byte = 0;
     int client = connect_to(port), server = accept_from(listener);
+    expect(write(client, &byte, 1) == 1 && read_all(server, &byte, 1) == 1, "a byte, and the pipe for it stays");
     int idle = count_descriptors(pid) - 2;
     (void)close(client), (void)close(server);
     test_directions(listener, port);
