@@ -153,7 +153,7 @@ static int serve(struct side *s, uint32_t events)
 {
     if (s->is_connecting && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && finish_connect(s) < 0)
         return -1;
-    if (!s->is_connecting && give(s) < 0)
+    if (give(s) < 0)
         return -1;
     bool is_readable = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !s->has_ended && !s->is_connecting;
     if (is_readable && s->other->unsent == 0 && take(s) < 0)

@@ -163,12 +163,10 @@ void attach_send(struct process *p, int stream, const char *bytes, size_t size)
 static void refuse(struct connection *c, const char *exec)
 {
     struct json_writer w = {0};
+    struct fault f;
+    fault_told(&f, STAGE_STATE, ESRCH, "%s", exec);
     json_begin_object(&w, NULL);
-    json_begin_object(&w, "error");
-    json_put_string(&w, "stage", fault_stage_name(STAGE_STATE));
-    json_put_int(&w, "errno", ESRCH);
-    json_put_string(&w, "message", exec);
-    json_end_object(&w);
+    put_fault(&w, &f);
     json_end_object(&w);
     if (!w.failed && connection_send(c, w.text, w.length))
         (void)connection_send(c, "\n", 1);

@@ -113,6 +113,13 @@ void answer_fault(struct shim *s, struct asker a, const struct fault *f)
     json_writer_free(&w);
 }
 
+void answer_refusal(struct shim *s, struct asker a, int error, const char *message)
+{
+    struct fault f;
+    fault_told(&f, STAGE_STATE, error, "%s", message);
+    answer_fault(s, a, &f);
+}
+
 void publish(struct shim *s, const struct json_writer *event)
 {
     for (struct connection *c = s->connections, *next; c; c = next) {

@@ -19,9 +19,7 @@ struct request {
 
 static void refuse(const struct request *r, int error, const char *message)
 {
-    struct fault f;
-    fault_told(&f, STAGE_STATE, error, "%s", message);
-    answer_fault(r->shim, r->asker, &f);
+    answer_refusal(r->shim, r->asker, error, message);
 }
 
 /* For calls of which only the success matters. */

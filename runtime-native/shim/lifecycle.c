@@ -174,18 +174,11 @@ static int begin_create(struct shim *s, struct asker a, const char *checkpoint, 
     return 0;
 }
 
-static void refuse(struct shim *s, struct asker a, int error, const char *message)
-{
-    struct fault f;
-    fault_told(&f, STAGE_STATE, error, "%s", message);
-    answer_fault(s, a, &f);
-}
-
 void lifecycle_create(struct shim *s, struct asker a, const char *checkpoint)
 {
     struct fault f;
     if (s->status != SHIM_NEW) {
-        refuse(s, a, EEXIST, "the container was created already");
+        answer_refusal(s, a, EEXIST, "the container was created already");
         return;
     }
     s->status = SHIM_CREATING;
@@ -242,7 +235,7 @@ void lifecycle_start(struct shim *s, struct asker a)
     const char *const arguments[] = {"start", s->config.id, NULL};
     struct job_options o = {.arguments = arguments, .stdio = {-1, -1, -1}, .done = started, .asker = a};
     if (s->status != SHIM_CREATED || s->init.has_call) {
-        refuse(s, a, EBUSY, "the container is not waiting to be started");
+        answer_refusal(s, a, EBUSY, "the container is not waiting to be started");
         return;
     }
     s->init.has_call = true;
@@ -363,7 +356,7 @@ void lifecycle_leave(struct shim *s)
 void lifecycle_delete(struct shim *s, struct asker a)
 {
     if (s->status == SHIM_RUNNING || s->status == SHIM_PAUSED) {
-        refuse(s, a, EBUSY, "the container is running");
+        answer_refusal(s, a, EBUSY, "the container is running");
         return;
     }
     s->deleter = a;

@@ -87,6 +87,7 @@ bool connection_send(struct connection *c, const char *bytes, size_t size); /* f
 bool connection_flush(struct connection *c);
 void answer_ok(struct shim *s, struct asker a, const struct json_writer *object); /* NULL: {} */
 void answer_fault(struct shim *s, struct asker a, const struct fault *f);
+void answer_refusal(struct shim *s, struct asker a, int error, const char *message);
 void publish(struct shim *s, const struct json_writer *event);
 
 /* ---- control.c */

@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
 import { errnoOf } from "#base/errors";
 import { stringifyExact } from "#base/exact-json";
+import { within } from "#base/within";
 import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
@@ -9,7 +10,6 @@ import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
 interface Waiting {
   resolve(ok: Fields): void;
   reject(error: Error): void;
-  readonly timer: NodeJS.Timeout;
 }
 
 /** The shim hangs up on whoever sends more; it is more than the kernel takes for a program's arguments, too. */
@@ -68,14 +68,13 @@ export class ShimConnection {
     const seq = ++this.#seq;
     const line = `${stringifyExact({ seq, op, ...fields })}\n`;
     if (Buffer.byteLength(line) > lineLimit) return Promise.reject(tooLong());
-    return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        this.#waiting.delete(seq);
-        reject(shimSilent(op, patienceMs));
-      };
-      const timer = setTimeout(giveUp, patienceMs);
-      this.#waiting.set(seq, { resolve, reject, timer });
+    const answer = new Promise<Fields>((resolve, reject) => {
+      this.#waiting.set(seq, { resolve, reject });
       this.#socket.write(line);
+    });
+    return within(patienceMs, answer, () => {
+      this.#waiting.delete(seq);
+      return shimSilent(op, patienceMs);
     });
   }
 
@@ -99,16 +98,12 @@ export class ShimConnection {
     }
     const waiting = this.#waiting.get(message.seq);
     this.#waiting.delete(message.seq);
-    clearTimeout(waiting?.timer);
     if (message.kind === "ok") waiting?.resolve(message.ok);
     else waiting?.reject(message.error);
   }
 
   #refuseAll(): void {
-    for (const waiting of this.#waiting.values()) {
-      clearTimeout(waiting.timer);
-      waiting.reject(shimGone());
-    }
+    for (const waiting of this.#waiting.values()) waiting.reject(shimGone());
     this.#waiting.clear();
   }
 }

@@ -1,3 +1,4 @@
+import { goQuote } from "#base/strconv";
 import { BreakoutError } from "./failure.ts";
 
 /**
@@ -38,7 +39,7 @@ export function placeOf(name: Uint8Array, what: "entry name" | "hardlink target"
   return { parent: parts.join("/"), base };
 }
 
-const quoted = (name: Uint8Array): string => JSON.stringify(Buffer.from(name).toString("utf8"));
+const quoted = (name: Uint8Array): string => goQuote(Buffer.from(name).toString("utf8"));
 
 export const joinPlace = ({ parent, base }: Place): BytePath => (parent === "" ? base : `${parent}/${base}`);
 

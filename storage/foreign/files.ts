@@ -2,6 +2,7 @@ import { closeSync, readFileSync } from "node:fs";
 import { errnoOf } from "#base/errors";
 import type { Owner } from "#base/id-mappings";
 import { mountOf } from "#base/mountinfo";
+import { within } from "#base/within";
 import { dup, type FileStat, type MountCall } from "#native";
 import type { Job, JobOf, JobResults } from "../workers/jobs.ts";
 import type { WorkerPool } from "../workers/pool.ts";
@@ -112,19 +113,16 @@ export class ForeignFiles {
 
   #run<Kind extends Job["kind"]>(job: JobOf<Kind>, options: RunOptions<Kind>): Promise<JobResults[Kind]> {
     const { key, patienceMs = lookMs, fds = [], undo } = options;
-    const { promise, resolve, reject } = Promise.withResolvers<JobResults[Kind]>();
     const late = new AbortController();
-    const timer = setTimeout(() => {
-      late.abort();
-      const message = `the file system has not answered within ${patienceMs / 1000} s`;
-      reject(Object.assign(new Error(message), { code: "ETIMEDOUT" }));
-    }, patienceMs);
     const work = this.#pool.run<Kind>(job, { key, signal: late.signal }).finally(() => {
-      clearTimeout(timer);
       for (const fd of fds) closeSync(fd);
     });
-    work.then((result) => (late.signal.aborted ? undo?.(result) : resolve(result)), reject);
-    return promise;
+    work.then((result) => (late.signal.aborted ? undo?.(result) : undefined)).catch(() => undefined);
+    return within(patienceMs, work, () => {
+      late.abort();
+      const message = `the file system has not answered within ${patienceMs / 1000} s`;
+      return Object.assign(new Error(message), { code: "ETIMEDOUT" });
+    });
   }
 }
 

@@ -1,6 +1,6 @@
 import { EngineError } from "#base/errors";
 import type { Framing } from "../log/frames.ts";
-import { logPathOf, shimLogConfig } from "../log/shim-config.ts";
+import { compressedLogPath, logPathOf, shimLogConfig } from "../log/shim-config.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import type { LogOptions } from "./options.ts";
@@ -36,6 +36,6 @@ export function readContainerLogs(
 
 /** Rotated files, where the options say so. */
 export function compressLog({ defaults, logCompressor }: ContainerContext, { record }: Container): void {
-  const log = shimLogConfig(record, containerDirectory(defaults, record.id));
-  if (log.compress && log.path !== undefined) logCompressor.compress(log.path);
+  const path = compressedLogPath(record, containerDirectory(defaults, record.id));
+  if (path !== undefined) logCompressor.compress(path);
 }

@@ -34,12 +34,22 @@ export function shimLogConfig(record: ContainerRecord, directory: string): LogCo
   return {
     driver,
     path,
-    ...(driver === "json-file" ? keptJson(options) : keptLocal(options)),
+    ...keptOf(driver, options),
     mode: options.mode === "non-blocking" ? "non-blocking" : "blocking",
     ...(buffer === undefined ? {} : { maxBufferBytes: parseSize(buffer) }),
     ...(Object.keys(attrs).length === 0 ? {} : { attrs }),
   };
 }
+
+/** The log whose rotated files are to be compressed; undefined where they are not, or there are none. */
+export function compressedLogPath({ id, hostConfig }: ContainerRecord, directory: string): string | undefined {
+  const { Type: driver, Config } = hostConfig.LogConfig;
+  if (driver !== "json-file" && driver !== "local") return undefined;
+  return keptOf(driver, Config ?? {}).compress ? logPathOf({ id, hostConfig }, directory) : undefined;
+}
+
+const keptOf = (driver: "json-file" | "local", options: Options): Kept =>
+  driver === "json-file" ? keptJson(options) : keptLocal(options);
 
 type Kept = Required<Pick<LogConfig, "maxSizeBytes" | "maxFiles" | "compress">>;
 

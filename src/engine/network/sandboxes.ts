@@ -161,7 +161,7 @@ export class ContainerSandboxes {
       if (owner !== undefined) {
         sandbox.published = await this.#context.ports.republish(recordedRequests(container.ports), owner, warn);
       }
-      await this.#serveNames(sandbox, replaceFirstResolvConf);
+      await this.#serveNames(sandbox, { write: replaceFirstResolvConf, isNew: false });
     } catch (error) {
       warn(error);
     }
@@ -200,12 +200,8 @@ export class ContainerSandboxes {
     const [first] = this.#networksOf(container);
     const isNamed = askedInterfaceName(container.networks[first?.name ?? ""]) !== undefined;
     const isReady = isPlain(first) && !isNamed && !container.config.NetworkDisabled;
-    const network =
-      remap === undefined
-        ? isReady
-          ? sandboxes.take()
-          : sandboxes.takeEmpty()
-        : await openRemappedSandbox(this.#context, container, remap);
+    const openOwn = () => (isReady ? sandboxes.take() : sandboxes.takeEmpty());
+    const network = remap === undefined ? openOwn() : await openRemappedSandbox(this.#context, container, remap);
     return { ...common, id: network.id, key: network.key, network };
   }
 
@@ -298,16 +294,19 @@ export class ContainerSandboxes {
   }
 
   async #writeResolvConf(sandbox: ContainerSandbox): Promise<void> {
-    if (needsResolver(this.#context.relay, sandbox)) return this.#serveNames(sandbox, writeResolvConf);
+    if (needsResolver(this.#context.relay, sandbox))
+      return this.#serveNames(sandbox, { write: writeResolvConf, isNew: true });
     const kind: ResolverKind = sandbox.network === undefined ? "host" : "legacy";
     const { text } = await this.#makeResolvConf(sandbox, kind);
     await writeFirstResolvConf(sandbox.files, text);
   }
 
-  async #serveNames(sandbox: ContainerSandbox, write = replaceResolvConf): Promise<void> {
+  async #serveNames(
+    sandbox: ContainerSandbox,
+    { write, isNew } = { write: replaceResolvConf, isNew: false },
+  ): Promise<void> {
     const { relay } = this.#context;
     if (sandbox.network === undefined) return;
-    const isNew = write === writeResolvConf;
     if (sandbox.resolver !== undefined) return serveNames(relay, sandbox, { ...sandbox.resolver, isNew });
     if (!needsResolver(relay, sandbox)) return;
     const { text, upstreams, isNdotsSet } = await this.#makeResolvConf(sandbox, "internal");

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { errnoText } from "#base/errno-text";
 import { EngineError, errnoOf, messageOf } from "#base/errors";
 import { Locks } from "#base/locks";
+import { mountOf } from "#base/mountinfo";
 import type { ForeignFiles } from "#storage";
 import { mountSteps } from "./mount-options.ts";
 import { withAddress } from "./network-address.ts";
@@ -64,8 +65,7 @@ export class VolumeMounts {
 }
 
 async function isMountPoint(path: string): Promise<boolean> {
-  const mountinfo = await readFile("/proc/self/mountinfo", "utf8");
-  return mountinfo.split("\n").some((line) => line.split(" ")[4] === path);
+  return mountOf(await readFile("/proc/self/mountinfo", "utf8"), path).mountPoint === path;
 }
 
 async function mountVolume(mounter: Mounter, volume: MountableVolume): Promise<void> {

@@ -206,12 +206,12 @@ export class VolumeService {
   async resolve(record: ContainerRecord): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     const { foreign } = this.#options.storage;
+    const remap = remapOf(record.hostConfig, this.#options.userRemap);
     for (const mount of record.mounts) {
       // `--tmpfs` wins, and is not one of these.
       if (Object.hasOwn(record.hostConfig.Tmpfs ?? {}, mount.destination)) continue;
       const subpath = { volume: mount.source, subpath: subpathOf(mount) };
       const source = await mountSubpath(foreign, subpath, this.#subpaths(record.id));
-      const remap = remapOf(record.hostConfig, this.#options.userRemap);
       resolved.push(await resolveMount(foreign, mount, source, remap));
     }
     return resolved;
