@@ -10,6 +10,8 @@ import { hostNetwork, isolatedNetwork, type NetworkPlace } from "./network-place
 export const packageRoot = join(import.meta.dirname, "..", "..");
 
 export interface DaemonOptions {
+  /** The package whose bin/minidockd it is; this one by default. */
+  readonly package?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** `isolated`: in a network namespace of its own. Default. */
@@ -72,7 +74,8 @@ export class Daemon implements AsyncDisposable {
     const { RUNTIME: runtime } = process.env;
     if (runtime?.startsWith("/")) flags.push("--add-runtime", `other=${runtime}`, "--default-runtime", "other");
     else if (runtime !== undefined) flags.push("--default-runtime", runtime);
-    const argv = [...network.prefix, join(packageRoot, "bin", "minidockd"), ...flags, ...(this.#options.args ?? [])];
+    const program = join(this.#options.package ?? packageRoot, "bin", "minidockd");
+    const argv = [...network.prefix, program, ...flags, ...(this.#options.args ?? [])];
     const [file = "", ...rest] = argv;
     const child = spawn(file, rest, {
       stdio: ["ignore", "pipe", "pipe"],
