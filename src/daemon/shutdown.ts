@@ -1,3 +1,4 @@
+import { endsWithin } from "#base/within";
 import { type Container, type ContainerContext, stopContainer } from "#engine";
 import type { DaemonConfig } from "./config.ts";
 
@@ -15,22 +16,15 @@ export async function stopContainers(context: ContainerContext, config: DaemonCo
     return;
   }
   const running = context.index.list().filter((container) => container.isRunning);
-  const timeoutSeconds = patience(running, config.shutdownTimeoutSeconds, context.defaults.stopTimeoutSeconds);
+  const patienceMs = 1000 * patience(running, config.shutdownTimeoutSeconds, context.defaults.stopTimeoutSeconds);
   const stopped = Promise.all(running.map((container) => stop(context, container)));
-  if (timeoutSeconds < 0) return void (await stopped);
-  const over = new AbortController();
-  const isLate = context.clock.sleep(timeoutSeconds * 1000, over.signal).then(
-    () => true,
-    () => false,
-  );
-  if (await Promise.race([stopped.then(() => false), isLate])) context.log.error("Force shutdown daemon");
-  over.abort();
+  if (!(await endsWithin(patienceMs, stopped))) context.log.error("Force shutdown daemon");
 }
 
-/** Negative: for ever. */
+/** Of a negative one there is no end. */
 function patience(containers: readonly Container[], shutdownSeconds: number, stopSeconds: number): number {
   const own = containers.map(({ record }) => Number(record.config.StopTimeout ?? stopSeconds));
-  if (shutdownSeconds < 0 || own.some((seconds) => seconds < 0)) return -1;
+  if (shutdownSeconds < 0 || own.some((seconds) => seconds < 0)) return Number.POSITIVE_INFINITY;
   return Math.max(shutdownSeconds, ...own.map((seconds) => seconds + graceSeconds));
 }
 

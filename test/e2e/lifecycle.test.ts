@@ -88,6 +88,15 @@ test("life: restart gives a new process and keeps the files", async () => {
   await daemon.ok("rm", "-f", "again");
 });
 
+test("life: a stop that may take a month is no kill", async () => {
+  const script = "trap 'sleep 0.1; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+  await daemon.ok("run", "-d", "--name", "slow", "busybox", "sh", "-c", script);
+  await lineOf(daemon.spawnDocker(["logs", "-f", "slow"]), /ready/);
+  await daemon.ok("stop", "-t", "2592000", "slow");
+  assert.equal(await state("slow"), "exited 7");
+  await daemon.ok("rm", "slow");
+});
+
 test("life: a paused container stands still, and is not entered", async () => {
   await daemon.ok("run", "-d", "--name", "still", "busybox", "sleep", "100");
   await daemon.ok("pause", "still");

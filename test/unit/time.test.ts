@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { sleep } from "../../src/base/clock.ts";
 import { formatDuration, readDuration } from "../../src/base/duration.ts";
 import { parseGoTime, rfc3339 } from "../../src/base/go-time.ts";
 import { parseTimestamp } from "../../src/engine/timestamp.ts";
@@ -65,4 +66,15 @@ for (const [text, fault] of durationFaults) {
 test("duration: it is written as Go writes it", () => {
   const written = [20, 1500, 60_000, 90_500, 3_605_000].map(formatDuration);
   assert.deepEqual(written, ["20ms", "1.5s", "1m0s", "1m30.5s", "1h0m5s"]);
+});
+
+test("sleep: a month is longer than a moment, though a timer cannot count its milliseconds", async () => {
+  const over = new AbortController();
+  const month = sleep(2 ** 31, over.signal).then(
+    () => "month",
+    () => "aborted",
+  );
+  assert.equal(await Promise.race([month, sleep(20).then(() => "moment")]), "moment");
+  over.abort();
+  assert.equal(await month, "aborted");
 });

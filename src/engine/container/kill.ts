@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { EngineError } from "#base/errors";
+import { endsWithin } from "#base/within";
 import { RuntimeError } from "#runtime";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
@@ -23,13 +23,8 @@ export async function killAndWait(context: ContainerContext, container: Containe
   const stopped = container.waitForStop();
   await sendSignal(context, container, SIGKILL);
   if (!container.isRunning) return;
-  const late = new AbortController();
-  const isStopped = await Promise.race([
-    stopped.then(() => true),
-    delay(killTimeoutMs, false, { signal: late.signal }).catch(() => true),
-  ]);
-  late.abort();
-  if (!isStopped) throw new EngineError("system", "tried to kill container, but did not receive an exit event");
+  if (!(await endsWithin(killTimeoutMs, stopped)))
+    throw new EngineError("system", "tried to kill container, but did not receive an exit event");
 }
 
 /** Signals the container's init. A container between two restarts is only told not to come back. */

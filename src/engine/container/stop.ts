@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { endsWithin } from "#base/within";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
@@ -28,22 +28,8 @@ export async function stopContainer(
       return false;
     },
   );
-  const patienceMs = isSignalled ? timeoutSeconds * 1000 : failedSignalWaitMs;
-  const hasStopped = !container.isRunning || (await within(stopped, timeoutSeconds < 0 ? undefined : patienceMs));
+  const askedMs = timeoutSeconds < 0 ? Number.POSITIVE_INFINITY : timeoutSeconds * 1000;
+  const hasStopped = !container.isRunning || (await endsWithin(isSignalled ? askedMs : failedSignalWaitMs, stopped));
   if (!hasStopped && container.isRunning) await killAndWait(context, container);
   emitContainerEvent(context, container, "stop");
-}
-
-/** Whether the container stopped in that time; undefined waits for ever. */
-async function within(stopped: Promise<unknown>, ms: number | undefined): Promise<boolean> {
-  if (ms === undefined) return stopped.then(() => true);
-  const timer = new AbortController();
-  try {
-    return await Promise.race([
-      stopped.then(() => true),
-      delay(ms, false, { signal: timer.signal }).catch(() => false),
-    ]);
-  } finally {
-    timer.abort();
-  }
 }

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { formatDuration } from "#base/duration";
 import { RuntimeError } from "#runtime";
 import type { Container } from "../container/container.ts";
@@ -51,8 +50,8 @@ export async function runProbe(
     throw error instanceof RuntimeError ? execFailureOf(error).error : error;
   }
   const late = new AbortController();
-  const timer = delay(timeoutMs, "late" as const, { signal: AbortSignal.any([late.signal, signal]) });
-  const end = await Promise.race([exec.ended, timer.catch(() => "late" as const)]);
+  const timer = context.clock.sleep(timeoutMs, AbortSignal.any([late.signal, signal])).catch(() => undefined);
+  const end = await Promise.race([exec.ended, timer.then(() => "late" as const)]);
   late.abort();
   if (end !== "late") {
     await output.complete;

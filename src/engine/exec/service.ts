@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { EngineError, messageOf } from "#base/errors";
+import { endsWithin } from "#base/within";
 import { RuntimeError } from "#runtime";
 import type { Container } from "../container/container.ts";
 import { emitContainerEvent } from "../container/container-events.ts";
@@ -59,14 +59,9 @@ export class ExecService {
 
   async resize(id: string, height: number, width: number): Promise<void> {
     const { exec, container } = this.#startable(id);
-    const late = new AbortController();
-    const isStarted = await Promise.race([
-      exec.started,
-      delay(resizeWaitMs, undefined, { signal: late.signal }).catch(() => undefined),
-    ]);
-    late.abort();
-    if (isStarted === undefined) throw new EngineError("system", "timeout waiting for exec session ready");
-    if (!isStarted) throw new EngineError("invalidParameter", "exec process is not started");
+    if (!(await endsWithin(resizeWaitMs, exec.started)))
+      throw new EngineError("system", "timeout waiting for exec session ready");
+    if (!(await exec.started)) throw new EngineError("invalidParameter", "exec process is not started");
     if (!exec.isRunning) throw new EngineError("notFound", `NotFound: process does not exist ${id}: not found`);
     if (exec.config.isTty) await runningTask(container).resize(height, width, exec.id);
   }
