@@ -3,7 +3,7 @@
 import { flushCompileCache } from "node:module";
 import { messageOf } from "#base/errors";
 import { buildInfo } from "#daemon/build-info";
-import { type Invocation, loadConfig } from "#daemon/load-config";
+import { type Invocation, loadConfig } from "#daemon/config/load";
 import type { Daemon } from "#daemon/main";
 import { FlagError } from "./flags.ts";
 

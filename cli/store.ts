@@ -1,6 +1,6 @@
 /** `minidock store`: looks after the images and layers that the engine keeps. */
-import type { DaemonConfig } from "#daemon/config";
-import { loadConfig } from "#daemon/load-config";
+import type { DaemonConfig } from "#daemon/config/config";
+import { loadConfig } from "#daemon/config/load";
 import { describeFlags, type FlagSpec, parseFlags } from "./flags.ts";
 
 export const storeFlags: readonly FlagSpec[] = [

@@ -21,7 +21,7 @@ import {
 import { Registry } from "#registry";
 import { RuntimeFeatures, type Spawner } from "#runtime";
 import type { Storage, VolumeRecord } from "#storage";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
 import {
   blobWatermark,
   containerDefaults,

@@ -5,10 +5,10 @@ import { EngineError, messageOf } from "#base/errors";
 import type { ContainerDefaults, NetworkServiceOptions, RuntimeEntry, SystemFacts, TransferLimits } from "#engine";
 import type { RegistryOptions } from "#registry";
 import { buildInfo } from "./build-info.ts";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
+import { withoutCredentials } from "./config/proxies.ts";
 import type { EngineIdentity } from "./identity.ts";
 import { nativeBinary } from "./paths.ts";
-import { withoutCredentials } from "./proxies.ts";
 import { userRemapOf } from "./remap-users.ts";
 
 /** The Docker release whose behaviour clients get, and ours behind it: what looks for a release number finds Docker's. */

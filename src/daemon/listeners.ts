@@ -4,7 +4,7 @@ import type { ListenAddress } from "#api";
 import { EngineError } from "#base/errors";
 import { getsockname, ipOf } from "#native";
 import { findAccount } from "./accounts-of-host.ts";
-import type { DaemonConfig, TlsConfig } from "./config.ts";
+import type { DaemonConfig, TlsConfig } from "./config/config.ts";
 
 const socketMode = 0o660;
 const defaultGroup = "docker";

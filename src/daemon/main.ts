@@ -8,20 +8,20 @@ import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
 import { buildEngine } from "./build-engine.ts";
 import { removeCgroupParent } from "./cgroup-parent.ts";
-import type { Configuration } from "./configuration.ts";
+import { useProxies } from "./config/proxies.ts";
+import type { Configuration } from "./config/running.ts";
+import { refuseUnserved } from "./config/unserved.ts";
 import { engineVersion } from "./defaults.ts";
 import { holdExecRoot } from "./exec-root.ts";
 import { listenAddresses } from "./listeners.ts";
 import { serveMetrics } from "./metrics.ts";
 import { nativeBinary } from "./paths.ts";
 import { holdPidfile } from "./pidfile.ts";
-import { useProxies } from "./proxies.ts";
 import { takeOver } from "./reconcile.ts";
 import { logLevelOf, reloadEngine } from "./reload.ts";
 import { holdRemappedIds, openDataRoot, withRemappedUsers } from "./remap-users.ts";
 import { stopContainers } from "./shutdown.ts";
 import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
-import { refuseUnserved } from "./unserved.ts";
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export interface Daemon extends AsyncDisposable {

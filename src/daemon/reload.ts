@@ -1,10 +1,10 @@
 import { hostname } from "node:os";
 import type { LogLevel } from "#base/log";
 import type { EngineParts } from "./build-engine.ts";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
+import { refusePlugins } from "./config/unserved.ts";
+import { display } from "./config/values.ts";
 import { containerDefaults, registryOptions, systemFacts, transferLimits } from "./defaults.ts";
-import { refusePlugins } from "./unserved.ts";
-import { display } from "./values.ts";
 
 /** What may change while containers run, changes, and is told; what fails, fails before anything changed (moby daemon/reload.go). */
 export async function reloadEngine(parts: EngineParts, config: DaemonConfig): Promise<void> {

@@ -16,7 +16,7 @@ import {
   grantedIds,
   type RangeFile,
 } from "./accounts-of-host.ts";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
 
 /** The user that "default" makes. */
 const defaultUser = "dockremap";

@@ -1,6 +1,6 @@
 import { endsWithin } from "#base/within";
 import { type Container, type ContainerContext, stopContainer } from "#engine";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
 
 /** What a container's own patience gets on top (moby daemon.ShutdownTimeout). */
 const graceSeconds = 5;

@@ -14,9 +14,9 @@ import {
   type Repository,
 } from "#registry";
 import { type BlobSource, type Fault, type Repaired, repairStore, subjectOf, verifyStore } from "#storage";
-import type { DaemonConfig } from "./config.ts";
+import type { DaemonConfig } from "./config/config.ts";
+import { useProxies } from "./config/proxies.ts";
 import { engineVersion, registryOptions } from "./defaults.ts";
-import { useProxies } from "./proxies.ts";
 import { withRemappedUsers } from "./remap-users.ts";
 
 export type { Fault, Repaired };

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { DaemonConfig } from "#daemon/config";
-import { type Invocation, loadConfig } from "#daemon/load-config";
+import type { DaemonConfig } from "#daemon/config/config";
+import { type Invocation, loadConfig } from "#daemon/config/load";
 
 /** What dockerd 28.5.2 said to the same flags and files (`dockerd --validate …`). */
 

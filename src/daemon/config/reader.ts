@@ -1,5 +1,5 @@
 import { parseSize } from "#base/size-units";
-import type { Settings } from "./config-file.ts";
+import type { Settings } from "./file.ts";
 import { options } from "./options.ts";
 import { isObject, type Setting } from "./values.ts";
 

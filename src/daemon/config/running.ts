@@ -1,7 +1,7 @@
 import { messageOf } from "#base/errors";
 import type { DaemonConfig } from "./config.ts";
-import type { Settings } from "./config-file.ts";
-import { validateSettings } from "./validate-settings.ts";
+import type { Settings } from "./file.ts";
+import { validateSettings } from "./validate.ts";
 
 /** The configuration as it is now. */
 export interface Configuration {

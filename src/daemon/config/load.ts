@@ -6,14 +6,14 @@ import { parseBool } from "#base/strconv";
 import { describeFlags, type FlagSpec, parseFlags } from "#cli/flags";
 import type { DefaultBridgeConfig } from "#engine";
 import type { DaemonConfig, DaemonLogLevel, RuntimeConfig, TlsConfig, UlimitConfig } from "./config.ts";
-import { readConfigFile, type Settings } from "./config-file.ts";
-import { type Configuration, configurationOf, reloaded } from "./configuration.ts";
+import { readConfigFile, type Settings } from "./file.ts";
 import { normalizeHosts } from "./hosts.ts";
 import { type Option, options } from "./options.ts";
 import { proxiesOf } from "./proxies.ts";
-import { Reader } from "./settings-reader.ts";
+import { Reader } from "./reader.ts";
+import { type Configuration, configurationOf, reloaded } from "./running.ts";
 import { checkTlsFiles } from "./tls-files.ts";
-import { validateSettings } from "./validate-settings.ts";
+import { validateSettings } from "./validate.ts";
 import { display, type Setting } from "./values.ts";
 
 /** What the command line asks for. */

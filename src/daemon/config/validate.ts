@@ -1,7 +1,7 @@
 /** The checks that dockerd makes on flags and file together (moby daemon/config/config.go, Validate), in its order and words. */
-import type { Settings } from "./config-file.ts";
+import type { Settings } from "./file.ts";
 import { options } from "./options.ts";
-import { Reader } from "./settings-reader.ts";
+import { Reader } from "./reader.ts";
 
 const logLevels = new Set(["panic", "fatal", "error", "warn", "info", "debug", "trace"]);
 
