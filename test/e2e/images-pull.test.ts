@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import type { ProgressMessage } from "../../src/engine/image/progress.ts";
+import type { ProgressMessage } from "../../src/engine/image/transfer/progress.ts";
 import { openImages, shown } from "./images-rig.ts";
 import { fail, RogueRegistry, types } from "./images-rogue.ts";
 

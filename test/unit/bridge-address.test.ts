@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cidr, chooseBridgeAddress } from "../../src/engine/network/bridge-address.ts";
+import { type Cidr, chooseBridgeAddress } from "../../src/engine/network/driver/bridge-address.ts";
 import { formatAddress, formatPrefix, parseCidr } from "../../src/network/address.ts";
 
 const cidr = (text: string): Cidr => parseCidr(text) ?? assert.fail(text);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { applyChanges } from "../../src/engine/dockerfile/changes.ts";
-import { emptyContainerConfig } from "../../src/engine/image/config.ts";
+import { emptyContainerConfig } from "../../src/engine/image/config/config.ts";
 
 const after = (...changes: string[]) => applyChanges({ ...emptyContainerConfig(), Env: ["A=1"] }, changes);
 

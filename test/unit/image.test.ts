@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { emptyContainerConfig, parseImageConfig } from "../../src/engine/image/config.ts";
-import { encodeImageConfig } from "../../src/engine/image/config-json.ts";
+import { emptyContainerConfig, parseImageConfig } from "../../src/engine/image/config/config.ts";
+import { encodeImageConfig } from "../../src/engine/image/config/json.ts";
 import { matchPath } from "../../src/engine/image/path-match.ts";
-import { advance, humanSize, type ProgressMessage, ProgressMeter } from "../../src/engine/image/progress.ts";
-import { Transfers } from "../../src/engine/image/transfers.ts";
+import { advance, humanSize, type ProgressMessage, ProgressMeter } from "../../src/engine/image/transfer/progress.ts";
+import { Transfers } from "../../src/engine/image/transfer/transfers.ts";
 
 test("progress: the bar is drawn as moby draws it", () => {
   const written: ProgressMessage[] = [];

@@ -3,7 +3,7 @@ import type { Digest } from "#base/ids";
 import type { Log } from "#base/log";
 import type { ContainerRecord, MountRecord } from "#storage";
 import type { ImageUser } from "../image/parts.ts";
-import { linkedId } from "../network/legacy-links.ts";
+import { linkedId } from "../network/links/legacy-links.ts";
 import { Container } from "./container.ts";
 
 /** Where containers are kept on disk; `storage/records` implements it. */

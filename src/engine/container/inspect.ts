@@ -4,9 +4,9 @@ import type { ContainerInspect, InspectState, NetworkSettings } from "#api-schem
 import type { MountPoint } from "#api-schema/mount";
 import type { ContainerRecord, ContainerState, MountRecord } from "#storage";
 import { logPathOf } from "../log/shim-config.ts";
-import type { Attachment } from "../network/endpoint-settings.ts";
-import { shownLinks } from "../network/legacy-links.ts";
-import { stackOwner } from "../network/shared-sandbox.ts";
+import { shownLinks } from "../network/links/legacy-links.ts";
+import type { Attachment } from "../network/sandbox/endpoint-settings.ts";
+import { stackOwner } from "../network/sandbox/shared.ts";
 import { profileOf } from "../spec/apparmor.ts";
 import { parseSecurityOptions } from "../spec/security-options.ts";
 import type { Container } from "./container.ts";

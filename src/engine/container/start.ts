@@ -4,7 +4,7 @@
  */
 import { EngineError } from "#base/errors";
 import { RuntimeError, Task } from "#runtime";
-import { withoutOperational } from "../network/endpoint-settings.ts";
+import { withoutOperational } from "../network/sandbox/endpoint-settings.ts";
 import { prepareBundle, releaseSharedMemory } from "./bundle.ts";
 import { findSoundCheckpoint } from "./checkpoint.ts";
 import type { Container } from "./container.ts";

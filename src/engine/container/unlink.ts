@@ -1,5 +1,5 @@
 import { EngineError } from "#base/errors";
-import { breakLinks, parseLink } from "../network/legacy-links.ts";
+import { breakLinks, parseLink } from "../network/links/legacy-links.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 

@@ -6,7 +6,7 @@ import { emitContainerEvent } from "../container/container-events.ts";
 import type { ContainerContext } from "../container/context.ts";
 import { runningTask } from "../container/errors.ts";
 import { readUserFiles } from "../container/files/user-files.ts";
-import { linkEnvironment } from "../network/legacy-links.ts";
+import { linkEnvironment } from "../network/links/legacy-links.ts";
 import { ensureProfile, execProcess } from "../spec/index.ts";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
 import { Exec, type ExecConfig } from "./exec.ts";

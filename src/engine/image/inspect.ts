@@ -1,7 +1,7 @@
 import type { ImageInspect } from "#api-schema/image";
 import { zeroTime } from "#base/clock";
 import { familiarReference, type Platform } from "#registry";
-import { type ImageConfig, systemOf } from "./config.ts";
+import { type ImageConfig, systemOf } from "./config/config.ts";
 import type { ImageParts } from "./parts.ts";
 import { getImage, namesOf } from "./resolve.ts";
 

@@ -1,10 +1,10 @@
 import type { Digest } from "#base/ids";
 import { digestOf, isTagged, mediaTypes, parseManifest } from "#registry";
 import type { Blob } from "#storage";
-import { goJson } from "./config-json.ts";
-import { layerTypeOf } from "./layer-type.ts";
+import { goJson } from "./config/json.ts";
 import type { ImageParts } from "./parts.ts";
 import { type Image, imageById, parseStored } from "./resolve.ts";
+import { layerTypeOf } from "./transfer/layer-type.ts";
 
 /**
  * Keeps the content folder an OCI image layout for others: `skopeo copy oci:<data-root>/content:docker.io/library/x:latest …`.

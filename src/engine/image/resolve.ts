@@ -13,7 +13,7 @@ import {
   withDefaultTag,
 } from "#registry";
 import { type ChainId, chainIdsOf, type ImageRecord } from "#storage";
-import { type ImageConfig, parseImageConfig, platformOf } from "./config.ts";
+import { type ImageConfig, parseImageConfig, platformOf } from "./config/config.ts";
 import type { ImageParts } from "./parts.ts";
 
 /** An image as the verbs see it. */

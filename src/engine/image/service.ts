@@ -13,6 +13,10 @@ import type { Digest } from "#base/ids";
 import type { Access, Login, Platform, TaggedReference } from "#registry";
 import type { ChainId } from "#storage";
 import type { Filters } from "../filters.ts";
+import { type ImportRequest, importImage } from "./archive/import.ts";
+import { loadImages } from "./archive/load.ts";
+import type { LoadRequest } from "./archive/load-layers.ts";
+import { saveImages } from "./archive/save.ts";
 import { trimBlobs } from "./blob-cache.ts";
 import {
   type CommitRequest,
@@ -21,26 +25,22 @@ import {
   commitSnapshot,
   type SnapshotCommit,
 } from "./commit.ts";
-import type { ImageConfig } from "./config.ts";
+import type { ImageConfig } from "./config/config.ts";
 import { type DeleteOptions, deleteImage } from "./delete.ts";
 import { imageHistory } from "./history.ts";
-import { type ImportRequest, importImage } from "./import.ts";
 import { inspectImage } from "./inspect.ts";
 import { LayoutIndex } from "./layout-index.ts";
 import { type ImageUsageReport, imageDiskUsage, type ListOptions, listImages } from "./list.ts";
-import { loadImages } from "./load.ts";
-import type { LoadRequest } from "./load-layers.ts";
 import type { ImageParts, TransferLimits } from "./parts.ts";
-import type { ProgressOutput } from "./progress.ts";
 import { pruneImages } from "./prune.ts";
-import { type PullRequest, pullImage } from "./pull.ts";
-import { LayerPuller } from "./pull-layers.ts";
-import { type PushRequest, pushImage } from "./push.ts";
-import { LayerPusher } from "./push-layers.ts";
 import { findImage, getImage, type Image } from "./resolve.ts";
-import { saveImages } from "./save.ts";
 import { type ImageSearch, inspectDistribution, searchImages } from "./search.ts";
 import { getImageToTag, tagImage } from "./tag.ts";
+import type { ProgressOutput } from "./transfer/progress.ts";
+import { type PullRequest, pullImage } from "./transfer/pull.ts";
+import { LayerPuller } from "./transfer/pull-layers.ts";
+import { type PushRequest, pushImage } from "./transfer/push.ts";
+import { LayerPusher } from "./transfer/push-layers.ts";
 
 /** What a container is made from. */
 export interface ImageForRun {

@@ -2,7 +2,7 @@ import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import { digestOf, type TaggedReference } from "#registry";
 import { chainIdsOf } from "#storage";
-import { type ImageConfig, parseImageConfig } from "./config.ts";
+import { type ImageConfig, parseImageConfig } from "./config/config.ts";
 import type { ImageParts } from "./parts.ts";
 import { recordTag } from "./tag.ts";
 

@@ -10,8 +10,8 @@ import {
   type TaggedReference,
 } from "#registry";
 import type { ImageParts } from "./parts.ts";
-import type { ProgressOutput } from "./progress.ts";
 import { emitImageEvent, getImage, type Image } from "./resolve.ts";
+import type { ProgressOutput } from "./transfer/progress.ts";
 
 /** Gives an image a name, and takes it from the one that had it. */
 export function tagImage(parts: ImageParts, id: Digest, ref: TaggedReference): void {

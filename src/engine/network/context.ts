@@ -17,8 +17,8 @@ import type { Spawner } from "#runtime";
 import type { ContainerRecord } from "#storage";
 import type { Events } from "../events.ts";
 import type { UserRemap } from "../user-remap.ts";
+import type { DnsSettings } from "./etc/resolv-conf.ts";
 import type { NetworkIndex } from "./network-index.ts";
-import type { DnsSettings } from "./resolv-conf.ts";
 
 /** What the daemon's flags say about the default bridge (dockerd's `--bridge`, `--bip` and their neighbours). */
 export interface DefaultBridgeConfig {

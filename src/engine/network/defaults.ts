@@ -15,14 +15,14 @@ import {
   parsePrefix,
   prefixOf,
 } from "#network";
-import { type Cidr, chooseBridgeAddress, isWithin } from "./bridge-address.ts";
-import { optionNames } from "./bridge-options.ts";
 import type { DefaultBridgeConfig, NetworkContext } from "./context.ts";
-import { checkIpv6Subnet, chooseGateway } from "./create.ts";
+import { checkIpv6Subnet, chooseGateway } from "./create/create.ts";
+import { reservedPrefixes } from "./create/reserved.ts";
+import { type Cidr, chooseBridgeAddress, isWithin } from "./driver/bridge-address.ts";
+import { optionNames } from "./driver/bridge-options.ts";
 import { invalid, prefixed } from "./errors.ts";
 import type { Network } from "./network.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
-import { reservedPrefixes } from "./reserved.ts";
 
 export const defaultBridgeName = "docker0";
 

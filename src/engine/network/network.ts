@@ -10,12 +10,12 @@ import {
   parsePrefix,
 } from "#network";
 import type { ContainerRecord } from "#storage";
-import { type BridgeOptions, parseBridgeOptions } from "./bridge-options.ts";
-import type { NetworkFiles } from "./files.ts";
-import type { Gateways } from "./gateways.ts";
-import type { Resolver } from "./names.ts";
-import { isParentDriver, type ParentOptions, parseParentOptions } from "./parent-options.ts";
+import { type BridgeOptions, parseBridgeOptions } from "./driver/bridge-options.ts";
+import { isParentDriver, type ParentOptions, parseParentOptions } from "./driver/parent-options.ts";
+import type { NetworkFiles } from "./etc/files.ts";
 import type { NetworkRecord, PoolRecord } from "./record.ts";
+import type { Gateways } from "./sandbox/gateways.ts";
+import type { Resolver } from "./sandbox/names.ts";
 
 /** A container on a network, as long as it runs. */
 export interface Endpoint {

@@ -4,15 +4,15 @@ import { parseId } from "#base/ids";
 import { formatMac, parseAddress } from "#network";
 import type { ContainerRecord } from "#storage";
 import { containerOf } from "../spec/modes.ts";
-import { setUpBridge } from "./bridge-network.ts";
 import type { NetworkContext } from "./context.ts";
 import { ensureDefaultNetworks } from "./defaults.ts";
-import type { NetworkFiles } from "./files.ts";
-import { linkedPorts } from "./link-ports.ts";
-import { announce, linksOf } from "./names.ts";
+import { setUpBridge } from "./driver/bridge.ts";
+import { setUpParent } from "./driver/parent.ts";
+import type { NetworkFiles } from "./etc/files.ts";
+import { linkedPorts } from "./links/ports.ts";
 import type { ContainerSandbox, Endpoint } from "./network.ts";
-import { setUpParent } from "./parent-network.ts";
-import type { ContainerSandboxes } from "./sandboxes.ts";
+import { announce, linksOf } from "./sandbox/names.ts";
+import type { ContainerSandboxes } from "./sandbox/sandboxes.ts";
 
 export async function restoreNetworks(
   context: NetworkContext,

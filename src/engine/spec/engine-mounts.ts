@@ -1,6 +1,6 @@
 import { chown } from "node:fs/promises";
 import type { ContainerRecord } from "#storage";
-import type { NetworkFiles } from "../network/files.ts";
+import type { NetworkFiles } from "../network/etc/files.ts";
 import type { UserRemap } from "../user-remap.ts";
 import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";

@@ -2,7 +2,7 @@
 import { readFile as readHostFile } from "node:fs/promises";
 import type { Spec } from "#runtime";
 import type { ContainerRecord } from "#storage";
-import { linkEnvironment } from "../network/legacy-links.ts";
+import { linkEnvironment } from "../network/links/legacy-links.ts";
 import type { Sandbox } from "../network/service.ts";
 import type { UserRemap } from "../user-remap.ts";
 import type { ReadFile } from "./accounts.ts";

@@ -8,7 +8,7 @@ import { formatTime, zeroTime } from "#base/clock";
 import { type Id, newId } from "#base/ids";
 import type { ContainerRecord, ContainerState } from "#storage";
 import type { ImageForRun } from "../../image/service.ts";
-import { resolveLinks } from "../../network/legacy-links.ts";
+import { resolveLinks } from "../../network/links/legacy-links.ts";
 import { Container } from "../container.ts";
 import { emitContainerEvent } from "../container-events.ts";
 import type { ContainerContext } from "../context.ts";

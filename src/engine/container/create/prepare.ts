@@ -8,7 +8,7 @@ import { EngineError } from "#base/errors";
 import { narrow } from "#base/exact-json";
 import { bestHostPlatform, formatPlatform, hostPlatform, imageRunsOn, type Platform } from "#registry";
 import type { ForeignFiles } from "#storage";
-import { type ImageConfig, platformOf } from "../../image/config.ts";
+import { type ImageConfig, platformOf } from "../../image/config/config.ts";
 import { mergeLogConfig } from "../../log/options.ts";
 import type { HostInfo } from "../../spec/host-info.ts";
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../../spec/masked-paths.ts";

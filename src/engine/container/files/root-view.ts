@@ -7,7 +7,7 @@ import type { IdMappings } from "#base/id-mappings";
 import { newId, shortId } from "#base/ids";
 import { AT_FDCWD, OPEN_TREE_CLONE, openTree } from "#native";
 import type { ForeignRoot, MountTree } from "#storage";
-import { stackOwner } from "../../network/shared-sandbox.ts";
+import { stackOwner } from "../../network/sandbox/shared.ts";
 import { remapOf, type UserRemap } from "../../user-remap.ts";
 import { mapTree } from "../../volume/map-tree.ts";
 import type { Container } from "../container.ts";

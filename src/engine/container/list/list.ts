@@ -5,7 +5,7 @@ import type { EndpointSettings } from "#api-schema/network-settings";
 import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
-import { linkNamesOf } from "../../network/legacy-links.ts";
+import { linkNamesOf } from "../../network/links/legacy-links.ts";
 import type { ContainerContext } from "../context.ts";
 import { mountPointOf } from "../inspect.ts";
 import { containerSizes } from "../inspect-sizes.ts";
