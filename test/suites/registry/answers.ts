@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { RogueImage, RogueRegistry } from "../../e2e/images-rogue.ts";
+import type { RogueImage, RogueRegistry } from "../../e2e/images/rogue.ts";
 import type { Stage } from "./stage.ts";
 
 /** Answers a request in the registry's stead, or leaves it: false. */

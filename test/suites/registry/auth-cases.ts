@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { fail, type RogueRegistry } from "../../e2e/images-rogue.ts";
+import { fail, type RogueRegistry } from "../../e2e/images/rogue.ts";
 import type { Case } from "./run.ts";
 import { auth, type Stage } from "./stage.ts";
 

@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { digestOf, type RogueRegistry, tarOf, types } from "../../e2e/images-rogue.ts";
+import { digestOf, type RogueRegistry, tarOf, types } from "../../e2e/images/rogue.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";
 

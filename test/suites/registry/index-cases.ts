@@ -1,4 +1,4 @@
-import { digestOf, type RogueImage, type RogueRegistry, types } from "../../e2e/images-rogue.ts";
+import { digestOf, type RogueImage, type RogueRegistry, types } from "../../e2e/images/rogue.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";
 

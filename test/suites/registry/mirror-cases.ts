@@ -1,4 +1,4 @@
-import { fail, type RogueRegistry } from "../../e2e/images-rogue.ts";
+import { fail, type RogueRegistry } from "../../e2e/images/rogue.ts";
 import { type Answer, rig, summary } from "./answers.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";

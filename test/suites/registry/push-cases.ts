@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { digestOf, type RogueRegistry, tarOf } from "../../e2e/images-rogue.ts";
+import { digestOf, type RogueRegistry, tarOf } from "../../e2e/images/rogue.ts";
 import { type Answer, cut, listed, status } from "./answers.ts";
 import type { Case } from "./run.ts";
 import type { Seen, Stage } from "./stage.ts";

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { RogueRegistry } from "../../e2e/images-rogue.ts";
+import type { RogueRegistry } from "../../e2e/images/rogue.ts";
 import { type Part, rig, status, summary, twist } from "./answers.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";

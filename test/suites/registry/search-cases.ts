@@ -1,4 +1,4 @@
-import { fail } from "../../e2e/images-rogue.ts";
+import { fail } from "../../e2e/images/rogue.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";
 

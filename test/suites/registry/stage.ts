@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { HttpClient } from "#test/http";
-import { type RogueListener, RogueRegistry } from "../../e2e/images-rogue.ts";
+import { type RogueListener, RogueRegistry } from "../../e2e/images/rogue.ts";
 
 /** What a client sees of one request that may stream. */
 export interface Seen {

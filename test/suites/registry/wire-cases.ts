@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { digestOf } from "../../e2e/images-rogue.ts";
+import { digestOf } from "../../e2e/images/rogue.ts";
 import { cut, type Part, rig, summary, twist } from "./answers.ts";
 import type { Case } from "./run.ts";
 import type { Stage } from "./stage.ts";

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { parseDigest } from "#base/ids";
 import { parseReference } from "#registry";
 import { subjectOf, verifyStore } from "#storage";
-import { type ImageRig, never, openImages, shown } from "./images-rig.ts";
-import { fail, RogueRegistry } from "./images-rogue.ts";
+import { type ImageRig, never, openImages, shown } from "./rig.ts";
+import { fail, RogueRegistry } from "./rogue.ts";
 
 /** The first one that is above the mark drops what it can; a pull ends before that. */
 async function dropped(rig: ImageRig, digest: string): Promise<void> {

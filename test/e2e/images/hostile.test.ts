@@ -5,11 +5,11 @@ import { systemClock } from "#base/clock";
 import { EngineError } from "#base/errors";
 import { detectMediaType, parseManifest, parseReference, type Reference } from "#registry";
 import { startDaemon } from "#test/daemon";
-import { Authorizer } from "../../src/registry/auth.ts";
-import { HttpClient } from "../../src/registry/client.ts";
-import { Budget } from "../../storage/archive/budget.ts";
-import { openImages, shown } from "./images-rig.ts";
-import { RogueRegistry, types } from "./images-rogue.ts";
+import { Authorizer } from "../../../src/registry/auth.ts";
+import { HttpClient } from "../../../src/registry/client.ts";
+import { Budget } from "../../../storage/archive/budget.ts";
+import { openImages, shown } from "./rig.ts";
+import { RogueRegistry, types } from "./rogue.ts";
 
 const residentMb = (): number => process.memoryUsage.rss() / (1 << 20);
 

@@ -3,9 +3,9 @@ import { randomBytes } from "node:crypto";
 import { createServer, request as forward } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import type { ProgressMessage } from "../../src/engine/image/transfer/progress.ts";
-import { openImages, shown } from "./images-rig.ts";
-import { fail, RogueRegistry, types } from "./images-rogue.ts";
+import type { ProgressMessage } from "../../../src/engine/image/transfer/progress.ts";
+import { openImages, shown } from "./rig.ts";
+import { fail, RogueRegistry, types } from "./rogue.ts";
 
 const short = (digest: string | undefined) => digest?.slice(7, 19);
 

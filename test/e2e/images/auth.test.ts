@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { type Credentials, parseCredentials } from "#registry";
 import { startRegistry } from "#test/registry";
 import { TokenServer } from "#test/token-server";
-import { never, openImages, shown, tag } from "./images-rig.ts";
-import { bodyOf, fail, RogueRegistry } from "./images-rogue.ts";
+import { never, openImages, shown, tag } from "./rig.ts";
+import { bodyOf, fail, RogueRegistry } from "./rogue.ts";
 
 type Reply = (request: IncomingMessage, response: ServerResponse) => void;
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 import { type Daemon, startDaemon } from "#test/daemon";
-import { file, tarOf } from "../storage/tar-builder.ts";
+import { file, tarOf } from "../../storage/tar-builder.ts";
 
 let daemon: Daemon;
 before(async () => {

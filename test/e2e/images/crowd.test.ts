@@ -10,8 +10,8 @@ import tar from "tar-stream";
 import { busyboxTar } from "#test/busybox";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
-import { faultsOf } from "./images-faults.ts";
-import { digestOf, RogueRegistry, tarOf, types } from "./images-rogue.ts";
+import { faultsOf } from "./faults.ts";
+import { digestOf, RogueRegistry, tarOf, types } from "./rogue.ts";
 
 const seconds = Number(process.env.MINIDOCK_CROWD_SECONDS ?? 8);
 const seed = Number(process.env.MINIDOCK_CROWD_SEED ?? 1);

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { busyboxTar } from "#test/busybox";
 import { must } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
-import { file, tarOf } from "../storage/tar-builder.ts";
+import { file, tarOf } from "../../storage/tar-builder.ts";
 
 /** What names and attributes can be, each with a time that is not now's. */
 const strangeFiles = `

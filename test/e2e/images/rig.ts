@@ -12,8 +12,8 @@ import {
 } from "#registry";
 import { openStorage, type Storage } from "#storage";
 import { busyboxTar } from "#test/busybox";
-import { ImageService } from "../../src/engine/image/service.ts";
-import type { ProgressMessage } from "../../src/engine/image/transfer/progress.ts";
+import { ImageService } from "../../../src/engine/image/service.ts";
+import type { ProgressMessage } from "../../../src/engine/image/transfer/progress.ts";
 
 export interface ImageRig extends AsyncDisposable {
   readonly images: ImageService;

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { MNT_DETACH, mount, umount2 } from "#native";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { startRegistry } from "#test/registry";
-import { faultsOf } from "./images-faults.ts";
-import { writeImage } from "./images-made.ts";
+import { faultsOf } from "./faults.ts";
+import { writeImage } from "./made.ts";
 
 const mib = 1 << 20;
 

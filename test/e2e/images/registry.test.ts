@@ -10,9 +10,9 @@ import { parseDigest } from "#base/ids";
 import type { Descriptor } from "#registry";
 import { must, run } from "#test/command";
 import { startRegistry } from "#test/registry";
-import { Filters } from "../../src/engine/filters.ts";
-import { lines, never, openImages, shown, tag } from "./images-rig.ts";
-import { RogueRegistry, types } from "./images-rogue.ts";
+import { Filters } from "../../../src/engine/filters.ts";
+import { lines, never, openImages, shown, tag } from "./rig.ts";
+import { RogueRegistry, types } from "./rogue.ts";
 
 /** The machine's own network: loopback ports are all that these tests need of it. */
 const here = { prefix: [], name: "", daemonFlags: [], isIsolated: false, [Symbol.asyncDispose]: async () => undefined };

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { type ImageRig, openImages, shown, tag } from "./images-rig.ts";
-import { bodyOf, fail, RogueRegistry } from "./images-rogue.ts";
+import { type ImageRig, openImages, shown, tag } from "./rig.ts";
+import { bodyOf, fail, RogueRegistry } from "./rogue.ts";
 
 interface Pushed {
   readonly said: readonly string[];

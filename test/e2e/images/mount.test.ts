@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Daemon, startDaemon } from "#test/daemon";
-import { writeImage } from "./images-made.ts";
+import { writeImage } from "./made.ts";
 
 let daemon: Daemon;
 before(async () => {

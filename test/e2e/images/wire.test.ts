@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { must } from "#test/command";
-import { type ImageRig, openImages, shown } from "./images-rig.ts";
-import { digestOf, fail, type RogueImage, RogueRegistry } from "./images-rogue.ts";
+import { type ImageRig, openImages, shown } from "./rig.ts";
+import { digestOf, fail, type RogueImage, RogueRegistry } from "./rogue.ts";
 
 type Part = "manifest" | "config" | "layer";
 

@@ -5,8 +5,8 @@ import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
 import { must } from "#test/command";
 import { startRegistry } from "#test/registry";
-import { never, openImages, shown, tag } from "./images-rig.ts";
-import { RogueRegistry } from "./images-rogue.ts";
+import { never, openImages, shown, tag } from "./rig.ts";
+import { RogueRegistry } from "./rogue.ts";
 
 /** The machine's own network: loopback ports are all that these tests need of it. */
 const here = { prefix: [] };

@@ -9,10 +9,10 @@ import { busyboxTar } from "#test/busybox";
 import { lineOf, stop } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { type Registry, startRegistry } from "#test/registry";
-import { faultsOf } from "./images-faults.ts";
-import { writeImage } from "./images-made.ts";
-import { openImages, shown } from "./images-rig.ts";
-import { RogueRegistry } from "./images-rogue.ts";
+import { faultsOf } from "./faults.ts";
+import { writeImage } from "./made.ts";
+import { openImages, shown } from "./rig.ts";
+import { RogueRegistry } from "./rogue.ts";
 
 const rounds = Number(process.env.MINIDOCK_KILL_ROUNDS ?? 15);
 const step = Number(process.env.MINIDOCK_KILL_CALLS ?? 0);
