@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { constants } from "node:os";
 import { type AttachOptions, attach } from "./attach.ts";
@@ -61,6 +62,7 @@ export class Task extends EventEmitter<TaskEvents> {
   readonly #runningExecs = new Map<string, (exit: ExecExit) => void>();
   #resolveExit: (record: ExitRecord) => void = () => undefined;
   #pid = 0;
+  #bornAt: string | undefined;
 
   private constructor(place: TaskPlace, socket: Socket) {
     super();
@@ -88,7 +90,7 @@ export class Task extends EventEmitter<TaskEvents> {
       await task.#connection.request("subscribe");
       const { checkpoint } = options;
       const created = await task.#connection.request("create", checkpoint === undefined ? {} : { checkpoint });
-      task.#pid = numberField(created, "pid");
+      task.#learnPid(numberField(created, "pid"));
       return task;
     } catch (error) {
       if (error instanceof RuntimeError && error.isSilent) {
@@ -109,7 +111,7 @@ export class Task extends EventEmitter<TaskEvents> {
     const task = new Task(place, socket);
     try {
       const state = parseTaskState(await task.#connection.request("subscribe", {}, patienceMs));
-      task.#pid = state.pid;
+      task.#learnPid(state.pid);
       if (state.exit !== undefined) task.#resolveExit(state.exit);
       return { task, state };
     } catch (error) {
@@ -124,10 +126,15 @@ export class Task extends EventEmitter<TaskEvents> {
     return this.#pid;
   }
 
+  /** False: it has ended, and the kernel may have given its number to another process. */
+  get hasPid(): boolean {
+    return this.#bornAt !== undefined && birthOf(this.#pid) === this.#bornAt;
+  }
+
   /** Lets the first process run. RFC 3339 time of the start. */
   async start(): Promise<string> {
     const started = await this.#connection.request("start");
-    this.#pid = numberField(started, "pid");
+    this.#learnPid(numberField(started, "pid"));
     return stringField(started, "startedAt");
   }
 
@@ -225,6 +232,11 @@ export class Task extends EventEmitter<TaskEvents> {
     throw shimGone();
   }
 
+  #learnPid(pid: number): void {
+    this.#pid = pid;
+    this.#bornAt = birthOf(pid);
+  }
+
   #receive(event: ShimEvent): void {
     switch (event.event) {
       case "exit":
@@ -242,5 +254,15 @@ export class Task extends EventEmitter<TaskEvents> {
       default:
         event satisfies never;
     }
+  }
+}
+
+/** starttime of proc_pid_stat(5), which a number and a boot have only once. */
+function birthOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
   }
 }

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { RuntimeError } from "#runtime";
 import { Rig, receive, shell, splitFrames, waitFor } from "./shim-rig.ts";
@@ -222,6 +225,21 @@ test("kill: the exit code is 128 and the signal; afterwards it is gone", async (
   assert.equal((await task.exited).exitCode, 9);
   await output;
   await assert.rejects(task.kill(15), RuntimeError);
+});
+
+test("pid: a process that got the number of one that has ended is not taken for it", async (t) => {
+  await using rig = await Rig.start();
+  const container = await rig.prepare({ args: ["sleep", "1000"] });
+  const task = await container.create();
+  await task.start();
+  assert.ok(task.hasPid);
+  await task.kill(9);
+  await task.closed;
+  writeFileSync("/proc/sys/kernel/ns_last_pid", String(task.pid - 1));
+  using other = spawn("sleep", ["1000"]);
+  await once(other, "spawn");
+  t.diagnostic(other.pid === task.pid ? "it has" : "the number went to a process of somebody else");
+  assert.equal(task.hasPid, false);
 });
 
 test("pause and resume: the state follows, output waits", async () => {

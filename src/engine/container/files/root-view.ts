@@ -2,7 +2,6 @@
 // snapshot, its volumes and its files in /etc.
 import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
-import { errnoOf } from "#base/errors";
 import type { IdMappings } from "#base/id-mappings";
 import { newId, shortId } from "#base/ids";
 import { AT_FDCWD, OPEN_TREE_CLONE, openTree } from "#native";
@@ -62,16 +61,9 @@ async function makeMountPoints(context: ContainerContext, container: Container):
 }
 
 function openIfRunning(context: ContainerContext, container: Container): View | undefined {
-  const { pid } = container.record.state;
-  if (pid === 0 || !container.isRunning) return undefined;
-  try {
-    const root = openRunningRoot(pid);
-    const idMappings = remapOf(container.record.hostConfig, context.defaults.userRemap)?.mappings;
-    return { ...root, ...(idMappings && { idMappings }) };
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") return undefined;
-    throw error;
-  }
+  const root = openRunningRoot(container);
+  const idMappings = remapOf(container.record.hostConfig, context.defaults.userRemap)?.mappings;
+  return root && { ...root, ...(idMappings && { idMappings }) };
 }
 
 interface StoppedView extends View {
