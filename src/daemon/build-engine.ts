@@ -32,7 +32,7 @@ import {
   transferLimits,
 } from "./defaults.ts";
 import { type EngineIdentity, engineIdentity } from "./identity.ts";
-import { nativeBinary } from "./paths.ts";
+import { relayProcess } from "./relay-process.ts";
 import { userRemapOf } from "./remap-users.ts";
 
 export interface Foundations {
@@ -104,7 +104,7 @@ export async function buildEngine(config: DaemonConfig, { spawner, storage, log 
     locks,
     clock,
     log,
-    launchRelay: (socket) => spawner.help(nativeBinary("minirelay"), socket),
+    relay: relayProcess(spawner),
     userRemap,
     makeNamespaces: (request) => spawner.makeNamespaces(request),
   });

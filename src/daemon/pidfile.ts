@@ -15,7 +15,7 @@ export async function holdPidfile(path: string): Promise<AsyncDisposable> {
 }
 
 /** A killed daemon that nobody has waited for yet still has its number: state Z of proc_pid_stat(5). */
-function isAlive(pid: number): boolean {
+export function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));

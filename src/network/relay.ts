@@ -54,6 +54,8 @@ export interface RelayOptions {
   readonly socket: string;
   /** Starts a minirelay; its socket listens when this resolves. */
   readonly launch: (socket: string) => Promise<unknown>;
+  /** Ends the one that serves the socket, whatever it does; its ports are free when this resolves. */
+  readonly kill: (socket: string) => Promise<void>;
   readonly namespaces: Namespaces;
   readonly log: Log;
 }
@@ -77,21 +79,34 @@ export class Relay {
     this.#options = options;
   }
 
-  /** Takes over the relay that is there. What it knows goes on working until `dropUnclaimed`. */
+  /** Takes over the relay that is there. What it knows goes on working until `dropUnclaimed`. One that is stuck is replaced. */
   async open(): Promise<void> {
-    let connection: RelayConnection;
+    const { socket, kill, log } = this.#options;
     try {
-      connection = await RelayConnection.open(this.#options.socket);
+      const connection = await RelayConnection.open(socket);
+      await this.#takeOver(connection);
     } catch (error) {
-      if (errnoOf(error) !== "ENOENT" && errnoOf(error) !== "ECONNREFUSED") throw error;
+      const code = errnoOf(error) ?? "";
+      if (!["ENOENT", "ECONNREFUSED", "EAGAIN", "ETIMEDOUT"].includes(code)) throw error;
+      if (code === "EAGAIN" || code === "ETIMEDOUT") {
+        log.error({ socket }, "minirelay does not answer and is replaced");
+        await kill(socket);
+      }
       await this.#connect();
-      return;
+    }
+  }
+
+  async #takeOver(connection: RelayConnection): Promise<void> {
+    try {
+      const known = await connection.request({ op: "list" });
+      const ids = (name: string) => new Set(textsIn(known, name));
+      this.#unclaimed = { endpoints: ids("endpoints"), resolvers: ids("resolvers"), ports: ids("ports") };
+    } catch (error) {
+      connection.close();
+      throw error;
     }
     this.#watch(connection);
     this.#connection = connection;
-    const known = await this.#request({ op: "list" });
-    const ids = (name: string) => new Set(textsIn(known, name));
-    this.#unclaimed = { endpoints: ids("endpoints"), resolvers: ids("resolvers"), ports: ids("ports") };
   }
 
   /** Who was there before and is nobody's now. */

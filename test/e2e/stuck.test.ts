@@ -126,6 +126,21 @@ test("stuck: a shim and a relay that are stopped say so to who needs them, and h
   assert.equal(await daemon.ok("run", "--rm", "--network", "net", "busybox", "echo", "on"), "on");
 });
 
+test("stuck: a relay that is stopped is replaced when the daemon starts, and its ports are held as before", async () => {
+  await using daemon = await startDaemon();
+  await daemon.ok("network", "create", "net");
+  const named = ["--network", "net", "--network-alias", "box", "-p", "127.0.0.1:8080:80"];
+  await daemon.ok("run", "-d", "--name", "free", ...named, "busybox", "sleep", "1000");
+  const relays = () => must(["pgrep", "-f", `^[^ ]*minirelay ${daemon.execRoot}`]);
+  const stopped = await relays();
+  process.kill(Number(stopped), "SIGSTOP");
+  await daemon.kill();
+  await daemon.start();
+  assert.notEqual(await relays(), stopped);
+  assert.match(await daemon.ok("exec", "free", "nslookup", "box"), /Name:\s+box\s+Address: 10\./);
+  assert.match(await daemon.inNetwork("ss", "-Hltn"), /127\.0\.0\.1:8080/);
+});
+
 test("stuck: clients that do not read what they asked for hold up nobody else", async () => {
   await using daemon = await startDaemon();
   await daemon.ok("run", "-d", "--name", "noisy", "busybox", "yes");

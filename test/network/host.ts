@@ -15,6 +15,7 @@ import { CLONE_NEWNET, unshare } from "#native";
 import { Spawner } from "#runtime";
 import { type ContainerRecord, openStorage } from "#storage";
 import { nativeBinary } from "../../src/daemon/paths.ts";
+import { relayProcess } from "../../src/daemon/relay-process.ts";
 import { NetworkService, openNetworkService, type Sandbox } from "../../src/engine/network/service.ts";
 
 const exec = promisify(execFile);
@@ -112,7 +113,7 @@ export class TestHost implements AsyncDisposable {
         clock: systemClock,
         log,
         // MINIRELAY: a build of its own to test, such as one with sanitizers.
-        launchRelay: (socket) => parts.spawner.help(process.env.MINIRELAY ?? nativeBinary("minirelay"), socket),
+        relay: relayProcess(parts.spawner, process.env.MINIRELAY),
         makeNamespaces: (request) => parts.spawner.makeNamespaces(request),
       });
     // Replaced at once by `start`: a host without its service is never handed out.

@@ -24,6 +24,7 @@ import {
   Ports,
   parsePrefix,
   Relay,
+  type RelayOptions,
   Sandboxes,
 } from "#network";
 import type { ContainerRecord, Storage } from "#storage";
@@ -302,8 +303,7 @@ export interface NetworkServiceOptions {
   readonly locks: Locks;
   readonly clock: Clock;
   readonly log: Log;
-  /** Starts a minirelay at this socket; it listens when this resolves. */
-  readonly launchRelay: (socket: string) => Promise<unknown>;
+  readonly relay: Pick<RelayOptions, "launch" | "kill">;
   readonly userRemap?: UserRemap | undefined;
   readonly makeNamespaces: NetworkContext["makeNamespaces"];
 }
@@ -319,7 +319,7 @@ export async function openNetworkService(options: NetworkServiceOptions): Promis
   const firewall = new Firewall(tag, firewallPolicy(bridge), log);
   const sandboxes = new Sandboxes({ directory: join(execRoot, "netns"), tag, poolSize, log });
   const { namespaces } = sandboxes;
-  const relay = new Relay({ socket: join(execRoot, "relay.sock"), launch: options.launchRelay, namespaces, log });
+  const relay = new Relay({ socket: join(execRoot, "relay.sock"), ...options.relay, namespaces, log });
   const flows = new Flows(log);
   const context: NetworkContext = {
     networks: new NetworkIndex(storage.records.documents<NetworkRecord>("network")),
