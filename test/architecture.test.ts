@@ -48,6 +48,7 @@ const reserved: readonly (readonly [specifier: RegExp, places: readonly string[]
   [/^(fastify|@fastify\/.*|ws)$/, ["src/api"], "HTTP is the edge's business"],
   [/^undici$/, ["src/registry", "src/engine/image"], "only images go out to other machines"],
   [/^tar-stream$/, ["storage", "src/engine/image"], "layers are unpacked by storage, `docker save` archives by images"],
+  [/^yaml$/, ["src/engine/cdi"], "CDI specifications are all the YAML that the engine reads"],
   [/^pino$/, ["src/base"], "one log"],
   [
     /^node:child_process$/,

@@ -54,6 +54,15 @@ export function messageOf(error: unknown): string {
   return isSystemError(first) ? describeCall(first) : first.message;
 }
 
+/** What goes wrong in `work` is told behind `words`. */
+export function attempt<T>(words: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new Error(`${words}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 interface SystemError extends Error {
   readonly code: string;
   readonly syscall: string;

@@ -60,6 +60,7 @@ export async function containerDefaults(config: DaemonConfig): Promise<Container
       hasNoNewPrivileges: config.hasNoNewPrivileges,
       ulimits: config.defaultUlimits,
       seccompProfile: await seccompProfile(config.seccompProfile),
+      cdiSpecDirs: config.cdiSpecDirs,
     },
     cgroupnsMode: config.defaultCgroupnsMode,
     ipcMode: config.defaultIpcMode,

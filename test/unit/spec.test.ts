@@ -3,6 +3,7 @@ import test from "node:test";
 import { parseId } from "#base/ids";
 import type { Device, Spec } from "#runtime";
 import type { MountRecord } from "#storage";
+import { injectionOf } from "../../src/engine/cdi/injection.ts";
 import { planMounts } from "../../src/engine/container/create/mounts.ts";
 import { adaptHostConfig, settle } from "../../src/engine/container/create/prepare.ts";
 import { checkRequest } from "../../src/engine/container/validate/create.ts";
@@ -23,6 +24,7 @@ import {
 } from "./create-fixtures.ts";
 
 const dataRoot = "/var/lib/peers/specpeer";
+const noInjection = await injectionOf([], undefined);
 
 const passwd = `root:x:0:0:root:/root:/bin/sh
 bob:x:1000:1001:Bob:/home/bob:/bin/sh
@@ -120,6 +122,7 @@ function build(name: string, variant: RecordedVariant, recorded: Spec): Spec {
     readFile,
     host: recordingHost,
     devices: devicesOf(recorded),
+    injection: noInjection,
     mountinfo: "1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw",
     findContainer: () => undefined,
     cgroupParent: "/peer-specpeer",

@@ -95,5 +95,6 @@ export interface DaemonConfig {
   readonly isLiveRestoreEnabled: boolean;
   readonly logDriver: string;
   readonly logOptions: Readonly<Record<string, string>>;
-  readonly cdiSpecDirs: readonly string[];
+  /** Undefined with the feature off. */
+  readonly cdiSpecDirs: readonly string[] | undefined;
 }

@@ -116,7 +116,7 @@ function toConfig(settings: Settings, configFile: string, environment: Environme
     labels: [...new Set(s.list("labels"))],
     metricsAddress: s.text("metrics-addr"),
     shutdownTimeoutSeconds: s.number("shutdown-timeout"),
-    features: s.record("features", (value) => value === true),
+    features: featuresOf(s),
     authorizationPlugins: s.list("authorization-plugins"),
     minApiVersion: environment.DOCKER_MIN_API_VERSION ?? "1.24",
     bridge: bridgeConfig(s),
@@ -196,11 +196,17 @@ function containerConfig(s: Reader): ContainerConfig {
     isLiveRestoreEnabled: s.flag("live-restore"),
     logDriver: s.text("log-driver"),
     logOptions: s.record("log-opts", String),
-    cdiSpecDirs: s.has("cdi-spec-dirs")
-      ? s.list("cdi-spec-dirs").filter((dir) => dir !== "")
-      : ["/etc/cdi", "/var/run/cdi"],
+    cdiSpecDirs: cdiSpecDirs(s),
   };
 }
+
+function cdiSpecDirs(s: Reader): string[] | undefined {
+  if (featuresOf(s).cdi === false) return undefined;
+  if (!s.has("cdi-spec-dirs")) return ["/etc/cdi", "/var/run/cdi"];
+  return s.list("cdi-spec-dirs").filter((dir) => dir !== "");
+}
+
+const featuresOf = (s: Reader) => s.record("features", (value) => value === true);
 
 function bridgeConfig(s: Reader): DefaultBridgeConfig {
   return {

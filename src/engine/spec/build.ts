@@ -4,12 +4,13 @@ import type { HostConfig, Ulimit } from "#api-schema/container-config";
 import { EngineError } from "#base/errors";
 import type { Linux, Namespace, Process, Rlimit, Seccomp, Spec, Uint64 } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import type { Injection } from "../cdi/injection.ts";
 import type { UserRemap } from "../user-remap.ts";
 import { homeOf, type ReadFile, resolveUser } from "./accounts.ts";
 import { profileOf } from "./apparmor.ts";
 import { chooseCapabilities } from "./capabilities.ts";
-import { deviceAccess } from "./devices.ts";
-import { containerEnvironment, withHome } from "./environment.ts";
+import { type DeviceAccess, deviceAccess } from "./devices.ts";
+import { containerEnvironment, overrideEnvironment, withHome } from "./environment.ts";
 import type { HostDevices } from "./host-devices.ts";
 import type { HostInfo } from "./host-info.ts";
 import { containerOf, hasOwnNetworkStack } from "./modes.ts";
@@ -31,6 +32,8 @@ export interface SpecDefaults {
   readonly ulimits?: Readonly<Record<string, Ulimit>>;
   /** "" for Docker's own, "unconfined", or the text of a profile. */
   readonly seccompProfile?: string;
+  /** Where CDI specifications lie; undefined with that feature off. */
+  readonly cdiSpecDirs?: readonly string[] | undefined;
 }
 
 export interface SpecInput extends SpecDefaults {
@@ -48,6 +51,7 @@ export interface SpecInput extends SpecDefaults {
   readonly readFile: ReadFile;
   readonly host: HostInfo;
   readonly devices: HostDevices;
+  readonly injection: Injection;
   /** /proc/self/mountinfo; only looked at for mounts that propagate. */
   readonly mountinfo: string;
   readonly findContainer: FindContainer;
@@ -63,7 +67,8 @@ export function specOf(input: SpecInput): Spec {
   const security = parseSecurityOptions(hostConfig.SecurityOpt, input.hasNoNewPrivileges);
   const process = processOf(input, security);
   const capabilities = process.capabilities?.bounding ?? [];
-  const access = deviceAccess(hostConfig, input.devices);
+  const { injection } = input;
+  const access = withInjected(deviceAccess(hostConfig, input.devices), injection);
   const seccomp = seccompOf(input, security, capabilities);
   const rootfsPropagation = rootPropagationOf(input.mounts, input.mountinfo);
   const sysctl = sysctlsOf(config.Domainname, hostConfig, input);
@@ -76,6 +81,7 @@ export function specOf(input: SpecInput): Spec {
       ...mountsOf({
         hostConfig,
         mounts: input.mounts,
+        injected: injection.mounts,
         areCgroupsWritable: areCgroupsWritable(input, security),
         host,
       }),
@@ -83,6 +89,7 @@ export function specOf(input: SpecInput): Spec {
         ? [{ destination: initInContainer, type: "bind", source: input.initPath, options: ["bind", "ro"] }]
         : []),
     ],
+    ...(Object.keys(injection.hooks).length === 0 ? {} : { hooks: injection.hooks }),
     ...(hostConfig.Annotations === null ? {} : { annotations: hostConfig.Annotations }),
     linux: {
       ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
@@ -92,11 +99,21 @@ export function specOf(input: SpecInput): Spec {
       ...(access.devices.length === 0 ? {} : { devices: access.devices }),
       cgroupsPath: posix.join(hostConfig.CgroupParent || input.cgroupParent || "/docker", container.id),
       resources: { devices: access.rules, ...resourcesOf(hostConfig, input.devices.block) },
+      ...(injection.intelRdt === undefined ? {} : { intelRdt: injection.intelRdt }),
       ...(seccomp === undefined ? {} : { seccomp }),
       ...(rootfsPropagation === undefined ? {} : { rootfsPropagation }),
       ...pathsOf("maskedPaths", hostConfig.MaskedPaths),
       ...pathsOf("readonlyPaths", hostConfig.ReadonlyPaths),
     },
+  };
+}
+
+/** A CDI device takes the place of what is mapped to the same path. */
+function withInjected({ devices, rules }: DeviceAccess, injection: Injection): DeviceAccess {
+  const taken = new Set(injection.devices.map(({ path }) => path));
+  return {
+    devices: [...devices.filter(({ path }) => !taken.has(path)), ...injection.devices],
+    rules: [...rules, ...injection.rules],
   };
 }
 
@@ -118,19 +135,20 @@ function areCgroupsWritable({ container, userRemap }: SpecInput, security: Secur
 }
 
 function processOf(input: SpecInput, security: SecurityOptions): Process {
-  const { container, host, readFile } = input;
+  const { container, host, readFile, injection } = input;
   const { config, hostConfig } = container;
   const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], readFile);
   const granted = chooseCapabilities(hostConfig, host);
   const [height = 0, width = 0] = hostConfig.ConsoleSize ?? [];
+  const env = containerEnvironment(config, config.Tty, input.linkEnvironment);
   const command = [container.path, ...container.args];
   const rlimits = rlimitsOf(hostConfig, input.ulimits);
   return {
     ...(config.Tty ? { terminal: true } : {}),
     ...(config.Tty && (height > 0 || width > 0) ? { consoleSize: { height, width } } : {}),
-    user,
+    user: { ...user, additionalGids: [...new Set([...(user.additionalGids ?? []), ...injection.additionalGids])] },
     args: hasInit(input) ? [initInContainer, "--", ...command] : command,
-    env: withHome(containerEnvironment(config, config.Tty, input.linkEnvironment), () => homeOf(user.uid, readFile)),
+    env: withHome(overrideEnvironment(env, injection.env), () => homeOf(user.uid, readFile)),
     cwd: config.WorkingDir === "" ? "/" : config.WorkingDir,
     capabilities: { bounding: granted, effective: granted, permitted: granted },
     ...(rlimits.length === 0 ? {} : { rlimits }),

@@ -1,8 +1,6 @@
-/** Device nodes and their cgroup rules: --device, --device-cgroup-rule, --privileged, --gpus (moby oci/devices_linux.go). */
+/** Device nodes and their cgroup rules: --device, --device-cgroup-rule, --privileged (moby oci/devices_linux.go). */
 
-import type { DeviceRequest, HostConfig } from "#api-schema/container-config";
-import { EngineError } from "#base/errors";
-import { goQuote } from "#base/strconv";
+import type { HostConfig } from "#api-schema/container-config";
 import type { Device, DeviceRule } from "#runtime";
 import type { HostDevices } from "./host-devices.ts";
 
@@ -38,7 +36,6 @@ const defaultRules: readonly DeviceRule[] = [
 
 /** `host` holds what `readHostDevices` found for this very `hostConfig`. */
 export function deviceAccess(hostConfig: HostConfig, host: HostDevices): DeviceAccess {
-  refuseRequests(hostConfig.DeviceRequests ?? []);
   const mapped = (hostConfig.Devices ?? []).flatMap((mapping) =>
     // A privileged container has the host's nodes already, under their own names.
     hostConfig.Privileged && mapping.PathOnHost === mapping.PathInContainer
@@ -70,13 +67,4 @@ export function parseRule(text: string): DeviceRule {
   const [, type = "a", major = "*", minor = "*", access = ""] = match;
   const number = (part: string): number => (part === "*" ? -1 : Number(part));
   return { allow: true, type: type as "a" | "b" | "c", major: number(major), minor: number(minor), access };
-}
-
-/** No device driver is built in: what asks for one fails as on a dockerd without the vendor's tools. */
-function refuseRequests(requests: readonly DeviceRequest[]): void {
-  for (const { Driver, Capabilities } of requests) {
-    const capabilities = (Capabilities ?? []).map((all) => `[${(all ?? []).join(" ")}]`).join(" ");
-    const message = `could not select device driver ${goQuote(Driver)} with capabilities: [${capabilities}]`;
-    throw new EngineError("system", message);
-  }
 }

@@ -4,6 +4,7 @@ import type { BigIntStats } from "node:fs";
 import { lstat, readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { HostConfig } from "#api-schema/container-config";
+import { errnoText } from "#base/errno-text";
 import { errnoOf } from "#base/errors";
 import { goQuote } from "#base/strconv";
 import type { Device } from "#runtime";
@@ -97,7 +98,7 @@ async function nodesBelow(folder: string, enters: (name: string) => boolean): Pr
   return found;
 }
 
-function deviceOf(path: string, stats: BigIntStats): Device | undefined {
+export function deviceOf(path: string, stats: BigIntStats): Device | undefined {
   const type = stats.isCharacterDevice() ? "c" : stats.isBlockDevice() ? "b" : stats.isFIFO() ? "p" : undefined;
   if (type === undefined) return undefined;
   const fileMode = Number(stats.mode & 0o7777n);
@@ -111,10 +112,4 @@ function numberOf(rdev: bigint): DeviceNumber {
   return { major: Number(major), minor: Number(minor) };
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or directory",
-  ENOTDIR: "not a directory",
-  EACCES: "permission denied",
-};
-
-const reasonOf = (error: unknown): string => reasons[errnoOf(error) ?? ""] ?? String(error);
+const reasonOf = (error: unknown): string => errnoText(errnoOf(error) ?? "");

@@ -2,6 +2,7 @@
 import { readFile as readHostFile } from "node:fs/promises";
 import type { Spec } from "#runtime";
 import type { ContainerRecord } from "#storage";
+import { injectionOf } from "../cdi/injection.ts";
 import { linkEnvironment } from "../network/links/legacy-links.ts";
 import type { Sandbox } from "../network/service.ts";
 import type { UserRemap } from "../user-remap.ts";
@@ -57,6 +58,7 @@ export async function buildSpec(options: BuildOptions): Promise<Spec> {
     userNamespace: sandbox.userNamespacePath,
     mounts,
     devices: await readHostDevices(container.hostConfig),
+    injection: await injectionOf(container.hostConfig.DeviceRequests ?? [], options.cdiSpecDirs),
     mountinfo: propagates ? await readHostFile("/proc/self/mountinfo", "utf8") : "",
   });
   await ensureProfile(spec.process);

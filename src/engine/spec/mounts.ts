@@ -51,6 +51,8 @@ const defaultMounts: readonly Required<Pick<Mount, "destination" | "type" | "sou
 export interface MountChoices {
   readonly hostConfig: HostConfig;
   readonly mounts: readonly ResolvedMount[];
+  /** Of CDI devices: like the default ones, but for one at the same place. */
+  readonly injected: readonly SpecMount[];
   readonly areCgroupsWritable: boolean;
   readonly host: Pick<HostInfo, "hasRecursiveReadOnly">;
 }
@@ -60,11 +62,11 @@ export function mountsOf(choices: MountChoices): Mount[] {
   const own = byDepth(choices.mounts);
   const taken = new Set(own.map((mount) => mount.destination));
   const mounts = [
-    ...defaultMounts.filter((mount) => !isReplaced(mount.destination, taken, hostConfig.IpcMode)).map(ownCopy),
+    ...withInjected(choices.injected).filter((mount) => !isReplaced(mount.destination, taken, hostConfig.IpcMode)),
     ...own.map((mount) => (mount.type === "tmpfs" ? tmpfsMount(mount) : bindMount(mount, host))),
   ];
   for (const mount of mounts) {
-    if (mount.destination === "/dev/shm" && mount.source === "shm") mount.options.push(`size=${hostConfig.ShmSize}`);
+    if (mount.destination === "/dev/shm" && !taken.has("/dev/shm")) mount.options.push(`size=${hostConfig.ShmSize}`);
     if (hostConfig.ReadonlyRootfs && !taken.has(mount.destination)) makeReadOnly(mount);
     const isOpened =
       (hostConfig.Privileged && mount.destination === "/sys") ||
@@ -74,8 +76,14 @@ export function mountsOf(choices: MountChoices): Mount[] {
   return mounts;
 }
 
+function withInjected(injected: readonly SpecMount[]): SpecMount[] {
+  const taken = new Set(injected.map(({ destination }) => destination));
+  const mounts = [...defaultMounts.filter(({ destination }) => !taken.has(destination)), ...injected];
+  return (injected.length === 0 ? mounts : byDepth(mounts)).map(ownCopy);
+}
+
 /** Parents first, so that /etc does not cover /etc/hosts; what is equally deep keeps its order. */
-const byDepth = (mounts: readonly ResolvedMount[]): ResolvedMount[] =>
+const byDepth = <T extends { readonly destination: string }>(mounts: readonly T[]): T[] =>
   mounts.toSorted((a, b) => depthOf(a.destination) - depthOf(b.destination));
 
 const depthOf = (path: string): number => path.split("/").length;
@@ -88,7 +96,7 @@ function isReplaced(destination: string, taken: ReadonlySet<string>, ipcMode: st
 
 type SpecMount = Mount & { options: string[] };
 
-const ownCopy = (mount: (typeof defaultMounts)[number]): SpecMount => ({ ...mount, options: [...mount.options] });
+const ownCopy = (mount: SpecMount): SpecMount => ({ ...mount, options: [...mount.options] });
 
 /** What processes must be able to write whatever the root is. */
 const alwaysWritable = new Set(["/proc", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"]);

@@ -2,6 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { arch, hostname, release, totalmem } from "node:os";
 import type { SystemInfo } from "#api-schema/system";
 import type { RuntimeFeatures } from "#runtime";
+import { findDevices } from "../cdi/devices.ts";
+import { noDirectories } from "../cdi/injection.ts";
 import type { ContainerIndex } from "../container/container-index.ts";
 import { logDrivers } from "../log/options.ts";
 import type { RegistryTrust, SystemFacts, SystemParts } from "./service.ts";
@@ -17,7 +19,11 @@ export async function systemInfo({
   features,
   facts,
 }: SystemParts): Promise<SystemInfo> {
-  const [os, fds] = await Promise.all([operatingSystem(), readdir("/proc/self/fd").catch(() => [])]);
+  const [os, fds, cdi] = await Promise.all([
+    operatingSystem(),
+    readdir("/proc/self/fd").catch(() => []),
+    discoveredDevices(facts.cdiSpecDirs),
+  ]);
   const { cgroup } = host;
   const now = new Date();
   return {
@@ -88,9 +94,20 @@ export async function systemInfo({
     ProductLicense: "",
     DefaultAddressPools: facts.defaultAddressPools.map(({ base, size }) => ({ Base: base, Size: size })),
     FirewallBackend: { Driver: "nftables", Info: null },
-    DiscoveredDevices: null,
-    CDISpecDirs: [...facts.cdiSpecDirs],
-    Warnings: systemWarnings(facts, host),
+    DiscoveredDevices: cdi.devices,
+    CDISpecDirs: [...(facts.cdiSpecDirs ?? [])],
+    Warnings: nullIfEmpty([...systemWarnings(facts, host), ...cdi.warnings]),
+  };
+}
+
+const nullIfEmpty = (list: string[]): string[] | null => (list.length === 0 ? null : list);
+
+async function discoveredDevices(specDirs: SystemFacts["cdiSpecDirs"]) {
+  if (specDirs?.length === 0) return { devices: [], warnings: [`CDI cache initialization failed: ${noDirectories}`] };
+  const { devices, problems } = await findDevices(specDirs ?? []);
+  return {
+    devices: [...devices.keys()].sort().map((ID) => ({ Source: "cdi", ID })),
+    warnings: problems.map(([path, problem]) => `CDI: Error associated with spec file ${path}: ${problem}`),
   };
 }
 

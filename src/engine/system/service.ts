@@ -29,7 +29,7 @@ export interface SystemFacts {
   readonly runtimes: Readonly<Record<string, { readonly path: string; readonly args: readonly string[] }>>;
   readonly proxies: { readonly http: string; readonly https: string; readonly no: string };
   readonly defaultAddressPools: readonly { readonly base: string; readonly size: number }[];
-  readonly cdiSpecDirs: readonly string[];
+  readonly cdiSpecDirs: readonly string[] | undefined;
   /** Containers have user namespaces. */
   readonly isRemapped: boolean;
   readonly seccompProfile: string;

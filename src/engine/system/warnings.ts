@@ -4,8 +4,8 @@ import type { SystemFacts } from "./service.ts";
 
 type Facts = Pick<SystemFacts, "openAddresses" | "seccompProfile">;
 
-/** What `docker info` warns of, in moby's words and order (daemon/info.go). Null where all is well. */
-export function systemWarnings(facts: Facts, host: HostInfo): string[] | null {
+/** What `docker info` warns of, in moby's words and order (daemon/info.go). */
+export function systemWarnings(facts: Facts, host: HostInfo): string[] {
   const warnings = [
     ...facts.openAddresses.map(openAddressWarning),
     ...missing(host.cgroup).map((limit) => `WARNING: No ${limit} support`),
@@ -13,7 +13,7 @@ export function systemWarnings(facts: Facts, host: HostInfo): string[] | null {
   if (host.isIpv4ForwardingDisabled) warnings.push("WARNING: IPv4 forwarding is disabled");
   if (host.hasSeccomp && facts.seccompProfile !== "builtin")
     warnings.push("WARNING: daemon is not using the default seccomp profile");
-  return warnings.length === 0 ? null : warnings;
+  return warnings;
 }
 
 /** Limits that the cgroups of this machine cannot hold, and that a machine of their version could. */

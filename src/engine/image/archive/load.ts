@@ -18,8 +18,8 @@ import {
   selectManifests,
   type TaggedReference,
 } from "#registry";
+import { readList } from "../../fields.ts";
 import { type ImageConfig, parseImageConfig, platformOf, systemOf } from "../config/config.ts";
-import { readList } from "../config/fields.ts";
 import type { ImageParts } from "../parts.ts";
 import { emitImageEvent, imageById } from "../resolve.ts";
 import { checkDepth, createImage } from "../store.ts";

@@ -3,7 +3,7 @@ import { EngineError, messageOf } from "#base/errors";
 import { type Digest, isDigest } from "#base/ids";
 import { unmarshalJson } from "#base/json";
 import { hostArchitecture, type Platform } from "#registry";
-import { Fields } from "./fields.ts";
+import { Fields } from "../../fields.ts";
 
 /** The config blob of an image (OCI image spec, config.md, with Docker's own fields), every field with Go's zero value. */
 export interface ImageConfig {

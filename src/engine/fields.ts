@@ -1,14 +1,16 @@
 import { EngineError, messageOf } from "#base/errors";
 import { parseGoTime, rfc3339 } from "#base/go-time";
-import { goQuote } from "#base/strconv";
+import { goQuote, uint32 } from "#base/strconv";
 
 /** An object of unknown origin, read field by field; a wrong type is refused in the words of encoding/json. */
 export class Fields {
+  readonly #names: readonly string[];
   readonly #values: ReadonlyMap<string, unknown>;
   readonly #path: string;
 
   constructor(value: unknown, path: string, goType: string) {
     if (!isObject(value) && value !== null && value !== undefined) throw wrongType(value, path, goType);
+    this.#names = Object.keys(value ?? {});
     this.#values = new Map(Object.entries(value ?? {}).map(([key, field]) => [key.toLowerCase(), field]));
     this.#path = path;
   }
@@ -19,6 +21,14 @@ export class Fields {
 
   #wrong(name: string, goType: string, value = this.#get(name)): EngineError {
     return wrongType(value, `${this.#path}.${name}`, goType);
+  }
+
+  /** encoding/json's DisallowUnknownFields. */
+  only(...known: readonly string[]): this {
+    const lower = new Set(known.map((name) => name.toLowerCase()));
+    const stranger = this.#names.find((name) => !lower.has(name.toLowerCase()));
+    if (stranger !== undefined) throw invalid(`json: unknown field ${goQuote(stranger)}`);
+    return this;
   }
 
   isNull(name: string): boolean {
@@ -47,8 +57,16 @@ export class Fields {
 
   number(name: string, goType = "int"): number {
     const value = this.#get(name) ?? 0;
-    if (typeof value !== "number" || !Number.isInteger(value)) throw this.#wrong(name, goType);
+    if (!isOf(goType, value)) throw this.#wrong(name, goType);
     return value;
+  }
+
+  numbers(name: string, goType: string): number[] {
+    return this.list(name, `[]${goType}`).map((item, at) => {
+      const value = item ?? 0;
+      if (!isOf(goType, value)) throw this.#wrong(`${name}.${at}`, goType, value);
+      return value;
+    });
   }
 
   /** RFC 3339, kept as it is written: its nanoseconds must survive. */
@@ -112,6 +130,11 @@ export function readList(value: unknown, goType: string): Fields[] {
   if (!Array.isArray(value)) throw wrongType(value, "", `[]${goType}`);
   return value.map((item: unknown, at) => new Fields(item, `.${at}`, goType));
 }
+
+const isOf = (goType: string, value: unknown): value is number =>
+  typeof value === "number" &&
+  Number.isInteger(value) &&
+  (goType !== "uint32" || (value >= Number(uint32.min) && value <= Number(uint32.max)));
 
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
