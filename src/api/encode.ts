@@ -90,13 +90,14 @@ function structEncoder(type: Extract<GoType, { kind: "struct" }>, escapeHtml: bo
   return (value) => {
     // Go has no null struct: an absent one is its zero value.
     const record = isRecord(value) ? value : {};
-    let text = "";
+    // Joined at once: a text that grows by pieces is a tree of them, and long lists of those keep the garbage collector busy.
+    const parts: string[] = [];
     for (const { key, prefix, omitempty, type: fieldType, encode: write } of fields) {
       const field = record[key];
       if (omitempty && isEmpty(fieldType, field)) continue;
-      text += (text === "" ? "" : ",") + prefix + write(field);
+      parts.push(prefix + write(field));
     }
-    return `{${text}}`;
+    return `{${parts.join(",")}}`;
   };
 }
 
