@@ -207,6 +207,36 @@ test("ps: filters, formats and order", async () => {
   await daemon.ok("rm", "-f", "p1", "p2", "p3");
 });
 
+test("ps: each change shows in the next list", async () => {
+  const format = "{{.Names}} {{.Image}} {{.State}} {{.Networks}} {{.Ports}}";
+  const shown = async (...flags: string[]) => (await daemon.ok("ps", "-a", "--format", format, ...flags)).trimEnd();
+  await daemon.ok("network", "create", "extra");
+  await daemon.ok("tag", "busybox", "moving");
+  await daemon.ok("create", "--name", "seen", "-p", "127.0.0.1:7777:80", "moving", "sleep", "1000");
+  assert.equal(await shown(), "seen moving created bridge");
+  await daemon.ok("rename", "seen", "other");
+  assert.equal(await shown(), "other moving created bridge");
+  await daemon.ok("network", "connect", "extra", "other");
+  assert.equal(await shown(), "other moving created bridge,extra");
+  await daemon.ok("start", "other");
+  assert.equal(await shown(), "other moving running bridge,extra 127.0.0.1:7777->80/tcp");
+  await daemon.ok("network", "disconnect", "bridge", "other");
+  assert.match(await shown(), /^other moving running extra 127/);
+  await daemon.ok("pause", "other");
+  assert.match(await shown(), /^other moving paused /);
+  await daemon.ok("kill", "other");
+  assert.equal(await shown(), "other moving exited extra");
+  await daemon.ok("commit", "other", "moving");
+  assert.match(await shown(), /^other [0-9a-f]{12} exited extra$/);
+  await daemon.ok("create", "--name", "parent", "--link", "other:alias", "busybox");
+  assert.match(await shown("--no-trunc"), /^other,parent\/alias /m);
+  await daemon.ok("rm", "parent");
+  assert.match(await shown(), /^other [0-9a-f]{12} exited extra$/);
+  await daemon.ok("rm", "other");
+  await daemon.ok("rmi", "moving");
+  await daemon.ok("network", "rm", "extra");
+});
+
 test("top: titles and processes are those of ps", async () => {
   await daemon.ok("run", "-d", "--name", "busy", "busybox", "sh", "-c", "sleep 100; true");
   const lines = (await daemon.ok("top", "busy")).split("\n").map((line) => line.trim().split(/\s+/));

@@ -105,6 +105,7 @@ export class ContainerIndex {
 
   /** Writes what has changed in the record. */
   save(container: Container): void {
+    container.summary = undefined;
     if (this.#byId.has(container.id)) this.#table.update(container.record);
     this.#unwritten.delete(container);
   }

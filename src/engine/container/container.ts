@@ -1,3 +1,4 @@
+import type { ContainerSummary } from "#api-schema/container-summary";
 import type { Id } from "#base/ids";
 import type { Task } from "#runtime";
 import type { ContainerRecord, ContainerStatus } from "#storage";
@@ -27,6 +28,8 @@ export class Container {
   task: Task | undefined;
   /** The old shim is still cleaning up; a new start waits for it. */
   shimClosed: Promise<void> = Promise.resolve();
+  /** What the list last showed, until the record changes. */
+  summary: ContainerSummary | undefined;
   isRemovalInProgress = false;
   isRemoved = false;
   /** `docker restart` is between its stop and its start: neither the restart policy nor `--rm` acts on this exit. */

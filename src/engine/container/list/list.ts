@@ -6,6 +6,7 @@ import { EngineError } from "#base/errors";
 import type { Digest } from "#base/ids";
 import type { ContainerRecord, ImageRecord, MountRecord } from "#storage";
 import { linkNamesOf } from "../../network/links/legacy-links.ts";
+import type { Container } from "../container.ts";
 import type { ContainerContext } from "../context.ts";
 import { mountPointOf } from "../inspect.ts";
 import { containerSizes } from "../inspect-sizes.ts";
@@ -34,18 +35,19 @@ export async function listContainers(context: ContainerContext, options: ListOpt
         ),
     },
   );
-  const now = context.clock.now();
   const linkNames = linkNamesOf(records, (reference) => context.index.find(reference)?.record);
-  const summaries: ContainerSummary[] = [];
-  for (const record of selectRecords(records, filter, options)) {
-    const summary = summaryOf(record, { now, findImage, linkNames });
-    if (!options.size) summaries.push(summary);
-    else {
-      const { sizeRw, sizeRootFs } = await containerSizes(context.storage, record);
-      summaries.push({ ...summary, SizeRw: sizeRw, SizeRootFs: sizeRootFs });
-    }
+  const facts = { now: context.clock.now(), findImage, linkNames };
+  const shown = selectRecords(records, filter, options).map((record) => ({
+    record,
+    summary: currentSummary(context.index.get(record.id), facts),
+  }));
+  if (!options.size) return shown.map(({ summary }) => summary);
+  const sized: ContainerSummary[] = [];
+  for (const { record, summary } of shown) {
+    const { sizeRw, sizeRootFs } = await containerSizes(context.storage, record);
+    sized.push({ ...summary, SizeRw: sizeRw, SizeRootFs: sizeRootFs });
   }
-  return summaries;
+  return sized;
 }
 
 /** What no image can be called, none is called. */
@@ -100,16 +102,23 @@ export interface SummaryFacts {
   readonly linkNames: ReadonlyMap<string, readonly string[]>;
 }
 
-export function summaryOf(record: ContainerRecord, { now, findImage, linkNames }: SummaryFacts): ContainerSummary {
+/** The very object of the last time while nothing in it has changed: whoever made its text has it still. */
+function currentSummary(container: Container, facts: SummaryFacts): ContainerSummary {
+  const { record, summary: last } = container;
+  // Names from other containers' links change without this one.
+  if (facts.linkNames.has(record.id)) return summaryOf(record, facts);
+  if (last?.Status === statusText(record.state, facts.now) && last.Image === imageOf(record, facts)) return last;
+  container.summary = summaryOf(record, facts);
+  return container.summary;
+}
+
+export function summaryOf(record: ContainerRecord, facts: SummaryFacts): ContainerSummary {
   const { config, hostConfig, state } = record;
-  const imageId = record.imageId ?? "";
-  const isCurrent = config.Image === imageId || findImage(config.Image) === imageId;
   return {
     Id: record.id,
-    Names: [`/${record.name}`, ...(linkNames.get(record.id) ?? [])].sort(),
-    // A name that was moved to another image would lie.
-    Image: isCurrent ? config.Image : imageId,
-    ImageID: imageId,
+    Names: [`/${record.name}`, ...(facts.linkNames.get(record.id) ?? [])].sort(),
+    Image: imageOf(record, facts),
+    ImageID: record.imageId ?? "",
     Command: [record.path, ...record.args.map((arg) => (arg.includes(" ") ? `'${arg}'` : arg))].join(" "),
     Created: wholeSeconds(record.created),
     Ports: portsOf(record.ports),
@@ -117,11 +126,17 @@ export function summaryOf(record: ContainerRecord, { now, findImage, linkNames }
     SizeRootFs: 0,
     Labels: config.Labels,
     State: state.status,
-    Status: statusText(state, now),
+    Status: statusText(state, facts.now),
     HostConfig: { NetworkMode: hostConfig.NetworkMode, Annotations: hostConfig.Annotations },
     NetworkSettings: { Networks: networksOf(record.networks) },
     Mounts: record.mounts.map((mount) => ({ ...mountPointOf(mount), Source: isDeclared(mount) ? "" : mount.source })),
   };
+}
+
+/** A name that was moved to another image would lie. */
+function imageOf({ config, imageId }: ContainerRecord, { findImage }: SummaryFacts): string {
+  const id = imageId ?? "";
+  return config.Image === id || findImage(config.Image) === id ? config.Image : id;
 }
 
 /** moby's list does not know where the volumes of an image's VOLUME lie. */
