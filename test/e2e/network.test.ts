@@ -113,6 +113,24 @@ test("etc: hosts, hostname and resolv.conf are the container's", async () => {
   assert.match(resolv, /options ndots:2/);
 });
 
+test("NetworkDisabled: a namespace with a loopback and nothing of the engine's, even where the host's was asked for", async () => {
+  const body = { Image: "busybox", Cmd: ["sleep", "1000"], NetworkDisabled: true, HostConfig: { NetworkMode: "host" } };
+  await daemon.http.post("/containers/create?name=alone", body);
+  await daemon.ok("start", "alone");
+  assert.equal(
+    await daemon.ok("exec", "alone", "sh", "-c", "ls /sys/class/net; grep -c alone /etc/hosts || true"),
+    "lo\n0",
+  );
+  const { NetworkSettings, HostsPath } = (await daemon.http.get("/containers/alone/json")).json() as {
+    NetworkSettings: Record<string, unknown>;
+    HostsPath: string;
+  };
+  assert.deepEqual([NetworkSettings.SandboxID, NetworkSettings.SandboxKey, HostsPath], ["", "", ""]);
+  const { status, text } = await daemon.http.post("/networks/bridge/connect", { Container: "alone" });
+  assert.match(`${status} ${text}`, /^404 .*network sandbox for container [0-9a-f]{64} not found/);
+  await daemon.ok("rm", "-f", "alone");
+});
+
 test("networks: names resolve, and networks do not meet", async () => {
   await daemon.ok("network", "create", "n1");
   await daemon.ok("network", "create", "n2");

@@ -57,9 +57,10 @@ export interface InspectFacts {
 export function inspectOf(record: ContainerRecord, facts: InspectFacts): ContainerInspect {
   const { state, hostConfig } = record;
   const hasFiles = state.hasFiles ?? state.hasRun;
+  const hasNetworkFiles = hasFiles && !record.config.NetworkDisabled;
   const file = (name: string): string => {
     const own = record.mounts.find(({ destination }) => destination === `/etc/${name}`);
-    return hasFiles ? (own?.source ?? `${facts.etcDirectory}/${name}`) : "";
+    return hasNetworkFiles ? (own?.source ?? `${facts.etcDirectory}/${name}`) : "";
   };
   // Of the local driver's file Docker says nothing: its format is its own.
   const hasLog = hasFiles && hostConfig.LogConfig.Type === "json-file";

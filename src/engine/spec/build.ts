@@ -40,7 +40,7 @@ export interface SpecInput extends SpecDefaults {
   readonly container: Pick<ContainerRecord, "id" | "path" | "args" | "config" | "hostConfig">;
   /** What linked containers offer. */
   readonly linkEnvironment: readonly string[];
-  /** Path of the network namespace; undefined with the host's. */
+  /** Path of the network namespace; undefined with the host's, or when the runtime makes one. */
   readonly networkNamespace: string | undefined;
   /** Path of the user namespace; undefined with the host's. */
   readonly userNamespace?: string | undefined;
@@ -93,9 +93,10 @@ export function specOf(input: SpecInput): Spec {
     ...(hostConfig.Annotations === null ? {} : { annotations: hostConfig.Annotations }),
     linux: {
       ...(Object.keys(sysctl).length === 0 ? {} : { sysctl }),
-      ...userNamespaceOf(input, [
-        ...namespacesOf(hostConfig, joinedNamespaces(hostConfig, input.networkNamespace, input.findContainer)),
-      ]),
+      ...userNamespaceOf(
+        input,
+        namespacesOf(container, joinedNamespaces(hostConfig, input.networkNamespace, input.findContainer)),
+      ),
       ...(access.devices.length === 0 ? {} : { devices: access.devices }),
       cgroupsPath: posix.join(hostConfig.CgroupParent || input.cgroupParent || "/docker", container.id),
       resources: { devices: access.rules, ...resourcesOf(hostConfig, input.devices.block) },

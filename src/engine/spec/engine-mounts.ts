@@ -2,16 +2,16 @@ import { chown } from "node:fs/promises";
 import type { ContainerRecord } from "#storage";
 import type { NetworkFiles } from "../network/etc/files.ts";
 import type { UserRemap } from "../user-remap.ts";
-import { containerOf } from "./modes.ts";
 import type { ResolvedMount } from "./mounts.ts";
 
-type MountingContainer = Pick<ContainerRecord, "config" | "hostConfig" | "mounts">;
+type MountingContainer = Pick<ContainerRecord, "hostConfig" | "mounts">;
 
 /** The container finds its hosts, hostname and resolv.conf as root's. */
 export async function giveFiles(files: NetworkFiles, remap: UserRemap | undefined): Promise<void> {
   if (remap === undefined) return;
   const { uid, gid } = remap.root;
-  await Promise.all([files.hosts, files.hostname, files.resolvConf].map((path) => chown(path, uid, gid)));
+  const given = [files.hosts, files.hostname, files.resolvConf].filter((path) => path !== "");
+  await Promise.all(given.map((path) => chown(path, uid, gid)));
 }
 
 /** The user's mounts and what the engine adds to them. */
@@ -32,8 +32,7 @@ function tmpfsMounts(container: MountingContainer): ResolvedMount[] {
 
 /** The engine's hosts, hostname and resolv.conf, unless the user brought one. */
 function networkFileMounts(container: MountingContainer, files: NetworkFiles): ResolvedMount[] {
-  const { hostConfig, mounts, config } = container;
-  if (config.NetworkDisabled && containerOf(hostConfig.NetworkMode) === undefined) return [];
+  const { hostConfig, mounts } = container;
   const wanted: readonly (readonly [destination: string, source: string])[] = [
     ["/etc/resolv.conf", files.resolvConf],
     ["/etc/hostname", files.hostname],

@@ -14,7 +14,10 @@ export interface JoinedNamespaces {
 
 export type FindContainer = (reference: string) => ContainerRecord | undefined;
 
-export function namespacesOf(hostConfig: HostConfig, joined: JoinedNamespaces): Namespace[] {
+export function namespacesOf(
+  { config, hostConfig }: Pick<ContainerRecord, "config" | "hostConfig">,
+  joined: JoinedNamespaces,
+): Namespace[] {
   const own = (type: Namespace["type"]): Namespace[] => [{ type }];
   const join = (type: Namespace["type"], path: string | undefined, mode: string): Namespace[] => {
     if (mode === "host") return [];
@@ -22,7 +25,7 @@ export function namespacesOf(hostConfig: HostConfig, joined: JoinedNamespaces): 
   };
   return [
     ...own("mount"),
-    ...join("network", joined.network, hostConfig.NetworkMode),
+    ...join("network", joined.network, config.NetworkDisabled ? "none" : hostConfig.NetworkMode),
     ...(hostConfig.UTSMode === "host" ? [] : own("uts")),
     ...join("pid", joined.pid, hostConfig.PidMode),
     ...join("ipc", joined.ipc, hostConfig.IpcMode),

@@ -32,8 +32,10 @@ export async function connectContainer(
   }
   if (containerOf(container.hostConfig.NetworkMode) !== undefined) throw invalid(sharedNetwork);
   const network = context.networks.get(ref);
+  checkSettings(container, network, settings);
   checkMembership(context, container, network);
-  if (sandbox === undefined) throw new EngineError("system", `no sandbox for container ${container.id}`);
+  if (sandbox === undefined)
+    throw new EngineError("notFound", `network sandbox for container ${container.id} not found`);
   await sandboxes.connect(sandbox, network, settings);
 }
 
@@ -81,11 +83,14 @@ function addMembership(
   network: Network,
   settings: Attachment,
 ): void {
-  const named = isUserNetwork(network.name)
-    ? { ...settings, DNSNames: dnsNames(container, settings.Aliases) }
-    : settings;
-  validateSettings(named, network.name, network.record);
+  const named = checkSettings(container, network, settings);
   if (checkMembership(context, container, network)) container.networks[network.name] = named;
+}
+
+function checkSettings(container: ContainerRecord, { name, record }: Network, settings: Attachment): Attachment {
+  const named = isUserNetwork(name) ? { ...settings, DNSNames: dnsNames(container, settings.Aliases) } : settings;
+  validateSettings(named, name, record);
+  return named;
 }
 
 /** moby's updateNetworkSettings: which networks go together. False when the container is on it already. */

@@ -1,4 +1,5 @@
 import type { EndpointSettings, PortMap } from "#api-schema/network-settings";
+import type { ContainerRecord } from "#storage";
 import type { NetworkFiles } from "../etc/files.ts";
 
 /** The network side of a container that is about to run. */
@@ -6,7 +7,7 @@ export interface Sandbox {
   readonly id: string;
   /** What `NetworkSettings.SandboxKey` shows: the path of the namespace. */
   readonly key: string;
-  /** The path for the OCI spec's network namespace; undefined when the container shares the host's. */
+  /** The path for the OCI spec's network namespace; undefined when there is none of ours to join. */
   readonly namespacePath: string | undefined;
   /** That of the user namespace which the network's belongs to; undefined for the host's. */
   readonly userNamespacePath: string | undefined;
@@ -20,3 +21,17 @@ export interface Sandbox {
   readonly connected: Promise<unknown>;
   readonly files: NetworkFiles;
 }
+
+/** `NetworkDisabled`: the runtime makes a namespace with a loopback, and /etc is the image's. */
+export const noSandbox = ({ config }: ContainerRecord): Sandbox => ({
+  id: "",
+  key: "",
+  namespacePath: undefined,
+  userNamespacePath: undefined,
+  hostname: config.Hostname,
+  domainname: config.Domainname,
+  networks: {},
+  ports: Promise.resolve({}),
+  connected: Promise.resolve(),
+  files: { hosts: "", hostname: "", resolvConf: "" },
+});

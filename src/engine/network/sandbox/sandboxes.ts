@@ -33,7 +33,7 @@ import { chooseGateways, defaultRoutes, type Gateways } from "./gateways.ts";
 import { announce, needsResolver, serveNames } from "./names.ts";
 import { portMap, portRequests, recordedRequests } from "./port-requests.ts";
 import { openRemappedSandbox } from "./remapped.ts";
-import type { Sandbox } from "./sandbox.ts";
+import { noSandbox, type Sandbox } from "./sandbox.ts";
 import { hostnameOf, shareSandbox } from "./shared.ts";
 
 const setupFailed = "failed to set up container networking";
@@ -56,6 +56,7 @@ export class ContainerSandboxes {
   }
 
   async attach(container: ContainerRecord, directory: string): Promise<Sandbox> {
+    if (container.config.NetworkDisabled) return noSandbox(container);
     const other = containerOf(container.hostConfig.NetworkMode);
     if (other !== undefined) return shareSandbox(this.#context, container, other, directory);
     await this.detach(container);
@@ -199,7 +200,7 @@ export class ContainerSandboxes {
     }
     const [first] = this.#networksOf(container);
     const isNamed = askedInterfaceName(container.networks[first?.name ?? ""]) !== undefined;
-    const isReady = isPlain(first) && !isNamed && !container.config.NetworkDisabled;
+    const isReady = isPlain(first) && !isNamed;
     const openOwn = () => (isReady ? sandboxes.take() : sandboxes.takeEmpty());
     const network = remap === undefined ? openOwn() : await openRemappedSandbox(this.#context, container, remap);
     return { ...common, id: network.id, key: network.key, network };
@@ -215,7 +216,6 @@ export class ContainerSandboxes {
 
   #connectAll(sandbox: ContainerSandbox): Record<string, Attachment> {
     const { container } = sandbox;
-    if (container.config.NetworkDisabled) return container.networks;
     const networks: Record<string, Attachment> = {};
     try {
       for (const name of orderedNames(container)) {
