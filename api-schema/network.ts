@@ -52,7 +52,7 @@ export const NetworkList = go.slice(NetworkInspect);
 
 /** The body of POST /networks/create. */
 export type NetworkCreateRequest = go.Static<typeof NetworkCreateRequest>;
-export const NetworkCreateRequest = go.struct("CreateRequest", {
+export const NetworkCreateRequest = go.struct("network.CreateRequest", {
   Name: go.string(),
   Driver: go.string(),
   Scope: go.string(),
@@ -71,13 +71,13 @@ export const NetworkCreateRequest = go.struct("CreateRequest", {
 export const NetworkCreateResponse = go.struct("CreateResponse", { Id: go.string(), Warning: go.string() });
 
 /** The body of POST /networks/{id}/connect. */
-export const NetworkConnectRequest = go.struct("ConnectOptions", {
+export const NetworkConnectRequest = go.struct("network.ConnectOptions", {
   Container: go.string(),
   EndpointConfig: go.ptr(EndpointSettings, { omitempty: true }),
 });
 
 /** The body of POST /networks/{id}/disconnect. */
-export const NetworkDisconnectRequest = go.struct("DisconnectOptions", {
+export const NetworkDisconnectRequest = go.struct("network.DisconnectOptions", {
   Container: go.string(),
   Force: go.bool(),
 });

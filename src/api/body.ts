@@ -37,6 +37,19 @@ export async function requireJson<T extends TSchema>(
   return { json: body.value, value: decodeWhole(schema, body, "unnamed") };
 }
 
+/** The same where there may be none. */
+export async function readOptionalJson<T extends TSchema>(
+  request: FastifyRequest,
+  schema: T,
+): Promise<Static<T> | undefined> {
+  try {
+    return (await requireJson(request, schema)).value;
+  } catch (error) {
+    if (error instanceof EngineError && error.cause instanceof JsonEmptyError) return undefined;
+    throw error;
+  }
+}
+
 /** Go's decoder looks at the value first, and then whether it was all. */
 function decodeWhole<T extends TSchema>(schema: T, { value, hasMore }: ParsedJson, root: Root): Static<T> {
   const decoded = decodeJson(schema, value, root);
@@ -54,7 +67,7 @@ export function decodeJson<T extends TSchema>(schema: T, json: Json, root: Root 
 }
 
 async function parseBody(request: FastifyRequest): Promise<ParsedJson> {
-  const text = await readText(request, maxJsonBytes, "http: request body too large");
+  const text = await readJsonText(request);
   try {
     return parseJson(text);
   } catch (error) {
@@ -64,14 +77,18 @@ async function parseBody(request: FastifyRequest): Promise<ParsedJson> {
   }
 }
 
+export const readJsonText = (request: FastifyRequest): Promise<string> =>
+  readText(request, maxJsonBytes, "http: request body too large");
+
 async function readText(request: FastifyRequest, limitBytes: number, refusal: string): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of unreadBody(request.raw)) {
     sizeBytes += chunk.length;
-    if (sizeBytes > limitBytes) throw invalid(refusal);
-    chunks.push(chunk);
+    if (sizeBytes <= limitBytes) chunks.push(chunk);
   }
+  // Only now: many clients listen when they have said everything.
+  if (sizeBytes > limitBytes) throw invalid(refusal);
   return Buffer.concat(chunks).toString("utf8");
 }
 

@@ -11,8 +11,9 @@ export class JsonTypeError extends Error {}
 export type Root = "named" | "unnamed";
 
 /**
- * Makes the Go value of a schema out of JSON: keys match in any case, null and absent are the zero value, unknown keys
- * are ignored. Throws JsonTypeError for the first value of a wrong type.
+ * Makes the Go value of a schema out of JSON: keys match in any case, what is absent is the zero value, unknown keys are
+ * ignored, and what is there twice is decoded into what is there already. Throws JsonTypeError for the first value of a
+ * wrong type.
  */
 export function decode<T extends TSchema>(schema: T, json: Json, root: Root = "unnamed"): Static<T> {
   const type = reflect(schema);
@@ -40,8 +41,9 @@ interface Path {
 
 const below = ({ root, tokens }: Path, token: string | number): Path => ({ root, tokens: [...tokens, token] });
 
-function build(type: GoType, json: Json, path: Path): unknown {
-  if (json === null) return zeroOf(type);
+/** Go leaves `before` as it is for a null, unless null is a value of the type. */
+function build(type: GoType, json: Json, path: Path, before = zeroOf(type)): unknown {
+  if (json === null) return zeroOf(type) === null ? null : before;
   switch (type.kind) {
     case "string":
       return typeof json === "string" ? json : wrongType(type, json, path);
@@ -56,16 +58,16 @@ function build(type: GoType, json: Json, path: Path): unknown {
     case "any":
       return toPlain(json);
     case "ptr":
-      return build(type.item, json, path);
+      return build(type.item, json, path, before ?? undefined);
     case "slice":
     case "tuple":
-      return buildList(type, json, path);
+      return buildList(type, json, path, before as readonly unknown[] | null);
     case "map":
-      return buildMap(type, json, path);
+      return { ...(before as object | null), ...buildMap(type, json, path) };
     case "strslice":
       return buildStrSlice(json);
     case "struct":
-      return buildStruct(type, json, path);
+      return buildStruct(type, json, path, before as Record<string, unknown>);
     default:
       return type satisfies never;
   }
@@ -85,11 +87,16 @@ function buildTime(type: GoType, json: Json, path: Path): string {
   throw new JsonTypeError(`parsing time ${JSON.stringify(json)} as "2006-01-02T15:04:05Z07:00": cannot parse`);
 }
 
-function buildList(type: Extract<GoType, { kind: "slice" | "tuple" }>, json: Json, path: Path): unknown[] {
+function buildList(
+  type: Extract<GoType, { kind: "slice" | "tuple" }>,
+  json: Json,
+  path: Path,
+  before: readonly unknown[] | null,
+): unknown[] {
   if (!isList(json)) return wrongType(type, json, path);
   // What is beyond an array's end is not looked at.
   const given = type.kind === "tuple" ? json.slice(0, type.length) : json;
-  const items = given.map((item, index) => build(type.item, item, below(path, index)));
+  const items = given.map((item, index) => build(type.item, item, below(path, index), before?.[index]));
   if (type.kind === "slice") return items;
   return Array.from({ length: type.length }, (_, index) => (index < items.length ? items[index] : zeroOf(type.item)));
 }
@@ -108,12 +115,17 @@ function buildStrSlice(json: Json): string[] {
   throw new JsonTypeError(`json: cannot unmarshal ${kindOf(json)} into Go value of type string`);
 }
 
-function buildStruct(type: Extract<GoType, { kind: "struct" }>, json: Json, path: Path): Record<string, unknown> {
+function buildStruct(
+  type: Extract<GoType, { kind: "struct" }>,
+  json: Json,
+  path: Path,
+  before: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   if (!(json instanceof JsonObject)) return wrongType(type, json, path);
-  const value = zeroStruct(type.fields);
+  const value = { ...before };
   for (const [key, item] of json.fields) {
     const field = findField(type.fields, key);
-    if (field !== undefined) value[field.key] = build(field.type, item, below(path, key));
+    if (field !== undefined) value[field.key] = build(field.type, item, below(path, key), value[field.key]);
   }
   return value;
 }
@@ -121,9 +133,12 @@ function buildStruct(type: Extract<GoType, { kind: "struct" }>, json: Json, path
 function findField(fields: readonly GoStructField[], key: string): GoStructField | undefined {
   const exact = fields.find((field) => field.key === key);
   if (exact !== undefined) return exact;
-  const folded = key.toLowerCase();
-  return fields.find((field) => field.key.toLowerCase() === folded);
+  const folded = fold(key);
+  return fields.find((field) => fold(field.key) === folded);
 }
+
+/** Unicode's simple folding, in which the long s is an s, too; the Kelvin sign is a k to JavaScript as well. */
+const fold = (key: string): string => key.toLowerCase().replaceAll("\u017f", "s");
 
 function zeroOf(type: GoType): unknown {
   switch (type.kind) {

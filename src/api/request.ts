@@ -11,6 +11,10 @@ declare module "fastify" {
   interface FastifyInstance {
     readonly apiLog: Log;
   }
+  interface FastifyContextConfig {
+    /** False for the routes of moby that never look for parameters in a body. */
+    readonly hasForm?: boolean;
+  }
   interface FastifyRequest {
     /** What the path asked for, or the newest. */
     apiVersion: string;
@@ -51,7 +55,8 @@ export function prepareRequests(app: FastifyInstance, identity: ServerIdentity):
     checkVersion(request.apiVersion, identity);
     reply.header("docker-experimental", String(identity.isExperimental));
     request.clientGone = watchClient(request, reply);
-    request.form = new Query(await readForm(request), query.slice(1));
+    const form = request.routeOptions.config.hasForm === false ? "" : await readForm(request);
+    request.form = new Query(form, query.slice(1));
   });
 }
 

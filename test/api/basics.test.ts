@@ -169,6 +169,29 @@ test("create: the body is JSON by its Content-Type and its grammar, and names a 
   assert.equal(await create('{"Image":"a"}', `${json}; charset=utf-8`), '201 {"Id":"1","Warnings":[]}');
 });
 
+test("auth: the body is JSON whatever it says it is, as of curl -d", async () => {
+  const seen: unknown[] = [];
+  await using api = await startApi({
+    images: {
+      login: async ({ credentials }: { credentials: unknown }) => {
+        seen.push(credentials);
+        return { status: "Login Succeeded", identityToken: "" };
+      },
+    },
+  });
+  const body = '{"username":"u","password":"p"}';
+  const form = ["Content-Type: application/x-www-form-urlencoded", `Content-Length: ${body.length}`];
+  assert.match(await api.raw(request("POST /auth", ...form) + body), /^HTTP\/1.1 200 OK/);
+  assert.match(JSON.stringify(seen), /"username":"u"/);
+});
+
+test("create: a body that is too large is refused to a client that sends all of it first", async () => {
+  await using api = await startApi({});
+  const size = 20 << 20;
+  const head = request("POST /containers/create", "Content-Type: application/json", `Content-Length: ${size}`);
+  assert.equal(bodyOf(await api.raw(head + "[".repeat(size))), '{"message":"http: request body too large"}\n');
+});
+
 test("create: a compressed or doubly framed body is read as it is, not as something else", async () => {
   await using api = await startApi({ containers: { create: async () => ({ Id: "1", Warnings: [] }) } });
   const gzip = request(

@@ -303,9 +303,9 @@ const bodies = {
   "container.UpdateConfig": update,
   "container.ExecOptions": execConfig,
   "network.EndpointSettings": endpointSettings,
-  CreateRequest: networkCreate,
-  ConnectOptions: networkConnect,
-  DisconnectOptions: networkConnect,
+  "network.CreateRequest": networkCreate,
+  "network.ConnectOptions": networkConnect,
+  "network.DisconnectOptions": networkConnect,
   "volume.CreateOptions": volumeCreate,
 };
 

@@ -81,6 +81,20 @@ test("decode: null and absent are Go's zero value", () => {
   assert.deepEqual(create("null"), zero(CreateRequest));
 });
 
+test("decode: a key that is there twice is decoded into what is there already, and a null leaves it unless it can be null", () => {
+  const { HostConfig, ...config } = create(`{
+    "Image":"a", "image":null, "Tty":true, "TTY":null, "Cmd":["a"], "cmd":null, "Labels":{"a":"1","b":"2"}, "labels":{"b":"3"},
+    "HostConfig":{"Memory":1,"CpuShares":2,"ConsoleSize":[3,4],"Dns":["a","b"]},
+    "HostConfig":{"Memory":5,"CpuShares":null,"ConsoleSize":[null,5],"Dns":[null]}
+  }`);
+  assert.deepEqual([config.Image, config.Tty, config.Cmd], ["a", true, null]);
+  assert.deepEqual(config.Labels, { a: "1", b: "3" });
+  assert.deepEqual([HostConfig?.Memory, HostConfig?.CpuShares, HostConfig?.ConsoleSize], [5, 2, [3, 5]]);
+  assert.deepEqual(HostConfig?.Dns, ["a"]);
+  assert.equal(create('{"Tty":true,"HostConfig":{"Memory":1},"HostConfig":null}').HostConfig, null);
+  assert.equal(create('{"Ho\u017ftname":"a"}').Hostname, "a", "the long s is an s");
+});
+
 test("decode: one string is a command of one word, an empty list stays one", () => {
   assert.deepEqual(create('{"Cmd":"sh"}').Cmd, ["sh"]);
   assert.deepEqual(create('{"Cmd":[]}').Cmd, []);

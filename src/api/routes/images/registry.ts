@@ -4,6 +4,7 @@ import { EngineError } from "#base/errors";
 import { JsonEmptyError, JsonSyntaxError, parseJson } from "#base/json";
 import type { Engine } from "#engine";
 import { credentialsOf } from "#engine";
+import { readJsonText } from "../../body.ts";
 import { decode, JsonTypeError } from "../../decode.ts";
 import { sendJson } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
@@ -11,7 +12,7 @@ import { accessOf } from "./access.ts";
 
 /** `docker login`: the registry is asked, nothing is kept. */
 export function loginRoute(app: FastifyInstance, { images }: Engine): void {
-  app.post("/auth", async (request, reply) => {
+  app.post("/auth", { config: { hasForm: false } }, async (request, reply) => {
     const credentials = credentialsOf(await readAuthConfig(request));
     const access = { ...accessOf(request), credentials };
     const { status, identityToken } = await images.login(access, request.clientGone);
@@ -26,19 +27,11 @@ export function distributionRoute(app: FastifyInstance, { images }: Engine): voi
   });
 }
 
-const maxAuthBytes = 1 << 20;
-
 /** Read bare, unlike other bodies: any Content-Type will do, and what is wrong is a 500 in the decoder's own words. */
 async function readAuthConfig(request: FastifyRequest): Promise<AuthConfig> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request.raw) {
-    size += chunk.length;
-    if (size > maxAuthBytes) throw new EngineError("system", "http: request body too large");
-    chunks.push(chunk);
-  }
+  const text = await readJsonText(request);
   try {
-    return decode(AuthConfig, parseJson(Buffer.concat(chunks).toString("utf8")).value, "unnamed");
+    return decode(AuthConfig, parseJson(text).value, "unnamed");
   } catch (error) {
     const isJson = [JsonEmptyError, JsonSyntaxError, JsonTypeError].some((kind) => error instanceof kind);
     throw isJson && error instanceof Error ? new EngineError("system", error.message, { cause: error }) : error;
