@@ -9,6 +9,9 @@ interface Explanation {
 const messageOf = ({ body }: Normal): string =>
   typeof body === "object" && body !== null && "message" in body ? String(body.message) : "";
 
+/** Go's server cuts the connection then. */
+export const hasPanicked = ({ status, body }: Normal): boolean => status === 0 && body === "socket hang up";
+
 const startErrorOf = ({ body }: Normal): string => (body as { State?: { Error?: string } } | null)?.State?.Error ?? "";
 
 const isTo = (request: FuzzRequest, path: RegExp): boolean => path.test(request.path);
@@ -55,8 +58,8 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) => isTo(request, /\/(info|version)$/) && differOnlyAt(ours, theirs, identityKeys),
   },
   {
-    why: "dockerd panics when the body of /auth is null",
-    fits: (request, _, theirs) => isTo(request, /\/auth$/) && request.body === "null" && theirs.status === 0,
+    why: "dockerd panics over a null: the body of /auth, or a device in a list",
+    fits: (request, _, theirs) => isTo(request, /\/auth$|\/(re)?start\b/) && hasPanicked(theirs),
   },
   {
     why: "dockerd creates a container with a relative volume, and cannot look into it afterwards",
@@ -65,6 +68,10 @@ const explanations: readonly Explanation[] = [
   {
     why: "of several wrong filters Go names one at random",
     fits: (_, ours, theirs) => refuse(ours, theirs, /^invalid filter '/),
+  },
+  {
+    why: "of several endpoints Go names them in any order",
+    fits: (_, ours, theirs) => refuse(ours, theirs, /^Container cannot be created with multiple network endpoints: /),
   },
   {
     why: "of several containers to look from Go asks for any first",

@@ -76,7 +76,7 @@ function additionalGroups(wanted: readonly string[], groups: readonly Group[]): 
     const gid = group === undefined ? numericId(text) : group.gid;
     if (gid !== undefined) return gid;
     if (group !== undefined) throw rangeError();
-    throw new Error(`Unable to find group ${text}: no matching entries in group file`);
+    throw new Error(`unable to find group ${text}: no matching entries in group file`);
   });
   return [...new Set(gids)];
 }

@@ -163,7 +163,7 @@ function portsIn(field: "publish" | "expose", value: string): string[] {
   if (value.includes(":")) throw refuse(`filter for '${field}' should not contain ':': ${value}`);
   const [range = "", protocol = ""] = value.split("/");
   const failed = (reason: string): EngineError => refuse(`error while looking up for ${field} ${value}: ${reason}`);
-  if (range === "") throw failed("empty string specified for ports");
+  if (range === "") throw failed("Empty string specified for ports.");
   const [first = 0, end = first] = range.split("-").map((text) => {
     if (!/^\d+$/.test(text)) throw failed(`strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`);
     if (Number(text) > maxPort) {
@@ -171,6 +171,6 @@ function portsIn(field: "publish" | "expose", value: string): string[] {
     }
     return Number(text);
   });
-  if (end < first) throw failed(`invalid range specified for port: ${range}`);
+  if (end < first) throw failed(`Invalid range specified for the Port: ${range}`);
   return Array.from({ length: end - first + 1 }, (_, n) => `${first + n}/${protocol || "tcp"}`);
 }
