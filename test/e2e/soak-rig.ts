@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { must } from "#test/command";
 import type { Daemon } from "#test/daemon";
@@ -61,12 +62,15 @@ function hijack(daemon: Daemon, path: string, body = ""): { answered: Promise<vo
   const socket = daemon.http.connect();
   const head = [`POST ${path} HTTP/1.1`, "Host: d", "Connection: Upgrade", "Upgrade: tcp"];
   socket.write([...head, "Content-Type: application/json", `Content-Length: ${body.length}`, "", body].join("\r\n"));
-  const answered = new Promise<void>((resolve) => socket.once("readable", () => resolve()));
-  const whole = text(socket.setEncoding("latin1")).then((answer) => {
-    socket.end();
-    return payloads(answer.slice(answer.indexOf("\r\n\r\n") + 4));
-  });
-  return { answered, text: whole };
+  return { answered: answerOf(socket), text: payloadsOf(socket) };
+}
+
+const answerOf = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("readable", () => resolve()));
+
+async function payloadsOf(socket: Socket): Promise<string> {
+  const answer = await text(socket.setEncoding("latin1"));
+  socket.end();
+  return payloads(answer.slice(answer.indexOf("\r\n\r\n") + 4));
 }
 
 function payloads(frames: string): string {
@@ -77,6 +81,13 @@ function payloads(frames: string): string {
     at += 8 + length;
   }
   return said;
+}
+
+/** Follows the log to its end: what stdout said. `answered` when the engine began to. */
+export function follow(daemon: Daemon, container: string): { answered: Promise<void>; text: Promise<string> } {
+  const socket = daemon.http.connect();
+  socket.write(`GET /containers/${container}/logs?follow=1&stdout=1 HTTP/1.0\r\nHost: d\r\n\r\n`);
+  return { answered: answerOf(socket), text: payloadsOf(socket) };
 }
 
 /** Work `n` for each n below `count`, so many at a time. */

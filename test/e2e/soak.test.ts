@@ -1,15 +1,15 @@
 /**
  * The same thing again and again: nothing is lost, and nothing grows. CI runs a short one;
- *   SOAK=100 test/run e2e/soak        10,000 runs, 100,000 execs: about an hour
+ *   SOAK=100 test/run e2e/soak        10,000 runs, 100,000 execs, 500 followers: about an hour
  * prints what it saw on the way.
  */
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
 import { type Daemon, startDaemon } from "#test/daemon";
-import { databaseBytes, execByApi, footprint, inParallel, runByApi, shimOf } from "./soak-rig.ts";
+import { databaseBytes, execByApi, follow, footprint, inParallel, runByApi, shimOf } from "./soak-rig.ts";
 
 const scale = Number(process.env.SOAK ?? 1);
-const counts = { runs: 90 * scale, cliRuns: 10 * scale, execs: 1000 * scale };
+const counts = { runs: 90 * scale, cliRuns: 10 * scale, execs: 1000 * scale, followers: Math.min(500, 50 * scale) };
 const width = 4;
 const timeout = 7_200_000;
 
@@ -91,4 +91,21 @@ test("soak: no exec in one container loses its output or its status", { timeout 
   assertFlat(samples);
   assert.equal(await daemon.ok("inspect", "-f", "{{.ExecIDs}}", "host"), "[]");
   await daemon.ok("rm", "-f", "host");
+});
+
+test("soak: followers of one log that rotates and is compressed get every line, and share what is read", {
+  timeout,
+}, async (context) => {
+  const script = "until [ -e /go ]; do usleep 20000; done; seq 1 10000";
+  const options = ["max-size=300k", "max-file=100", "compress=true"].flatMap((option) => ["--log-opt", option]);
+  const expected = Array.from({ length: 10_000 }, (_, i) => `${i + 1}\n`).join("");
+  const samples = await soak(context, 10, async (n) => {
+    await daemon.ok("run", "-d", "--name", `talker${n}`, ...options, "busybox", "sh", "-c", script);
+    const followers = Array.from({ length: counts.followers }, () => follow(daemon, `talker${n}`));
+    await Promise.all(followers.map(({ answered }) => answered));
+    await daemon.ok("exec", `talker${n}`, "touch", "/go");
+    for (const { text } of followers) assert.ok((await text) === expected);
+    await daemon.ok("rm", `talker${n}`);
+  });
+  assertFlat(samples);
 });

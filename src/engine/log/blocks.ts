@@ -1,6 +1,6 @@
-export const blockSize = 64 << 10;
-/** 32 MiB: enough for as many followers as one log may have. */
-const mostKept = 512;
+const blockSize = 64 << 10;
+/** 2 MiB of them lie ready; who reads one log reads the same ones. */
+const mostKept = 32;
 
 /** Memory that logs are read into, used again and again: what many readers drop would grow faster than it is collected. */
 export class LogBlocks {

@@ -60,7 +60,7 @@ export async function compressRotated(path: string, signal: AbortSignal): Promis
       await pack(file, aside, signal);
       if (!(await putInPlace(path, file.identity, aside))) return;
     } finally {
-      await file.handle.close();
+      await file.close();
       await rm(aside, { force: true });
     }
   }

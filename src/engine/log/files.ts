@@ -1,19 +1,40 @@
+import { randomUUID } from "node:crypto";
 import { type BigIntStats, constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
-import { Readable } from "node:stream";
+import { type FileHandle, open, stat, unlink } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { errnoOf } from "#base/errors";
 
-/** One file of a json-file log: the current one, or a rotated one, perhaps compressed. */
-export interface LogFile {
-  readonly handle: FileHandle;
-  readonly isCompressed: boolean;
-  /** Of the plain file, by which followers know it again. */
+/** One file of a log: the current one, or a rotated one, perhaps compressed. */
+export class LogFile {
+  /** Of the plain file, by which it is known again. */
   readonly identity: string;
+  /** As it is stored. */
+  readonly handle: FileHandle;
+  readonly #path: string;
+  #plain: Promise<FileHandle> | undefined;
+
+  constructor(path: string, handle: FileHandle, identity: string) {
+    this.#path = path;
+    this.handle = handle;
+    this.identity = identity;
+  }
+
+  /** Its entries: of a compressed file in a copy without a name, which is made once and is there until this is closed. */
+  plain(): Promise<FileHandle> {
+    this.#plain ??= isPacked(this.#path) ? unpack(this, this.#path) : Promise.resolve(this.handle);
+    return this.#plain;
+  }
+
+  async close(): Promise<void> {
+    const plain = await this.#plain?.catch(() => undefined);
+    await Promise.all([this.handle.close(), plain !== this.handle && plain?.close()]);
+  }
 }
 
-/** Many may read compressed files at once, and what they drop is garbage: little of it, then. */
-const packedSize = 16 << 10;
+const isPacked = (path: string): boolean => path.endsWith(".gz");
+
+const unpackSize = 128 << 10;
 
 /** Not through a symlink: what a log file is called is known to containers that share the host's mounts (CVE-2026-53489). */
 export async function openLog(path: string): Promise<LogFile | undefined> {
@@ -25,8 +46,7 @@ export async function openLog(path: string): Promise<LogFile | undefined> {
     throw error;
   }
   const identity = identify(await handle.stat({ bigint: true }));
-  if (!path.endsWith(".gz")) return { handle, identity, isCompressed: false };
-  return { handle, identity: (await plainIdentity(handle)) ?? identity, isCompressed: true };
+  return new LogFile(path, handle, (isPacked(path) ? await plainIdentity(handle) : undefined) ?? identity);
 }
 
 /** The one that was rotated `age` times, whichever form it has now. */
@@ -69,7 +89,7 @@ export async function openLogs(path: string): Promise<LogFile[]> {
 }
 
 export async function closeLogs(files: readonly LogFile[]): Promise<void> {
-  await Promise.all(files.map(({ handle }) => handle.close()));
+  await Promise.all(files.map((file) => file.close()));
 }
 
 /** The kernel's clock for files ticks more slowly than the one for entries. */
@@ -102,15 +122,18 @@ export async function* storedBytes({ handle }: LogFile, size: number): AsyncGene
   }
 }
 
-/** The plain bytes of a compressed file. The handle stays the caller's, which a stream of its own would close. */
-export async function* decompressed(file: LogFile): AsyncGenerator<Buffer> {
-  const packed = Readable.from(storedBytes(file, packedSize), { objectMode: false, highWaterMark: packedSize });
-  const plain = createGunzip({ chunkSize: 4 * packedSize });
-  packed.on("error", (error) => plain.destroy(error));
+async function unpack(file: LogFile, path: string): Promise<FileHandle> {
+  const { O_RDWR, O_CREAT, O_EXCL } = constants;
+  const name = `${path}.${randomUUID()}`;
+  const plain = await open(name, O_RDWR | O_CREAT | O_EXCL, 0o600);
   try {
-    yield* packed.pipe(plain);
-  } finally {
-    packed.destroy();
-    plain.destroy();
+    await unlink(name);
+    await pipeline(storedBytes(file, unpackSize), createGunzip({ chunkSize: unpackSize }), async (chunks) => {
+      for await (const chunk of chunks) await plain.writeFile(chunk);
+    });
+    return plain;
+  } catch (error) {
+    await plain.close();
+    throw error;
   }
 }

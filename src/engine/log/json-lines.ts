@@ -57,6 +57,7 @@ class LogLines implements LogDecoder {
   decode(lines: Buffer): Buffer {
     this.#lines = lines;
     this.#frames.begin(lines);
+    this.#isOver = false;
     this.#nextBackslash = 0;
     for (let start = 0; start < lines.length && !this.#isOver; ) {
       const next = this.#format.details ? -1 : this.#fastLine(start);

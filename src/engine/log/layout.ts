@@ -6,7 +6,7 @@ export interface LogFormat extends Omit<LogOptions, "follow" | "tail">, Framing 
 
 /** Turns the entries of a driver's files into what the client gets. */
 export interface LogDecoder {
-  /** A message later than `until` was met: nothing more is wanted. */
+  /** In the last entries a message later than `until` was met: nothing more is wanted. */
   readonly isOver: boolean;
   /** What these whole entries say. They are used up: the answer may lie in their memory. */
   decode(entries: Buffer): Buffer;

@@ -48,6 +48,7 @@ class LocalEntries implements LogDecoder {
 
   decode(bytes: Buffer): Buffer {
     this.#frames.begin(bytes);
+    this.#isOver = false;
     for (let start = 0; start < bytes.length && !this.#isOver; ) {
       const end = entryEnd(bytes, start);
       this.#entry(bytes, start, end);

@@ -2,13 +2,14 @@ import { EngineError, messageOf } from "#base/errors";
 import type { LogOptions } from "../container/options.ts";
 import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import { LogBlocks } from "./blocks.ts";
-import { LogEntries, type Start, startAt } from "./entries.ts";
-import { closeLogs, type LogFile, openLogs, wasCompleteBefore } from "./files.ts";
-import { FollowedLog, type Follower } from "./followed-log.ts";
+import { type Chunk, LogChunks } from "./chunks.ts";
+import { LogEntries, type Start } from "./entries.ts";
+import { type LogFile, openLogs, wasCompleteBefore } from "./files.ts";
 import type { Framing } from "./frames.ts";
 import { jsonLayout } from "./json-lines.ts";
 import type { LogDecoder, LogLayout } from "./layout.ts";
 import { localLayout } from "./local-entries.ts";
+import { SharedLog } from "./shared-log.ts";
 
 /** A container's log as its reader needs to know it. */
 export interface LogSource {
@@ -31,7 +32,8 @@ const layouts: Readonly<Record<string, LogLayout>> = { "json-file": jsonLayout, 
 /** Reads containers' logs, and holds what their readers share. */
 export class LogReaders {
   readonly #blocks = new LogBlocks();
-  readonly #followed = new Map<string, FollowedLog>();
+  readonly #chunks = new LogChunks(this.#blocks);
+  readonly #logs = new Map<string, { readonly log: SharedLog; readers: number }>();
 
   /**
    * What the container has said, in the order in which it was logged. Each chunk is valid until the next one is asked for: a reader
@@ -43,15 +45,19 @@ export class LogReaders {
     if (layout === undefined) {
       throw new EngineError("notImplemented", "configured logging driver does not support reading");
     }
-    const decoder = layout.decoder({ ...options, framing: source.framing });
-    const entries = new LogEntries(layout, this.#blocks);
-    return new LogReader({ source, options, life, decoder, entries, follow: (path) => this.#follow(path) }).read();
+    return this.#read({ source, options, life, layout, chunks: this.#chunks, blocks: this.#blocks });
   }
 
-  #follow(path: string): Follower {
-    const log = this.#followed.get(path) ?? new FollowedLog(path, () => this.#followed.delete(path));
-    this.#followed.set(path, log);
-    return log.join();
+  async *#read(reading: Omit<LogReading, "log">): AsyncGenerator<Buffer> {
+    const { path } = reading.source;
+    const shared = this.#logs.get(path) ?? { log: new SharedLog(path), readers: 0 };
+    this.#logs.set(path, shared);
+    shared.readers++;
+    try {
+      yield* new LogReader({ ...reading, log: shared.log }).read();
+    } finally {
+      if (--shared.readers === 0) this.#logs.delete(path);
+    }
   }
 }
 
@@ -59,9 +65,10 @@ interface LogReading {
   readonly source: LogSource;
   readonly options: LogOptions;
   readonly life: LogLife;
-  readonly decoder: LogDecoder;
-  readonly entries: LogEntries;
-  readonly follow: (path: string) => Follower;
+  readonly layout: LogLayout;
+  readonly chunks: LogChunks;
+  readonly blocks: LogBlocks;
+  readonly log: SharedLog;
 }
 
 class LogReader {
@@ -70,15 +77,23 @@ class LogReader {
   readonly #life: LogLife;
   readonly #decoder: LogDecoder;
   readonly #entries: LogEntries;
-  readonly #followPath: LogReading["follow"];
+  readonly #chunks: LogChunks;
+  readonly #log: SharedLog;
+  /** What others must want as well to get the same chunks. */
+  readonly #wanted: string;
+  #isOver = false;
 
-  constructor({ source, options, life, decoder, entries, follow }: LogReading) {
+  constructor({ source, options, life, layout, chunks, blocks, log }: LogReading) {
+    const format = { ...options, framing: source.framing };
     this.#source = source;
     this.#options = options;
     this.#life = life;
-    this.#decoder = decoder;
-    this.#entries = entries;
-    this.#followPath = follow;
+    this.#decoder = layout.decoder(format);
+    this.#entries = new LogEntries(layout, blocks);
+    this.#chunks = chunks;
+    this.#log = log;
+    const { stdout, stderr, timestamps, details, since, until, framing } = format;
+    this.#wanted = [source.path, stdout, stderr, timestamps, details, since, until, framing].join();
   }
 
   async *read(): AsyncGenerator<Buffer> {
@@ -91,21 +106,28 @@ class LogReader {
   }
 
   async *#past(): AsyncGenerator<Buffer> {
-    const files = await openLogs(this.#source.path);
+    const files = new Set(await this.#openAll());
     try {
-      for (const part of await this.#findStarts(files)) yield* this.#render(part);
+      for (const start of await this.#findStarts([...files])) {
+        const { size } = await (await start.file.plain()).stat();
+        yield* this.#render(start, size);
+        if (this.#isOver) return;
+        files.delete(start.file);
+        await this.#log.release(start.file);
+      }
     } finally {
-      await closeLogs(files);
+      await this.#release([...files]);
     }
   }
 
   /** Watches first and reads then, so that a line written in between is seen by one of the two. */
   async *#follow(): AsyncGenerator<Buffer> {
-    using follower = this.#followPath(this.#source.path);
+    using follower = this.#log.follow();
     const { ended, signal } = this.#life;
     let hasEnded = false;
     const end = () => {
       hasEnded = true;
+      this.#log.refresh();
       follower.wake();
     };
     ended.then(end, end);
@@ -114,28 +136,38 @@ class LogReader {
     try {
       for (;;) {
         const isLast = hasEnded;
-        if (start !== undefined) start = startAt(start.file, yield* this.#render(start));
-        if (this.#decoder.isOver || signal.aborted) return;
-        if (isLast) follower.log.refresh();
-        const next = await follower.log.fileAfter(start?.file);
+        if (start !== undefined) start = { ...start, offset: yield* this.#render(start) };
+        if (this.#isOver || signal.aborted) return;
+        const next = await this.#log.fileAfter(start?.file);
         if (next !== undefined) {
           // The last lines of the old file may have been written after it was read to its end.
-          if (start !== undefined) yield* this.#render(start);
-          await start?.file.handle.close();
-          start = startAt(next, 0);
+          if (start !== undefined) {
+            yield* this.#render(start);
+            await this.#log.release(start.file);
+          }
+          start = { file: next, offset: 0 };
         } else if (isLast) return;
         else await follower.changed();
       }
     } finally {
-      await start?.file.handle.close();
+      if (start !== undefined) await this.#log.release(start.file);
     }
+  }
+
+  async #openAll(): Promise<readonly LogFile[]> {
+    const files = await openLogs(this.#source.path);
+    return Promise.all(files.map((file) => this.#log.share(file)));
+  }
+
+  async #release(files: readonly LogFile[]): Promise<void> {
+    await Promise.all(files.map((file) => this.#log.release(file)));
   }
 
   /** In the oldest of the files that hold what is wanted. */
   async #first(): Promise<Start | undefined> {
-    const files = await openLogs(this.#source.path);
+    const files = await this.#openAll();
     const [first] = await this.#findStarts(files);
-    await closeLogs(files.filter((file) => file !== first?.file));
+    await this.#release(files.filter((file) => file !== first?.file));
     return first;
   }
 
@@ -144,7 +176,7 @@ class LogReader {
     const { tail, since } = this.#options;
     if (tail !== undefined) return this.#findTail(files, tail);
     if (since !== undefined) return this.#findSince(files, since);
-    return files.map((file) => startAt(file, 0));
+    return files.map((file) => ({ file, offset: 0 }));
   }
 
   async #findTail(files: readonly LogFile[], count: number): Promise<Start[]> {
@@ -170,16 +202,22 @@ class LogReader {
     return starts;
   }
 
-  /** Returns the position in the file after what was read. */
-  async *#render(start: Start): AsyncGenerator<Buffer, number> {
-    let position = start.offset;
-    for await (const entries of this.#entries.read(start)) {
-      position += entries.length;
-      const text = this.#decoder.decode(entries);
-      if (text.length > 0) yield text;
-      if (this.#decoder.isOver) break;
+  /** As far as there is anything, or to `end`; returns the position behind it. */
+  async *#render({ file, offset }: Start, end = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer, number> {
+    const key = `${file.identity} ${this.#wanted}`;
+    for (let position = offset; ; ) {
+      using chunk = await this.#chunks.take(key, position, (block) => this.#chunkAt({ file, offset: position }, block));
+      if (chunk.text.length > 0) yield chunk.text;
+      this.#isOver = chunk.isOver;
+      if (chunk.isOver || chunk.next === position || chunk.next >= end) return chunk.next;
+      position = chunk.next;
     }
-    return position;
+  }
+
+  async #chunkAt(start: Start, block: Buffer): Promise<Chunk> {
+    const { entries, next } = await this.#entries.read(start, block);
+    const text = this.#decoder.decode(entries);
+    return { text, next, isOver: this.#decoder.isOver };
   }
 }
 
