@@ -14,6 +14,8 @@ const words: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "file name too long",
   ENFILE: "too many open files in system",
   ENOMEM: "cannot allocate memory",
+  // A NUL in a path, which node does not even try.
+  ERR_INVALID_ARG_VALUE: "invalid argument",
   ENOTSUP: "operation not supported",
   EOPNOTSUPP: "operation not supported",
   ERANGE: "numerical result out of range",

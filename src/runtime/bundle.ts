@@ -4,6 +4,7 @@ import { errnoOf } from "#base/errors";
 import { stringifyExact } from "#base/exact-json";
 import type { Spec } from "./oci-spec.ts";
 import type { ShimConfig } from "./shim-config.ts";
+import { refuseUnfitText } from "./unfit-text.ts";
 import { type ExitRecord, parseExitRecord } from "./wire.ts";
 
 /**
@@ -11,6 +12,8 @@ import { type ExitRecord, parseExitRecord } from "./wire.ts";
  * Only root may look into it. The caller removes it.
  */
 export async function writeBundle(directory: string, files: { spec: Spec; shim: ShimConfig }): Promise<void> {
+  const { process } = files.spec;
+  if (process !== undefined) refuseUnfitText(process, "unable to start container process: error during container init");
   await mkdir(join(directory, "rootfs"), { recursive: true, mode: 0o700 });
   await Promise.all([
     writeFile(join(directory, "config.json"), stringifyExact(files.spec), { mode: 0o600 }),

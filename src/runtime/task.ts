@@ -1,13 +1,13 @@
 import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { constants } from "node:os";
 import { type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
 import type { Process, Resources } from "./oci-spec.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { dismissShim, openSocket, ShimConnection, shimGone } from "./shim-connection.ts";
 import type { Spawner } from "./spawner.ts";
+import { refuseUnfitText } from "./unfit-text.ts";
 import {
   type ExecExit,
   type ExitRecord,
@@ -26,8 +26,6 @@ export interface StartedExec {
   /** Resolves when the process has ended and its output was read; rejects if the shim goes first. */
   readonly exited: Promise<ExecExit>;
 }
-
-const invalidArgument = "unable to start container process: invalid argument";
 
 export interface TaskEvents {
   "exec-exit": [ExecExit];
@@ -175,9 +173,7 @@ export class Task extends EventEmitter<TaskEvents> {
 
   /** Registers an exec, so that it can be attached to before it runs. */
   async execCreate(exec: string, process: Process, stdin: boolean): Promise<void> {
-    // No program can be given such a text, and a line that holds one is no request to the shim: it would hang up.
-    if ([...(process.args ?? []), ...(process.env ?? []), process.cwd].some((text) => text.includes("\0")))
-      throw new RuntimeError({ stage: "exec", errno: constants.errno.EINVAL, message: invalidArgument });
+    refuseUnfitText(process);
     await this.#connection.request("exec-create", { exec, process, stdin });
   }
 

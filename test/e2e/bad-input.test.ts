@@ -19,6 +19,12 @@ interface Case {
   readonly message: string | RegExp;
 }
 const post = (path: string, body: RequestOptions["body"], headers = {}) => daemon.http.post(path, body, headers);
+const startOf = async (config: object) => {
+  await post("/containers/create?name=unfit", { Image: "busybox", ...config });
+  const reply = await post("/containers/unfit/start", undefined);
+  await daemon.ok("rm", "unfit");
+  return reply;
+};
 const json = { "Content-Type": "application/json" };
 
 const cases: readonly Case[] = [
@@ -87,6 +93,18 @@ const cases: readonly Case[] = [
     },
     status: 400,
     message: "Bad parameters: you must choose at least one stream",
+  },
+  {
+    name: "a NUL in the command",
+    send: () => startOf({ Cmd: ["tr\0ue"] }),
+    status: 400,
+    message: /: exec: "tr\\x00ue": executable file not found in \$PATH$/,
+  },
+  {
+    name: "a NUL in the environment",
+    send: () => startOf({ Cmd: ["true"], Env: ["A=\0"] }),
+    status: 500,
+    message: /: invalid environment variable "A": contains nul byte \(\\x00\)$/,
   },
   {
     name: "an API that is too new",

@@ -1,5 +1,6 @@
 /** Capabilities by name: capability.h's numbers, Docker's defaults, `--cap-add` and `--cap-drop` (moby oci/caps). */
 import { EngineError } from "#base/errors";
+import { goQuote } from "#base/strconv";
 
 /** In the order of their numbers (linux/capability.h). */
 const names = [
@@ -81,7 +82,7 @@ export function normalizeCapabilities(wanted: readonly string[] | null, host: Ca
     if (upper === "ALL") return upper;
     const name = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
     if (!host.knownCapabilities.includes(name)) {
-      throw new EngineError("invalidParameter", `unknown capability: "${name}"`);
+      throw new EngineError("invalidParameter", `unknown capability: ${goQuote(name)}`);
     }
     if (!host.capabilities.includes(name)) {
       const reason = "capability not supported by your kernel or not available in the current environment";
