@@ -42,45 +42,42 @@ export interface BlkioEntry {
 }
 
 /** Reads the figures of a container; files that are missing count as 0. */
-export async function readStats(paths: CgroupPaths): Promise<CgroupStats> {
+export function readStats(paths: CgroupPaths): CgroupStats {
   const version = paths.v1.memory === undefined && paths.v1.cpuacct === undefined ? 2 : 1;
-  const [cpu, memory, pids, blkio] = await Promise.all([
-    version === 1 ? readCpuV1(paths) : readCpuV2(paths.v2),
-    version === 1 ? readMemoryV1(paths.v1.memory) : readMemoryV2(paths.v2),
-    paths.v1.pids === undefined ? readPids(paths.v2, 2n ** 64n - 1n) : readPids(paths.v1.pids, 0),
-    version === 1 ? readBlkioV1(paths.v1.blkio) : readBlkioV2(paths.v2),
-  ]);
-  return { version, cpu, memory, pids, blkio };
+  return {
+    version,
+    cpu: version === 1 ? readCpuV1(paths) : readCpuV2(paths.v2),
+    memory: version === 1 ? readMemoryV1(paths.v1.memory) : readMemoryV2(paths.v2),
+    pids: paths.v1.pids === undefined ? readPids(paths.v2, 2n ** 64n - 1n) : readPids(paths.v1.pids, 0),
+    blkio: version === 1 ? readBlkioV1(paths.v1.blkio) : readBlkioV2(paths.v2),
+  };
 }
 
 const unlimited = 2 ** 64 - 1;
 
-async function readNumber(folder: string | undefined, file: string): Promise<number> {
+function readNumber(folder: string | undefined, file: string): number {
   if (folder === undefined) return 0;
-  const text = (await readText(join(folder, file)))?.trim() ?? "0";
+  const text = readText(join(folder, file))?.trim() ?? "0";
   return text === "max" ? unlimited : Number(text);
 }
 
 /** "name value" on each line. */
-async function readTable(folder: string | undefined, file: string): Promise<Record<string, number>> {
+function readTable(folder: string | undefined, file: string): Record<string, number> {
   if (folder === undefined) return {};
-  const lines = ((await readText(join(folder, file))) ?? "").split("\n").filter((line) => line !== "");
+  const lines = (readText(join(folder, file)) ?? "").split("\n").filter((line) => line !== "");
   return Object.fromEntries(lines.map((line) => [line.split(" ")[0] ?? "", Number(line.split(" ")[1])]));
 }
 
 // cpuacct.stat counts in USER_HZ, which is 100 on every architecture that Node runs on.
 const nsPerTick = 10_000_000;
 
-async function readCpuV1(paths: CgroupPaths): Promise<CpuStats> {
+function readCpuV1(paths: CgroupPaths): CpuStats {
   const cpuacct = paths.v1.cpuacct;
-  const [totalNs, stat, perCpu, throttling] = await Promise.all([
-    readNumber(cpuacct, "cpuacct.usage"),
-    readTable(cpuacct, "cpuacct.stat"),
-    cpuacct === undefined ? undefined : readText(join(cpuacct, "cpuacct.usage_percpu")),
-    readTable(paths.v1.cpu, "cpu.stat"),
-  ]);
+  const stat = readTable(cpuacct, "cpuacct.stat");
+  const perCpu = cpuacct === undefined ? undefined : readText(join(cpuacct, "cpuacct.usage_percpu"));
+  const throttling = readTable(paths.v1.cpu, "cpu.stat");
   return {
-    totalNs,
+    totalNs: readNumber(cpuacct, "cpuacct.usage"),
     userNs: (stat.user ?? 0) * nsPerTick,
     kernelNs: (stat.system ?? 0) * nsPerTick,
     perCpuNs: (perCpu ?? "")
@@ -96,8 +93,8 @@ async function readCpuV1(paths: CgroupPaths): Promise<CpuStats> {
   };
 }
 
-async function readCpuV2(folder: string | undefined): Promise<CpuStats> {
-  const stat = await readTable(folder, "cpu.stat");
+function readCpuV2(folder: string | undefined): CpuStats {
+  const stat = readTable(folder, "cpu.stat");
   const ns = (name: string): number => (stat[name] ?? 0) * 1000;
   return {
     totalNs: ns("usage_usec"),
@@ -112,37 +109,36 @@ async function readCpuV2(folder: string | undefined): Promise<CpuStats> {
   };
 }
 
-async function readMemoryV1(folder: string | undefined): Promise<MemoryStats | undefined> {
+function readMemoryV1(folder: string | undefined): MemoryStats | undefined {
   if (folder === undefined) return undefined;
-  const [usage, maxUsage, failCount, limit, table] = await Promise.all([
-    readNumber(folder, "memory.usage_in_bytes"),
-    readNumber(folder, "memory.max_usage_in_bytes"),
-    readNumber(folder, "memory.failcnt"),
-    readNumber(folder, "memory.limit_in_bytes"),
-    readTable(folder, "memory.stat"),
-  ]);
-  return { usage, maxUsage, failCount, limit, stats: pick(table, statNamesV1) };
+  return {
+    usage: readNumber(folder, "memory.usage_in_bytes"),
+    maxUsage: readNumber(folder, "memory.max_usage_in_bytes"),
+    failCount: readNumber(folder, "memory.failcnt"),
+    limit: readNumber(folder, "memory.limit_in_bytes"),
+    stats: pick(readTable(folder, "memory.stat"), statNamesV1),
+  };
 }
 
-async function readMemoryV2(folder: string | undefined): Promise<MemoryStats | undefined> {
+function readMemoryV2(folder: string | undefined): MemoryStats | undefined {
   if (folder === undefined) return undefined;
-  const [usage, limit, table, events] = await Promise.all([
-    readNumber(folder, "memory.current"),
-    readNumber(folder, "memory.max"),
-    readTable(folder, "memory.stat"),
-    readTable(folder, "memory.events"),
-  ]);
-  // moby shows the count of OOMs where v1 counts failed allocations.
-  return { usage, maxUsage: 0, failCount: events.oom ?? 0, limit, stats: pick(table, statNamesV2) };
+  return {
+    usage: readNumber(folder, "memory.current"),
+    maxUsage: 0,
+    // moby shows the count of OOMs where v1 counts failed allocations.
+    failCount: readTable(folder, "memory.events").oom ?? 0,
+    limit: readNumber(folder, "memory.max"),
+    stats: pick(readTable(folder, "memory.stat"), statNamesV2),
+  };
 }
 
 const pick = (table: Readonly<Record<string, number>>, names: readonly string[]): Record<string, number> =>
   Object.fromEntries(names.map((name) => [name, table[name] ?? 0]));
 
-async function readPids(folder: string | undefined, none: number | bigint): Promise<CgroupStats["pids"]> {
+function readPids(folder: string | undefined, none: number | bigint): CgroupStats["pids"] {
   if (folder === undefined) return undefined;
-  const [current, limit] = await Promise.all([readNumber(folder, "pids.current"), readNumber(folder, "pids.max")]);
-  return { current, limit: limit === unlimited ? none : limit };
+  const limit = readNumber(folder, "pids.max");
+  return { current: readNumber(folder, "pids.current"), limit: limit === unlimited ? none : limit };
 }
 
 /** "8:0 Read 4096" on each line; the last is "Total n". */
@@ -155,35 +151,33 @@ function parseBlkio(text: string): BlkioEntry[] {
   });
 }
 
-async function readBlkioV1(folder: string | undefined): Promise<CgroupStats["blkio"]> {
+function readBlkioV1(folder: string | undefined): CgroupStats["blkio"] {
   if (folder === undefined) return undefined;
-  const [bytes, operations] = await Promise.all([
-    readFirst(folder, [
-      "blkio.bfq.io_service_bytes_recursive",
-      "blkio.throttle.io_service_bytes_recursive",
-      "blkio.throttle.io_service_bytes",
-    ]),
-    readFirst(folder, [
-      "blkio.bfq.io_serviced_recursive",
-      "blkio.throttle.io_serviced_recursive",
-      "blkio.throttle.io_serviced",
-    ]),
+  const bytes = readFirst(folder, [
+    "blkio.bfq.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes_recursive",
+    "blkio.throttle.io_service_bytes",
+  ]);
+  const operations = readFirst(folder, [
+    "blkio.bfq.io_serviced_recursive",
+    "blkio.throttle.io_serviced_recursive",
+    "blkio.throttle.io_serviced",
   ]);
   return { io_service_bytes_recursive: parseBlkio(bytes), io_serviced_recursive: parseBlkio(operations) };
 }
 
-async function readFirst(folder: string, files: readonly string[]): Promise<string> {
+function readFirst(folder: string, files: readonly string[]): string {
   for (const file of files) {
-    const text = await readText(join(folder, file));
+    const text = readText(join(folder, file));
     if (text !== undefined && text !== "") return text;
   }
   return "";
 }
 
 /** "8:0 rbytes=1 wbytes=2 rios=…" on each line. */
-async function readBlkioV2(folder: string | undefined): Promise<CgroupStats["blkio"]> {
+function readBlkioV2(folder: string | undefined): CgroupStats["blkio"] {
   if (folder === undefined) return undefined;
-  const text = (await readText(join(folder, "io.stat"))) ?? "";
+  const text = readText(join(folder, "io.stat")) ?? "";
   const entries = text.split("\n").flatMap((line): BlkioEntry[] => {
     const match = /^(\d+):(\d+) .*?rbytes=(\d+) wbytes=(\d+)/.exec(line);
     if (match === null) return [];

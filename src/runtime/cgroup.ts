@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf } from "#base/errors";
 
@@ -11,12 +11,11 @@ export interface CgroupPaths {
 }
 
 /** undefined if the process has ended. */
-export async function findCgroupPaths(pid: number): Promise<CgroupPaths | undefined> {
-  const [membership, mountinfo] = await Promise.all([
-    readText(`/proc/${pid}/cgroup`),
-    readFile("/proc/self/mountinfo", "utf8"),
-  ]);
-  return membership === undefined ? undefined : parseCgroupPaths(membership, mountinfo);
+export function findCgroupPaths(pid: number): CgroupPaths | undefined {
+  const membership = readText(`/proc/${pid}/cgroup`);
+  return membership === undefined
+    ? undefined
+    : parseCgroupPaths(membership, readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 interface Hierarchy {
@@ -61,23 +60,29 @@ export function parseCgroupPaths(membership: string, mountinfo: string): CgroupP
 }
 
 /** Every process of the cgroup, as the host numbers them. Cgroups that the container made below it are not looked into. */
-export async function listPids(paths: CgroupPaths): Promise<number[]> {
+export function listPids(paths: CgroupPaths): number[] {
   const folder = paths.v1.pids ?? paths.v1.memory ?? paths.v1.freezer ?? Object.values(paths.v1)[0] ?? paths.v2;
   if (folder === undefined) return [];
-  const text = (await readText(join(folder, "cgroup.procs"))) ?? "";
+  const text = readText(join(folder, "cgroup.procs")) ?? "";
   return text
     .split("\n")
     .filter((line) => line !== "")
     .map(Number);
 }
 
-/** A file of cgroupfs or procfs; undefined if it is not there, or went away while it was read. */
-export async function readText(path: string): Promise<string | undefined> {
+/**
+ * A file of cgroupfs or procfs; undefined if it is not there, or went away while it was read. No disk is asked: a read takes
+ * microseconds, and most of one by a thread of Node's pool would be the way there and back, five times.
+ */
+export function readText(path: string): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
     const code = errnoOf(error);
-    if (code === "ENOENT" || code === "ENODEV" || code === "ESRCH" || code === "EOPNOTSUPP") return undefined;
+    if (code !== undefined && goneCodes.has(code)) return undefined;
     throw error;
   }
 }
+
+/** EINVAL: what /proc/<pid>/net says of a process that ended after it was opened. */
+const goneCodes: ReadonlySet<string> = new Set(["ENOENT", "ENODEV", "ESRCH", "EOPNOTSUPP", "EINVAL"]);

@@ -1,7 +1,7 @@
 /** Starts and supervises the tasks of containers: bundles, shims (docs/shim-protocol.md), cgroup figures. */
 export { appArmorParser, loadPolicy } from "./apparmor.ts";
 export { readExitRecord, writeBundle } from "./bundle.ts";
-export { type CgroupPaths, findCgroupPaths, listPids } from "./cgroup.ts";
+export { type CgroupPaths, findCgroupPaths, listPids, readText } from "./cgroup.ts";
 export { type BlkioEntry, type CgroupStats, type CpuStats, type MemoryStats, readStats } from "./cgroup-stats.ts";
 export { RuntimeFeatures } from "./features.ts";
 export type * from "./oci-spec.ts";

@@ -40,24 +40,24 @@ test("stats: a running container's figures are its own", async () => {
   const socket = await task.attach({ stdin: false, stdout: true, stderr: true });
   await task.start();
   await waitFor(socket, "ready");
-  const paths = await findCgroupPaths(task.pid);
+  const paths = findCgroupPaths(task.pid);
   assert.ok(paths);
-  const stats = await readStats(paths);
+  const stats = readStats(paths);
   assert.ok(stats.cpu.totalNs > 1_000_000 && stats.cpu.totalNs < 60e9, String(stats.cpu.totalNs));
   assert.equal(stats.memory?.limit, 64 << 20);
   assert.ok((stats.memory?.usage ?? 0) > 0 && (stats.memory?.usage ?? 0) < 64 << 20);
   assert.equal(stats.pids?.current, 2);
-  assert.equal((await listPids(paths)).length, 2);
-  assert.ok((await listPids(paths)).includes(task.pid));
+  assert.equal(listPids(paths).length, 2);
+  assert.ok(listPids(paths).includes(task.pid));
   if (stats.version === 1) assert.equal(stats.cpu.perCpuNs?.reduce((sum, ns) => sum + ns, 0) !== 0, true);
   await task.update({ memory: { limit: 96 << 20, swap: 96 << 20 } });
-  assert.equal((await readStats(paths)).memory?.limit, 96 << 20);
+  assert.equal(readStats(paths).memory?.limit, 96 << 20);
   socket.destroy();
 });
 
 test("stats: a process that has ended has no cgroup paths, and a removed cgroup has no figures", async () => {
-  assert.equal(await findCgroupPaths(2 ** 22 - 1), undefined);
-  const stats = await readStats({
+  assert.equal(findCgroupPaths(2 ** 22 - 1), undefined);
+  const stats = readStats({
     v1: { memory: "/sys/fs/cgroup/memory/nosuch", cpuacct: "/sys/fs/cgroup/cpuacct/nosuch" },
   });
   assert.equal(stats.cpu.totalNs, 0);
@@ -67,7 +67,7 @@ test("stats: a process that has ended has no cgroup paths, and a removed cgroup 
 test("stats: v2's files are read with Docker's names", async () => {
   const root = "/sys/fs/cgroup/unified";
   if (!(await readdir("/sys/fs/cgroup")).includes("unified")) return;
-  const stats = await readStats({ v1: {}, v2: root });
+  const stats = readStats({ v1: {}, v2: root });
   assert.equal(stats.version, 2);
   const usec = Number(/^usage_usec (\d+)/m.exec(await readFile(`${root}/cpu.stat`, "utf8"))?.[1]);
   assert.ok(stats.cpu.totalNs > 0 && stats.cpu.totalNs <= usec * 1000);

@@ -5,6 +5,7 @@ import type { ContainerRecord, ContainerStatus } from "#storage";
 import type { Exec } from "../exec/exec.ts";
 import type { WaitResult } from "./options.ts";
 import { RestartBackoff } from "./restart-policy.ts";
+import type { Sample } from "./stats.ts";
 
 /** Which state may follow which; everything else is a bug in the engine. */
 const moves: Readonly<Record<ContainerStatus, readonly ContainerStatus[]>> = {
@@ -30,6 +31,8 @@ export class Container {
   shimClosed: Promise<void> = Promise.resolve();
   /** What the list last showed, until the record changes. */
   summary: ContainerSummary | undefined;
+  /** The last look at its figures. */
+  sample: Sample | undefined;
   isRemovalInProgress = false;
   isRemoved = false;
   /** `docker restart` is between its stop and its start: neither the restart policy nor `--rm` acts on this exit. */

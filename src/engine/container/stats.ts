@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { formatTime, zeroTime } from "#base/clock";
-import { EngineError, errnoOf } from "#base/errors";
-import { type BlkioEntry, type CgroupStats, findCgroupPaths, readStats } from "#runtime";
+import { EngineError } from "#base/errors";
+import { type BlkioEntry, type CgroupPaths, type CgroupStats, findCgroupPaths, readStats, readText } from "#runtime";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import type { StatsOptions } from "./options.ts";
@@ -95,7 +94,7 @@ async function* samples(
     yield emptyStats(container);
     return;
   }
-  let previous = await sample(context, container);
+  let previous = sample(context, container, oneShot ? 0n : sharedNs);
   // moby names the container in all answers but this one.
   if (oneShot) yield { ...previous, name: "", id: "" };
   if (stream) yield previous;
@@ -106,31 +105,43 @@ async function* samples(
       return; // The client has seen enough.
     }
     if (container.isRemoved) return;
-    const current = await sample(context, container);
+    const current = sample(context, container, sharedNs);
     yield { ...current, preread: previous.read, precpu_stats: previous.cpu_stats };
     if (!stream) return;
     previous = current;
   }
 }
 
-async function sample(context: ContainerContext, container: Container): Promise<ContainerStats> {
+export interface Sample {
+  readonly takenAt: bigint;
+  readonly pid: number;
+  readonly cgroups: CgroupPaths;
+  readonly stats: ContainerStats;
+}
+
+/** Several clients that look at one container get the same sample, unless it is older than that. */
+const sharedNs = 500_000_000n;
+
+function sample(context: ContainerContext, container: Container, maxAgeNs: bigint): ContainerStats {
   const { pid } = container.record.state;
-  const paths = pid > 0 && container.isRunning ? await findCgroupPaths(pid) : undefined;
-  if (paths === undefined) return emptyStats(container);
-  const [stats, system, networks] = await Promise.all([
-    readStats(paths),
-    readFile("/proc/stat", "utf8"),
-    readNetworks(container, pid),
-  ]);
-  return {
+  if (pid === 0 || !container.isRunning) return emptyStats(container);
+  const takenAt = context.clock.now();
+  const last = container.sample?.pid === pid ? container.sample : undefined;
+  if (last !== undefined && takenAt - last.takenAt < maxAgeNs) return last.stats;
+  const cgroups = last?.cgroups ?? findCgroupPaths(pid);
+  if (cgroups === undefined) return emptyStats(container);
+  const figures = readStats(cgroups);
+  const stats = {
     ...emptyStats(container),
-    read: formatTime(context.clock.now()),
-    pids_stats: stats.pids ?? { current: 0, limit: 0 },
-    blkio_stats: blkioStats(stats),
-    cpu_stats: { ...cpuStats(stats), ...parseSystemCpu(system) },
-    memory_stats: memoryStats(stats),
-    networks,
+    read: formatTime(takenAt),
+    pids_stats: figures.pids ?? { current: 0, limit: 0 },
+    blkio_stats: blkioStats(figures),
+    cpu_stats: { ...cpuStats(figures), ...parseSystemCpu(readText("/proc/stat") ?? "") },
+    memory_stats: memoryStats(figures),
+    networks: readNetworks(container, pid),
   };
+  container.sample = { takenAt, pid, cgroups, stats };
+  return stats;
 }
 
 function cpuStats({ cpu }: CgroupStats): CpuUsage {
@@ -181,16 +192,9 @@ export function parseSystemCpu(stat: string): Pick<CpuUsage, "system_cpu_usage" 
   return { system_cpu_usage: total * ticksToNs, online_cpus: lines.length - 1 };
 }
 
-async function readNetworks(container: Container, pid: number): Promise<Record<string, NetworkUsage> | null> {
-  const { config, hostConfig } = container.record;
-  if (config.NetworkDisabled || hostConfig.NetworkMode === "host") return null;
-  try {
-    return parseNetworks(await readFile(`/proc/${pid}/net/dev`, "utf8"));
-  } catch (error) {
-    // The process has ended, or ended while its file was read.
-    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "EINVAL") return null;
-    throw error;
-  }
+function readNetworks({ record }: Container, pid: number): Record<string, NetworkUsage> | null {
+  if (record.config.NetworkDisabled || record.hostConfig.NetworkMode === "host") return null;
+  return parseNetworks(readText(`/proc/${pid}/net/dev`) ?? "");
 }
 
 /** Not the container's interfaces, but what some kernel modules put into every namespace. */

@@ -22,9 +22,9 @@ export async function topContainer(
   runningTask(container);
   const { pid } = container.record.state;
   const listing = listingOf(psArguments === "" ? "-ef" : psArguments);
-  const paths = await findCgroupPaths(pid);
+  const paths = findCgroupPaths(pid);
   if (paths === undefined) throw notRunning(container.id);
-  const pids = (await listPids(paths)).sort((a, b) => a - b);
+  const pids = listPids(paths).sort((a, b) => a - b);
   const tasksOf = listing.threads === "none" ? async () => [] : readThreads;
   const read = async (pid: number) => {
     const [process, tasks] = await Promise.all([readProcess(pid), tasksOf(pid)]);
