@@ -93,7 +93,7 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) =>
       isTo(request, /\/(re)?start\b/) &&
       /failed to set up container networking: network .* not found$/s.test(messageOf(ours)) &&
-      /OCI runtime create failed/.test(messageOf(theirs)),
+      /OCI runtime create failed|^stat \//.test(messageOf(theirs)),
   },
   {
     why: "dockerd looks at the platform before it moves the MAC address to a network, ours after it",
@@ -116,6 +116,10 @@ const explanations: readonly Explanation[] = [
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/json|\/system\/df|\/containers\/.*\/json/) &&
       differOnlyAt(ours, theirs, endpointKeys),
+  },
+  {
+    why: "a path that no file system takes is refused by the call that sees it first",
+    fits: (_, ours, theirs) => refuse(ours, theirs, /^(openat2|lstat) .*: file name too long$/),
   },
   {
     why: "an image that an engine makes names its release",

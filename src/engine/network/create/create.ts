@@ -58,7 +58,7 @@ export function planNetwork(
   const families = enabledFamilies(request, options);
   validateIpam(request.IPAM, families.isIpv6Enabled);
   checkName(request.Name, context.networks);
-  checkConfiguration(request, driver, families);
+  checkConfiguration(request, families);
   if ((request.ConfigFrom?.Network ?? "") === "") parseAnnouncing(options);
   const plain: NetworkRecord = {
     ...identity,
@@ -113,20 +113,20 @@ function checkName(name: string, networks: readonly Network[]): void {
 
 type Families = { readonly isIpv4Enabled: boolean; readonly isIpv6Enabled: boolean };
 
-function checkConfiguration(request: NetworkCreateRequest, driver: string, families: Families): void {
+function checkConfiguration(request: NetworkCreateRequest, families: Families): void {
   if (request.ConfigOnly) {
     if (request.Ingress || request.Internal || request.Attachable || request.Scope !== "") {
       throw forbidden(
         "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
       );
     }
-    if (request.ConfigFrom !== null) {
+    if ((request.ConfigFrom?.Network ?? "") !== "") {
       throw forbidden("a configuration network cannot depend on another configuration network");
     }
   }
   if ((request.ConfigFrom?.Network ?? "") === "") return;
   const isIpamSet =
-    ipamDriver(request, driver) !== "default" ||
+    (request.IPAM?.Driver || "default") !== "default" ||
     isFilled(request.IPAM?.Options) ||
     (request.IPAM?.Config ?? []).length > 0;
   if (isIpamSet || !families.isIpv4Enabled || families.isIpv6Enabled || isFilled(request.Labels)) {
@@ -141,21 +141,18 @@ function checkConfiguration(request: NetworkCreateRequest, driver: string, famil
 
 const isFilled = (map: object | null | undefined): boolean => Object.keys(map ?? {}).length > 0;
 
-function ipamDriver(request: NetworkCreateRequest, driver: string): string {
-  const asked = request.IPAM?.Driver ?? "";
-  if (asked !== "") return asked;
-  return driver === "host" || driver === "null" ? "null" : "default";
-}
+const ipamDriver = (request: NetworkCreateRequest, driver: string): string =>
+  request.IPAM?.Driver || (isUnique(driver) ? "null" : "default");
 
 function checkDriver(request: NetworkCreateRequest, driver: string): void {
-  const isUnique = driver === "host" || driver === "null";
-  if (!isUnique && driver !== "bridge" && !isParentDriver(driver)) {
+  if (!isUnique(driver) && driver !== "bridge" && !isParentDriver(driver)) {
     throw new EngineError("notFound", `plugin ${goQuote(driver)} not found`);
   }
   if (request.Ingress) throw forbidden("Ingress network can only be global scope network");
   if (request.Scope === "swarm") throw forbidden("cannot create a swarm scoped network when swarm is not active");
-  if (isUnique) throw forbidden(`only one instance of ${goQuote(driver)} network is allowed`);
 }
+
+const isUnique = (driver: string): boolean => driver === "host" || driver === "null";
 
 const requestedPool = (config: IPAMConfig): PoolRecord => ({
   family: parsePrefix(config.Subnet)?.family ?? 4,
@@ -182,6 +179,7 @@ function withConfiguration(record: NetworkRecord, { networks }: CreateContext): 
 }
 
 function allocate(record: NetworkRecord, context: CreateContext): NetworkRecord {
+  if (isUnique(record.driver)) throw forbidden(`only one instance of ${goQuote(record.driver)} network is allowed`);
   const bridge = parseBridgeOptions(record.driver === "bridge" ? record.options : {});
   checkBridge(record, bridge);
   checkParent(record, context.networks);

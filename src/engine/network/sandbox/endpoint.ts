@@ -26,6 +26,7 @@ import type { ContainerSandbox, Endpoint, Network } from "../network.ts";
 import { type Attachment, dnsNames, validateSettings, withoutOperational } from "./endpoint-settings.ts";
 import { gatewayText } from "./gateways.ts";
 import { announce, linksOf } from "./names.ts";
+import { checkNetworks } from "./networks.ts";
 
 export function joinNetwork(
   context: NetworkContext,
@@ -37,6 +38,7 @@ export function joinNetwork(
   const settings = withoutOperational(asked);
   if (isUserNetwork(network.name)) settings.DNSNames = dnsNames(container, settings.Aliases);
   validateSettings({ ...settings, MacAddress: asked.desiredMacAddress ?? "" }, network.name, network.record);
+  checkNetworks(context, container, network);
   if (network.record.isConfigOnly) throw forbidden("cannot create endpoint on configuration-only network");
   if (network.findEndpoint(container.name) !== undefined) {
     throw forbidden(`endpoint with name ${container.name} already exists in network ${network.name}`);
@@ -64,6 +66,9 @@ const bareEndpoint = (id: Id, network: Network, container: ContainerRecord): End
 });
 
 function plugIn(context: NetworkContext, sandbox: ContainerSandbox, network: Network, settings: Attachment): Endpoint {
+  if (sandbox.network === undefined) {
+    throw new EngineError("system", "failed to add interface to sandbox: the host's own takes none");
+  }
   const interfaceName = askedInterfaceName(settings) ?? freeInterfaceName(sandbox, network);
   const isFirst = sandbox.endpoints.length === 0 && interfaceName === "eth0" && network.isBridge;
   const id = (isFirst ? sandbox.network?.readyEndpointId : undefined) ?? context.sandboxes.newEndpointId();

@@ -7,11 +7,8 @@ import { invalid } from "../errors.ts";
 import { isUserNetwork } from "../modes.ts";
 import type { Endpoint, Network } from "../network.ts";
 import { type Attachment, dnsNames, validateSettings } from "./endpoint-settings.ts";
-import { type ContainerSandboxes, referenceOf } from "./sandboxes.ts";
-
-const sharedNetwork =
-  "container sharing network namespace with another container or host cannot be connected to any other network";
-const noNetwork = "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+import { checkNetworks, sharedNetwork } from "./networks.ts";
+import type { ContainerSandboxes } from "./sandboxes.ts";
 
 const isRunning = ({ state }: ContainerRecord): boolean => state.status === "running" || state.status === "paused";
 
@@ -32,8 +29,6 @@ export async function connectContainer(
   }
   if (containerOf(container.hostConfig.NetworkMode) !== undefined) throw invalid(sharedNetwork);
   const network = context.networks.get(ref);
-  checkSettings(container, network, settings);
-  checkMembership(context, container, network);
   if (sandbox === undefined)
     throw new EngineError("notFound", `network sandbox for container ${container.id} not found`);
   await sandboxes.connect(sandbox, network, settings);
@@ -83,30 +78,11 @@ function addMembership(
   network: Network,
   settings: Attachment,
 ): void {
-  const named = checkSettings(container, network, settings);
-  if (checkMembership(context, container, network)) container.networks[network.name] = named;
-}
-
-function checkSettings(container: ContainerRecord, { name, record }: Network, settings: Attachment): Attachment {
-  const named = isUserNetwork(name) ? { ...settings, DNSNames: dnsNames(container, settings.Aliases) } : settings;
-  validateSettings(named, name, record);
-  return named;
-}
-
-/** moby's updateNetworkSettings: which networks go together. False when the container is on it already. */
-function checkMembership(context: NetworkContext, container: ContainerRecord, network: Network): boolean {
-  const isHost = (candidate: Network) => candidate.record.driver === "host";
-  if (container.hostConfig.NetworkMode !== "host" && isHost(network)) {
-    throw invalid("cannot connect container to host network - container must be created in host network mode");
-  }
-  for (const [name, settings] of Object.entries(container.networks)) {
-    const other = context.networks.find(referenceOf(name, settings));
-    if (other === undefined) continue;
-    if (other === network) return false;
-    if (isHost(other) || isHost(network)) throw invalid(sharedNetwork);
-    if (other.name === "none" || network.name === "none") throw invalid(noNetwork);
-  }
-  return true;
+  const named = isUserNetwork(network.name)
+    ? { ...settings, DNSNames: dnsNames(container, settings.Aliases) }
+    : settings;
+  validateSettings(named, network.name, network.record);
+  if (checkNetworks(context, container, network)) container.networks[network.name] = named;
 }
 
 function refuseDuringRemoval({ id, state }: ContainerRecord): void {

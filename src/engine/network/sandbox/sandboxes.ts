@@ -25,12 +25,12 @@ import {
 import type { ResolverKind } from "../etc/resolv-conf.ts";
 import { tellParents } from "../links/hosts.ts";
 import { legacyLinks } from "../links/legacy-links.ts";
-import { isUserNetwork } from "../modes.ts";
 import { addressesOf, type ContainerSandbox, type Endpoint, type Network } from "../network.ts";
 import { askedInterfaceName, endpointError, joinNetwork } from "./endpoint.ts";
 import { type Attachment, emptySettings, withoutOperational } from "./endpoint-settings.ts";
 import { chooseGateways, defaultRoutes, type Gateways } from "./gateways.ts";
 import { announce, needsResolver, serveNames } from "./names.ts";
+import { orderedNames, referenceOf } from "./networks.ts";
 import { portMap, portRequests, recordedRequests } from "./port-requests.ts";
 import { openRemappedSandbox } from "./remapped.ts";
 import { noSandbox, type Sandbox } from "./sandbox.ts";
@@ -342,18 +342,6 @@ export class ContainerSandboxes {
     const attributes = { container: container.id, name: network.name, type: network.record.driver };
     this.#context.events.emit("network", action, network.id, attributes);
   }
-}
-
-/** By name; a user's network by the id that it had when the container joined it. */
-export const referenceOf = (name: string, settings: Attachment | undefined): string =>
-  isUserNetwork(name) && settings !== undefined && settings.NetworkID !== "" ? settings.NetworkID : name;
-
-/** The network of `--network` has eth0, the others follow by name. */
-function orderedNames(container: ContainerRecord): string[] {
-  const main = container.hostConfig.NetworkMode;
-  return Object.keys(container.networks).sort(
-    (a, b) => Number(b === main) - Number(a === main) || Number(a > b) - Number(a < b),
-  );
 }
 
 /** Whether its first interface is the eth0 of the pool. */
