@@ -12,6 +12,16 @@ export function encode<T extends TSchema>(schema: T, value: Static<T>, options: 
   return encoderOf(reflect(schema), options.escapeHtml === true)(value);
 }
 
+/** For values that are shown again and again without changing: a text is made once, and kept as long as its value. */
+export function keepingEncoder<T extends TSchema>(schema: T, options: EncodeOptions = {}) {
+  const texts = new WeakMap<object, string>();
+  return (value: Static<T> & object): string => {
+    const text = texts.get(value) ?? encode(schema, value, options);
+    texts.set(value, text);
+    return text;
+  };
+}
+
 /** For values without a schema: Go's string rules on a plain value. */
 export function encodePlain(value: unknown, options: EncodeOptions = {}): string {
   return escapeText(JSON.stringify(value), options.escapeHtml === true);

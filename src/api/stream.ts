@@ -1,9 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { FastifyReply } from "fastify";
-import type { Static, TSchema } from "#api-schema/go";
 import { writeThrough } from "#base/write-through";
-import { encode } from "./encode.ts";
 
 /**
  * Sends what a stream yields, headers at once: a client of `logs -f` or `events` may wait for them longer than for data.
@@ -34,17 +32,17 @@ async function send(reply: FastifyReply, write: (sink: Writable) => Promise<void
 }
 
 /** One JSON value a line, each flushed, until the source ends or the client has gone. */
-export async function sendLines<T extends TSchema>(
+export async function sendLines<T>(
   reply: FastifyReply,
-  schema: T,
-  values: AsyncIterable<Static<T>>,
+  values: AsyncIterable<T>,
+  encode: (value: T) => string,
 ): Promise<FastifyReply> {
   sendHeaders(reply);
   const { raw } = reply;
   try {
     for await (const value of values) {
       if (raw.destroyed) break;
-      if (!raw.write(`${encode(schema, value, { escapeHtml: true })}\n`)) await drained(reply);
+      if (!raw.write(`${encode(value)}\n`)) await drained(reply);
     }
   } catch (error) {
     reply.server.apiLog.debug({ url: reply.request.routeOptions.url, err: error }, "stream cut off");

@@ -156,6 +156,7 @@ function includes(filters: Filters, event: EventMessage): boolean {
 }
 
 function isImageWanted(filters: Filters, event: EventMessage): boolean {
+  if (!filters.has("image")) return true;
   const attribute = event.Type === "image" ? "name" : "image";
   const image = event.Actor.Attributes?.[attribute] ?? "";
   return [event.Actor.ID, image, stripTag(event.Actor.ID), stripTag(image)].some((text) =>

@@ -2,17 +2,12 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { ContainerSummary } from "#api-schema/container-summary";
 import { containerSummaryFor } from "#api-schema/versions";
 import { type Engine, Filters, type ListOptions } from "#engine";
-import { encode } from "../../encode.ts";
+import { keepingEncoder } from "../../encode.ts";
 import { sendJsonText } from "../../reply.ts";
 
 export function listRoute(app: FastifyInstance, { containers }: Engine): void {
-  /** A container that has not changed is the same object in the next list. */
-  const texts = new WeakMap<ContainerSummary, string>();
-  const textOf = (summary: ContainerSummary): string => {
-    const text = texts.get(summary) ?? encode(ContainerSummary, summary);
-    texts.set(summary, text);
-    return text;
-  };
+  // A container that has not changed is the same object in the next list.
+  const textOf = keepingEncoder(ContainerSummary);
   app.get("/containers/json", async (request, reply) => {
     const summaries = await containers.list(listOptions(request));
     const shown = summaries.map((summary) => containerSummaryFor(request.apiVersion, summary));

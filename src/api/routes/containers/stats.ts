@@ -12,8 +12,9 @@ export function statsRoute(app: FastifyInstance, { containers }: Engine): void {
     const stream = request.form.bool("stream", true);
     const oneShot = !isOlder(request.apiVersion, "1.41") && request.form.bool("one-shot");
     const samples = containers.stats(request.params.name, { stream, oneShot }, request.clientGone);
-    if (stream) return sendLines(reply, Stats, samples);
-    for await (const sample of samples) return sendJsonText(reply, encode(Stats, sample, { escapeHtml: true }));
+    const encodeSample = (sample: Stats) => encode(Stats, sample, { escapeHtml: true });
+    if (stream) return sendLines(reply, samples, encodeSample);
+    for await (const sample of samples) return sendJsonText(reply, encodeSample(sample));
     return reply.send();
   });
 }

@@ -3,14 +3,17 @@ import { EventMessage } from "#api-schema/events";
 import { isOlder } from "#api-schema/versions";
 import { EngineError } from "#base/errors";
 import { type Engine, Filters, type WatchOptions } from "#engine";
+import { keepingEncoder } from "../../encode.ts";
 import { timestamp } from "../../params.ts";
 import { sendLines } from "../../stream.ts";
 
 export function eventsRoute(app: FastifyInstance, { events }: Engine): void {
+  const encodeEvent = keepingEncoder(EventMessage, { escapeHtml: true });
   app.get("/events", async (request, reply) => {
     const watched = events.watch(watchOptions(request), request.clientGone);
     reply.header("content-type", "application/json");
-    return sendLines(reply, EventMessage, isOlder(request.apiVersion, "1.46") ? withoutImageCreate(watched) : watched);
+    const shown = isOlder(request.apiVersion, "1.46") ? withoutImageCreate(watched) : watched;
+    return sendLines(reply, shown, encodeEvent);
   });
 }
 
