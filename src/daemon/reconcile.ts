@@ -3,7 +3,7 @@
  * nobody saw are recorded, and what the database does not know is removed.
  */
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Log } from "#base/log";
 import {
   autoRemove,
@@ -13,6 +13,7 @@ import {
   finishUpdate,
   handleExit,
   lostExit,
+  needsOf,
   releaseRun,
   restart,
   shimSocket,
@@ -29,8 +30,11 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   // Not only those that are recorded as running: a daemon may have died between a start and its record.
   const bundles = new Set(await readdir(join(context.defaults.execRoot, "containers")).catch(() => []));
   const found: Record<Finding, Container[]> = { alive: [], silent: [], gone: [] };
+  // What clients make once it serves is none of this.
+  const known = context.index.list();
+  const unknown = await unknownFolders(context);
   await Promise.all(
-    context.index.list().map(async (container) => {
+    known.map(async (container) => {
       const mayRun = container.isRunning || bundles.has(container.id);
       found[mayRun ? await reconnect(context, container, silenceMs) : "gone"].push(container);
     }),
@@ -45,9 +49,9 @@ export async function takeOver(context: ContainerContext): Promise<() => Promise
   await Promise.all(stopped.map((container) => undoStart(context, container, bundles.has(container.id))));
   return async () => {
     await Promise.all(ended.map((container) => recordMissedExit(context, container, { mayRestart: false })));
-    await startAgain(context);
-    await Promise.all(context.index.list().map((container) => removeEnded(context, container)));
-    await removeUnknownBundles(context);
+    await startAgain(context, known);
+    await Promise.all(known.map((container) => removeEnded(context, container)));
+    for (const folder of unknown) await removeUnknown(context, folder);
   };
 }
 
@@ -149,15 +153,19 @@ async function recordMissedExit(
   await handleExit(context, container, exit ?? lostExit(context), options);
 }
 
-/** Containers that ran when the engine was stopped, and that their policy wants back. */
-async function startAgain(context: ContainerContext): Promise<void> {
-  const wanted = context.index.list().filter(isWantedBack);
+/** Containers that ran when the engine was stopped, and that their policy wants back. None waits for what it has no need of. */
+async function startAgain(context: ContainerContext, known: readonly Container[]): Promise<void> {
+  const starts = new Map<Container, Promise<unknown>>();
+  const wanted = known.filter(isWantedBack).sort((a, b) => createdMs(a) - createdMs(b));
   for (const container of wanted) {
-    await startContainer(context, container, { isManual: false }).catch(
-      logged(context.log, "cannot start a container"),
-    );
+    const needed = Promise.all(needsOf(context, container).map((other) => starts.get(other)));
+    const start = needed.then(() => startContainer(context, container, { isManual: false }));
+    starts.set(container, start.catch(logged(context.log, "cannot start a container")));
   }
+  await Promise.all(starts.values());
 }
+
+const createdMs = ({ record }: Container): number => Date.parse(record.created);
 
 /** With `--rm`, also one that had never run: as moby does, for nobody would start it any more. */
 async function removeEnded(context: ContainerContext, container: Container): Promise<void> {
@@ -172,19 +180,23 @@ function isWantedBack({ status, record }: Container): boolean {
   return shouldRestart(policy, { exitCode, restartCount, isWanted });
 }
 
-async function removeUnknownBundles(context: ContainerContext): Promise<void> {
-  for (const root of [context.defaults.execRoot, context.defaults.dataRoot]) {
-    const folder = join(root, "containers");
-    const names = await readdir(folder).catch(() => []);
-    const unknown = names.filter((name) => context.index.find(name) === undefined);
-    for (const name of unknown) await removeUnknown(context, join(folder, name), root === context.defaults.execRoot);
-  }
+/** Of containers whose row went, or was never written, before the daemon died: their files, their bundles and their shims' sockets. */
+async function unknownFolders({ defaults, index }: ContainerContext): Promise<string[]> {
+  const isKnown = new Set(index.list().flatMap(({ id }) => [id, basename(shimSocket(defaults, id))]));
+  const { dataRoot, execRoot } = defaults;
+  const places = [join(dataRoot, "containers"), join(execRoot, "containers"), join(execRoot, "shims")];
+  const folders = places.map(async (place) => {
+    const names = await readdir(place).catch(() => []);
+    return names.filter((name) => !isKnown.has(name)).map((name) => join(place, name));
+  });
+  return (await Promise.all(folders)).flat();
 }
 
-/** A bundle may still have a shim: of a container whose row went, or was never written, before the daemon died. */
-async function removeUnknown(context: ContainerContext, directory: string, isBundle: boolean): Promise<void> {
-  if (isBundle) await context.spawner.clean(directory).catch(logged(context.log, "cannot clean up an unknown bundle"));
-  await rm(directory, { recursive: true, force: true, maxRetries: 5 }).catch(
+/** A bundle may still have a shim. */
+async function removeUnknown(context: ContainerContext, path: string): Promise<void> {
+  const isBundle = path.startsWith(join(context.defaults.execRoot, "containers"));
+  if (isBundle) await context.spawner.clean(path).catch(logged(context.log, "cannot clean up an unknown bundle"));
+  await rm(path, { recursive: true, force: true, maxRetries: 5 }).catch(
     logged(context.log, "cannot remove a leftover"),
   );
 }

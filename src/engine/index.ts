@@ -27,6 +27,7 @@ export { ContainerIndex, containersUsing } from "./container/container-index.ts"
 export type { ContainerContext, ContainerDefaults, RuntimeEntry } from "./container/context.ts";
 export { autoRemove, handleExit, lostExit, releaseRun, restart, watchTask } from "./container/exit.ts";
 export { watchHealth } from "./container/health.ts";
+export { needsOf } from "./container/needs.ts";
 export type * from "./container/options.ts";
 export { bundleDirectory, containerDirectory, shimSocket } from "./container/paths.ts";
 export { shouldRestart } from "./container/restart-policy.ts";

@@ -72,6 +72,32 @@ test("stuck: disks that do not answer hold up only who asks for what is on them"
   await daemon.ok("rm", "-f", "stuck", "free", "below", "nested");
 });
 
+test("stuck: what cannot start again holds up no other, and takes no container of a client's for one of its own", async () => {
+  await using daemon = await startDaemon();
+  using base = await sharedFolder(daemon, "base");
+  const far = join(base.path, "far");
+  const back = ["run", "-d", "--restart", "always", "--stop-timeout", "0"];
+  await daemon.ok(...back, "--name", "stuck", "-v", `${far}:/x`, "busybox", "sleep", "1000");
+  const names = ["one", "two", "three", "four"];
+  for (const name of names) await daemon.ok(...back, "--name", name, "busybox", "sleep", "1000");
+  await daemon.ok(...back, "--name", "guest", "--network", "container:four", "busybox", "sleep", "1000");
+  await daemon.stop();
+  const isUp = async (name: string) => {
+    const { stdout } = await daemon.docker(["inspect", "-f", "{{.State.Running}}", name]);
+    return stdout.startsWith("true");
+  };
+  {
+    using _far = stuckFileSystem(far);
+    await daemon.start();
+    for (const name of [...names, "guest"]) while (!(await isUp(name))) await daemon.ok("ps");
+    await daemon.ok("create", "--rm", "--name", "fresh", "busybox", "true");
+    assert.equal(await isUp("stuck"), false);
+  }
+  while (!/cannot start a container|ENOTCONN/.test(daemon.log) && !(await isUp("stuck"))) await daemon.ok("ps");
+  await daemon.ok("start", "-a", "fresh");
+  await daemon.ok("rm", "-f", "stuck");
+});
+
 test("stuck: the daemon ends while a thread of it waits for a disk", async () => {
   await using daemon = await startDaemon();
   using base = await sharedFolder(daemon, "base");

@@ -71,6 +71,7 @@ function shimConnection(
   attach: (task: Task) => Promise<Socket>,
 ): Promise<Socket | undefined> {
   if (container.task !== undefined) return attach(container.task);
+  if (container.isRemoved) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const bind = async (task: Task | undefined) => {
       client.off("close", leave);

@@ -9,7 +9,7 @@ import { emitContainerEvent } from "./container-events.ts";
 import type { ContainerContext } from "./context.ts";
 import { killAndWait } from "./kill.ts";
 import type { RemoveOptions } from "./options.ts";
-import { bundleDirectory, containerDirectory } from "./paths.ts";
+import { bundleDirectory, containerDirectory, shimSocket } from "./paths.ts";
 import { breakLinksTo, removeLink } from "./unlink.ts";
 
 /** `reference` is the caller's word for the container, which the error texts repeat. */
@@ -82,12 +82,10 @@ async function destroy(context: ContainerContext, container: Container, withVolu
 
 /** Never in the path of a reply: the shim may still be writing its last line. */
 function removeFilesLater(context: ContainerContext, container: Container): void {
-  const directories = [
-    containerDirectory(context.defaults, container.id),
-    bundleDirectory(context.defaults, container.id),
-  ];
+  // A shim that was killed leaves its socket.
+  const paths = [containerDirectory, bundleDirectory, shimSocket].map((of) => of(context.defaults, container.id));
   const work = container.shimClosed.then(() =>
-    Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true, maxRetries: 5 }))),
+    Promise.all(paths.map((path) => rm(path, { recursive: true, force: true, maxRetries: 5 }))),
   );
   work.catch((error: unknown) =>
     context.log.warn({ id: container.id, err: error }, "cannot remove a container's files"),

@@ -43,7 +43,9 @@ async function startLocked(
   container: Container,
   options: StartOptions,
 ): Promise<StartFailure | undefined> {
-  if (options.isManual && container.isRunning && !container.isManualRestart) return undefined;
+  // A policy starts one between two runs, and one that a client was faster to start stays.
+  const isUp = container.isRunning && (options.isManual || container.status !== "restarting");
+  if (isUp && !container.isManualRestart) return undefined;
   if (container.isRemovalInProgress || container.isRemoved || container.status === "dead") {
     throw new EngineError("conflict", "container is marked for removal and cannot be started");
   }
