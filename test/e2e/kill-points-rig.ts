@@ -65,8 +65,9 @@ export class KillPoints {
     for (const step of story.setup) await must(daemon, step);
     points.#states.push(await points.#atRest());
     for (const [place, step] of story.steps.entries()) {
+      await step.before?.(daemon);
       const killer = await Killer.attach(daemon.pid, 0);
-      await must(daemon, step);
+      await must(daemon, { ...step, before: undefined });
       await delay(quietMs);
       await killer.detach();
       points.calls.push(killer.calls.slice(1));
@@ -87,11 +88,12 @@ export class KillPoints {
     return points;
   }
 
-  /** Kills in step `place` before its nth call; undefined when it made fewer. Throws what is wrong then. */
-  async killAt(place: number, n: number): Promise<{ isKilled: boolean; call: string; problem?: string }> {
+  /** Kills in step `place` before its nth call, and the daemon that comes after it before its mth. Tells what is wrong then. */
+  async killAt(place: number, n: number, m = 0): Promise<{ isKilled: boolean; call: string; problem?: string }> {
     const step = this.#story.steps[place];
     if (step === undefined) throw new Error(`no step ${place}`);
     await this.#goTo(place);
+    await step.before?.(this.#daemon);
     const killer = await Killer.attach(this.#daemon.pid, n);
     const reply = await step.run(this.#daemon).catch(() => undefined);
     await delay(this.#daemon.isRunning ? quietMs : 0);
@@ -100,17 +102,27 @@ export class KillPoints {
     const call = killer.calls.at(-1) ?? "";
     if (reply !== undefined) assert.ok(reply.status < 400, `${step.name}: ${reply.status} ${reply.text}`);
     await this.#daemon.kill();
+    if (m > 0) await this.#killStart(m);
     await this.#daemon.start();
     this.#position = undefined;
     const after = this.#states[place + 1] ?? [];
     const before = this.#states[place] ?? [];
-    const allowed = reply !== undefined ? [after] : [before, after, ...(this.#halfway.get(place) ?? [])];
+    const isOver = reply !== undefined || step.before !== undefined;
+    const allowed = isOver ? [after] : [before, after, ...(this.#halfway.get(place) ?? [])];
     const found = await this.#settle(allowed);
-    if (found === after) this.#position = place + 1;
-    else if (found === before) this.#position = place;
+    if (isSame(found, before)) this.#position = place;
+    else if (found === after) this.#position = place + 1;
     if (allowed.includes(found)) return { isKilled, call };
     const answer = reply === undefined ? "no answer" : `answered ${reply.status}`;
     return { isKilled, call, problem: `${answer}\n${differences(allowed, found).join("\n")}` };
+  }
+
+  async #killStart(n: number): Promise<void> {
+    this.#daemon.launch();
+    const killer = await Killer.attach(this.#daemon.pid, n);
+    await this.#daemon.ready().catch(() => undefined);
+    await killer.detach();
+    await this.#daemon.kill();
   }
 
   /** Everything goes, by the API; what is left then is wrong. */
@@ -168,6 +180,7 @@ export class KillPoints {
 
 async function must(daemon: Daemon, step: Step | undefined): Promise<void> {
   if (step === undefined) throw new Error("no such step");
+  await step.before?.(daemon);
   const { status, text } = await step.run(daemon);
   assert.ok(status < 400, `${step.name}: ${status} ${text}`);
 }

@@ -7,6 +7,8 @@ import type { Reply } from "#test/http";
 export interface Step {
   readonly name: string;
   readonly run: (daemon: Daemon) => Promise<Reply>;
+  /** Goes before it, without a kill; there is no way back from it. */
+  readonly before?: ((daemon: Daemon) => Promise<unknown>) | undefined;
   /** A request that stands for several: each of these leaves what it may leave half-way. */
   readonly halfway?: readonly Step[];
 }
@@ -22,7 +24,7 @@ const request = (method: string, path: string, body?: object): Step => ({
   name: `${method} ${path}`,
   run: ({ http }) => http.send(method, path, body === undefined ? {} : { body }),
 });
-const post = (path: string, body?: object): Step => request("POST", path, body);
+export const post = (path: string, body?: object): Step => request("POST", path, body);
 const del = (path: string): Step => request("DELETE", path);
 const withHalfway = (step: Step, ...halfway: Step[]): Step => ({ ...step, halfway });
 
@@ -35,7 +37,7 @@ interface Wish {
   readonly [field: string]: unknown;
 }
 
-const create = (name: string, { EndpointsConfig = {}, ...wish }: Wish = {}): Step =>
+export const create = (name: string, { EndpointsConfig = {}, ...wish }: Wish = {}): Step =>
   post(`/containers/create?name=${name}`, {
     Image: "busybox",
     Cmd: obedient,
@@ -44,13 +46,13 @@ const create = (name: string, { EndpointsConfig = {}, ...wish }: Wish = {}): Ste
     ...wish,
   });
 
-const start = (name: string) => post(`/containers/${name}/start`);
+export const start = (name: string) => post(`/containers/${name}/start`);
 const stop = (name: string) => post(`/containers/${name}/stop`);
 const kill = (name: string) => post(`/containers/${name}/kill`);
 const remove = (name: string, query = "") => del(`/containers/${name}${query}`);
 const removeRunning = (name: string, query = "?force=1") => withHalfway(remove(name, query), kill(name));
 
-const network = (Name: string, Subnet: string, rest: object = {}): Step =>
+export const network = (Name: string, Subnet: string, rest: object = {}): Step =>
   post("/networks/create", { Name, IPAM: { Config: [{ Subnet }] }, ...rest });
 const connect = (name: string, Container: string, EndpointConfig: object = {}) =>
   post(`/networks/${name}/connect`, { Container, EndpointConfig });

@@ -9,6 +9,7 @@ import { must, run } from "#test/command";
 import { type Daemon, startDaemon } from "#test/daemon";
 import { Random } from "../differential/random.ts";
 import { Killer, KillPoints } from "./kill-points-rig.ts";
+import { starts } from "./kill-points-starts.ts";
 import { type Story, stories } from "./kill-points-steps.ts";
 
 const { KILL_POINTS: wanted = "" } = process.env;
@@ -33,6 +34,8 @@ async function hasMacvlan(): Promise<boolean> {
   return (await run(["unshare", "-n", "sh", "-c", script])).status === 0;
 }
 
+const canMacvlan = await hasMacvlan();
+
 /** One step of a story, with what goes before it as its beginning. */
 const only = ({ setup, steps, ...story }: Story, at: number): Story => ({
   ...story,
@@ -40,7 +43,7 @@ const only = ({ setup, steps, ...story }: Story, at: number): Story => ({
   steps: steps.slice(at, at + 1),
 });
 
-const told = (await hasMacvlan()) ? stories : stories.filter(({ name }) => !name.includes("macvlan"));
+const told = [...starts, ...stories.filter(({ name }) => canMacvlan || !name.includes("macvlan"))];
 const chapters = told.flatMap((story) =>
   story.steps.map((step, at) => ({ story, at, name: `${story.name}: ${step.name}` })),
 );

@@ -34,6 +34,7 @@ export class Daemon implements AsyncDisposable {
   readonly http: HttpClient;
   readonly #options: DaemonOptions;
   #child: ChildProcess | undefined;
+  #ready: Promise<unknown> | undefined;
 
   constructor(folder: string, network: NetworkPlace, options: DaemonOptions) {
     this.folder = folder;
@@ -64,6 +65,12 @@ export class Daemon implements AsyncDisposable {
 
   /** Returns when the API answers. */
   async start(): Promise<void> {
+    this.launch();
+    await this.ready();
+  }
+
+  /** Starts it, and no more. Its pid is known when this returns. */
+  launch(): void {
     const { network } = this;
     const flags = [
       ...["--data-root", this.dataRoot, "--exec-root", this.execRoot, "--pidfile", join(this.folder, "pid")],
@@ -85,7 +92,13 @@ export class Daemon implements AsyncDisposable {
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     this.#child = child;
-    await lineOf(child, /API listen/);
+    this.#ready = lineOf(child, /API listen/);
+    this.#ready.catch(() => undefined);
+  }
+
+  /** What `launch` began: rejects when the daemon ends instead. */
+  async ready(): Promise<void> {
+    await this.#ready;
   }
 
   /** As `systemctl stop` does it. */
