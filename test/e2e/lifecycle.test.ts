@@ -225,6 +225,7 @@ test("ps: each change shows in the next list", async () => {
   await daemon.ok("pause", "other");
   assert.match(await shown(), /^other moving paused /);
   await daemon.ok("kill", "other");
+  await daemon.ok("wait", "other");
   assert.equal(await shown(), "other moving exited extra");
   await daemon.ok("commit", "other", "moving");
   assert.match(await shown(), /^other [0-9a-f]{12} exited extra$/);
