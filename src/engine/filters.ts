@@ -1,4 +1,5 @@
 import { EngineError } from "#base/errors";
+import { goRegExp } from "#base/go-regexp";
 
 /**
  * The `filters` query word of the list, prune and events endpoints: field → values (moby api/types/filters). The CLI sends
@@ -131,7 +132,7 @@ function valuesOf(values: unknown): Values {
 
 function matches(pattern: string, source: string): boolean {
   try {
-    return new RegExp(pattern).test(source);
+    return goRegExp(pattern).test(source);
   } catch {
     return false;
   }

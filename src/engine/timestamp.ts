@@ -35,12 +35,15 @@ function layoutOf(text: string): string {
 }
 
 const maxSeconds = 2n ** 63n - 1n;
+/** From year 1, where Go's time.Time begins to count, in 64 bits: their far end is long ago. */
+const secondsBefore1970 = 62_135_596_800n;
 
 /** "seconds[.fraction]" in nanoseconds, without a double's loss; undefined for what is none. */
 export function parseUnixTime(text: string): bigint | undefined {
   const [match, sign, whole = "", fraction = ""] = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [];
   if (match === undefined || BigInt(whole) > maxSeconds) return undefined;
-  const ns = BigInt(whole) * nsPerSecond + BigInt(fraction.slice(0, 9).padEnd(9, "0"));
+  const seconds = BigInt.asIntN(64, BigInt(whole) + secondsBefore1970) - secondsBefore1970;
+  const ns = seconds * nsPerSecond + BigInt(fraction.slice(0, 9).padEnd(9, "0"));
   return sign === "-" ? -ns : ns;
 }
 

@@ -100,6 +100,9 @@ test("logs: since includes its own moment and until ends the reading", async () 
   await writeFile(logs.path, entries(at(1), at(2), at(3), at(4)));
   assert.equal(await logs.text({ since: ns(2) }), "2\n3\n4\n");
   assert.equal(await logs.text({ since: ns(2), until: ns(3) }), "2\n3\n");
+  const year10000 = BigInt(Date.UTC(10000, 0)) * 1_000_000n;
+  assert.equal(await logs.text({ since: -year10000, until: year10000 }), "1\n2\n3\n4\n");
+  assert.equal(await logs.text({ since: year10000 }), "");
 });
 
 test("logs: a tail is counted over rotated and compressed files", async () => {

@@ -1,6 +1,7 @@
 /** `--log-opt labels=…,env=…,tag=…` put into every line of json-file (moby daemon/logger/loginfo.go, loggerutils/log_tag.go). */
 import { hostname } from "node:os";
 import { EngineError, messageOf } from "#base/errors";
+import { goRegExp } from "#base/go-regexp";
 import { shortId } from "#base/ids";
 import type { ContainerRecord } from "#storage";
 import { expandTag, type TagFields } from "./tag.ts";
@@ -31,13 +32,11 @@ function chosen(source: Texts, names = "", pattern = ""): [string, string][] {
   return Object.entries(source).filter(([name]) => wanted.has(name) || regex?.test(name) === true);
 }
 
-/** Go's dialect as far as it differs in what people write: flags in front, and Python's spelling of named groups. */
 function compile(pattern: string): RegExp {
-  const [, flags = "", rest = pattern] = /^\(\?([ims]+)\)(.*)$/s.exec(pattern) ?? [];
   try {
-    return new RegExp(rest.replaceAll("(?P<", "(?<"), `u${flags}`);
+    return goRegExp(pattern);
   } catch (error) {
-    throw new EngineError("system", `error parsing regexp: ${messageOf(error)}`);
+    throw new EngineError("system", messageOf(error));
   }
 }
 

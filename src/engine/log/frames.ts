@@ -9,7 +9,11 @@ export interface Framing {
 /** `2026-11-21T03:19:43.123456789Z`: always nine digits, so that the columns of `docker logs -t` line up. */
 export const timeLength = 30;
 
-export function fixedTime(ns: bigint): string {
+const latest = BigInt(Date.UTC(9999, 11, 31, 23, 59, 59)) * 1_000_000n + 999_999_999n;
+
+/** What does not fit into it, nothing was logged at. */
+export function fixedTime(time: bigint): string {
+  const ns = time < 0n ? 0n : time > latest ? latest : time;
   const seconds = ns / 1_000_000_000n;
   const fraction = (ns % 1_000_000_000n).toString().padStart(9, "0");
   return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`;

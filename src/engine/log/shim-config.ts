@@ -64,7 +64,7 @@ function keptJson(options: Options): Kept {
   const maxFiles = files === undefined ? fewest : atoi(files);
   if (maxFiles < 1) throw new EngineError("system", "max-file cannot be less than 1");
   const compress = parseBool(compressText);
-  if (compress && maxFiles === 1) {
+  if (compress && (maxFiles === 1 || size === undefined)) {
     throw new EngineError("system", "compress cannot be true when max-file is less than 2 or max-size is not set");
   }
   return { maxSizeBytes, maxFiles, compress };
