@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +101,27 @@ void kill_process(pid_t pid)
 {
     (void)kill(pid, SIGKILL);
     (void)wait_process(pid, NULL);
+}
+
+ssize_t receive_some(int socket, void *bytes, size_t size, int *passed)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_LEN(sizeof(int))];
+    } control = {0};
+    struct iovec part = {.iov_base = bytes, .iov_len = size};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
+    ssize_t count;
+    do
+        count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    while (count < 0 && errno == EINTR);
+    const struct cmsghdr *header = count < 0 ? NULL : CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        close_fd(passed);
+        memcpy(passed, CMSG_DATA(header), sizeof *passed);
+    }
+    return count;
 }
 
 ssize_t read_all(int fd, void *bytes, size_t size)

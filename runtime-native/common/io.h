@@ -25,8 +25,10 @@ int close_all_but(int first, int *kept, size_t count);
 int write_all(int fd, const void *bytes, size_t size); /* 0, or -1 with errno */
 ssize_t read_some(int fd, void *bytes, size_t size);   /* one read(2), EINTR retried */
 ssize_t read_all(int fd, void *bytes, size_t size);    /* up to size, until end of file */
-pid_t wait_process(pid_t pid, int *status);            /* waitpid(2) without options; status may be NULL */
-void kill_process(pid_t pid);                          /* a child of ours, by SIGKILL; returns when it has ended */
+/* One recvmsg(2), EINTR retried. A descriptor that comes along takes the place of *passed, which the caller owns. */
+ssize_t receive_some(int socket, void *bytes, size_t size, int *passed);
+pid_t wait_process(pid_t pid, int *status); /* waitpid(2) without options; status may be NULL */
+void kill_process(pid_t pid);               /* a child of ours, by SIGKILL; returns when it has ended */
 /* The whole file as a NUL-terminated buffer from malloc; EFBIG above max. */
 char *read_file_at(int dir, const char *path, size_t max, size_t *size);
 int write_file_at(int dir, const char *path, const char *text); /* one write to an existing file: cgroupfs, procfs */

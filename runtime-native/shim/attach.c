@@ -1,5 +1,6 @@
 /* Attached clients: stdcopy frames (8 bytes of header: stream, three zeros, length) or a terminal's raw bytes out,
- * stdin in. A slow client holds the process's output back; one that leaves is forgotten. */
+ * stdin in. A slow client holds the process's output back; one that leaves is forgotten. Of a direct client the daemon
+ * has passed the descriptor: its output goes there, and its connection here has stdin only. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -31,9 +32,11 @@ static void watch(struct connection *c)
     bool reads = !c->wants_stdin || c->is_finished || process_takes_stdin(c->process) || c->process->has_ended;
     if (reads && !c->has_ended_stdin)
         events |= EPOLLIN;
-    if (buffer_size(&c->out) > 0)
-        events |= EPOLLOUT;
-    (void)loop_watch(&c->shim->loop, &c->source, events);
+    uint32_t unsent = buffer_size(&c->out) > 0 ? EPOLLOUT : 0;
+    bool is_direct = c->client.fd >= 0;
+    if (is_direct)
+        (void)loop_watch(&c->shim->loop, &c->client, unsent);
+    (void)loop_watch(&c->shim->loop, &c->source, is_direct ? events : events | unsent);
 }
 
 void attach_watch(struct process *p)
@@ -49,6 +52,7 @@ static void finish_if_sent(struct connection *c)
     if (!c->process->has_ended || c->is_finished || buffer_size(&c->out) > 0)
         return;
     c->is_finished = true;
+    loop_close(&c->shim->loop, &c->client);
     (void)shutdown(c->source.fd, SHUT_WR);
     if (c->has_ended_stdin)
         connection_close(c);
@@ -98,6 +102,15 @@ static bool are_slow(const struct process *p)
     return false;
 }
 
+/* One of its clients is not what it was. */
+static void settle(struct process *p)
+{
+    if (p->is_held && !are_slow(p))
+        process_resume(p);
+    attach_watch(p);
+    exec_release(p);
+}
+
 void attach_ready(struct connection *c, uint32_t events)
 {
     struct process *p = c->process;
@@ -117,10 +130,29 @@ void attach_ready(struct connection *c, uint32_t events)
         else if (c->source.fd >= 0)
             finish_if_sent(c);
     }
-    if (p->is_held && !are_slow(p))
-        process_resume(p);
-    attach_watch(p);
-    exec_release(p);
+    settle(p);
+}
+
+/* A direct client takes no more. What it sent before may still be on its way through the daemon, which is told. */
+void attach_client_left(struct connection *c)
+{
+    loop_close(&c->shim->loop, &c->client);
+    buffer_free(&c->out);
+    c->wants_stdout = c->wants_stderr = false;
+    (void)connection_send(c, "{\"left\":true}\n", 14);
+}
+
+static void client_ready(struct source *source, uint32_t events)
+{
+    struct connection *c = OWNER_OF(source, struct connection, client);
+    struct process *p = c->process;
+    if (events & (EPOLLHUP | EPOLLERR))
+        attach_client_left(c);
+    else
+        (void)connection_flush(c);
+    if (c->source.fd >= 0)
+        finish_if_sent(c);
+    settle(p);
 }
 
 /* As much at once as the socket takes; only what is left over is copied. */
@@ -130,7 +162,8 @@ static void send_frame(struct connection *c, const char *header, size_t header_s
     if (buffer_size(&c->out) == 0) {
         struct iovec parts[2] = {{(void *)(uintptr_t)header, header_size}, {(void *)(uintptr_t)bytes, size}};
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        ssize_t count = sendmsg(c->source.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        int fd = c->client.fd >= 0 ? c->client.fd : c->source.fd;
+        ssize_t count = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && errno != EAGAIN && errno != EINTR)
             return; /* it has left: the hang-up is about to be reported */
         sent = count > 0 ? (size_t)count : 0;
@@ -186,9 +219,15 @@ void attach_begin(struct connection *c, const struct json *request)
     c->wants_stdin = json_bool(request, "stdin", false);
     c->wants_stdout = json_bool(request, "stdout", false);
     c->wants_stderr = json_bool(request, "stderr", false);
-    if (!connection_send(c, "{\"ok\":{}}\n", 10))
+    bool is_direct = c->passed >= 0;
+    if (!connection_send(c, is_direct ? "{\"ok\":{\"direct\":true}}\n" : "{\"ok\":{}}\n", is_direct ? 23 : 10))
         return;
+    if (is_direct && buffer_size(&c->out) > 0) { /* of a peer that does not take its answers: not for the client */
+        connection_close(c);
+        return;
+    }
     c->process = p;
+    c->client = (struct source){.fd = take_fd(&c->passed), .ready = client_ready};
     if (c->wants_stdin)
         process_write_stdin(p, buffer_first(&c->in), buffer_size(&c->in));
     buffer_free(&c->in);

@@ -27,6 +27,8 @@ void connection_close(struct connection *c)
     if (c->source.fd < 0)
         return;
     loop_close(&s->loop, &c->source);
+    loop_close(&s->loop, &c->client);
+    close_fd(&c->passed);
     for (struct connection **link = &s->connections; *link; link = &(*link)->next) {
         if (*link == c) {
             *link = c->next;
@@ -43,12 +45,18 @@ void connection_close(struct connection *c)
 
 bool connection_flush(struct connection *c)
 {
+    bool is_direct = c->client.fd >= 0;
+    int fd = is_direct ? c->client.fd : c->source.fd;
     while (buffer_size(&c->out) > 0) {
-        ssize_t count = send(c->source.fd, buffer_first(&c->out), buffer_size(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t count = send(fd, buffer_first(&c->out), buffer_size(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0 && errno == EAGAIN)
             return true;
+        if (count < 0 && is_direct) {
+            attach_client_left(c);
+            return false;
+        }
         if (count < 0) {
             connection_close(c);
             return false;
@@ -159,7 +167,7 @@ static void control_ready(struct connection *c, uint32_t events)
         return;
     if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         return;
-    ssize_t count = read_some(c->source.fd, c->shim->chunk, CHUNK_BYTES);
+    ssize_t count = receive_some(c->source.fd, c->shim->chunk, CHUNK_BYTES, &c->passed);
     if (count < 0 && errno == EAGAIN)
         return;
     if (count <= 0 || !buffer_append(&c->in, c->shim->chunk, (size_t)count))
@@ -193,6 +201,7 @@ static void accept_one(struct shim *s, int fd)
         return;
     }
     c->source = (struct source){.fd = fd, .ready = connection_ready};
+    c->client.fd = c->passed = -1;
     c->shim = s;
     c->serial = ++s->last_serial;
     c->next = s->connections;

@@ -39,39 +39,15 @@ void console_close(struct process *p)
     close_fd(&p->console);
 }
 
-static int receive_fd(int connection)
-{
-    char name[4096];
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec part = {.iov_base = name, .iov_len = sizeof name};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t count;
-    do
-        count = recvmsg(connection, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    while (count < 0 && errno == EINTR);
-    struct cmsghdr *header = count < 0 ? NULL : CMSG_FIRSTHDR(&message);
-    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
-        if (count >= 0)
-            errno = EPROTO;
-        return -1;
-    }
-    int fd;
-    memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    return fd;
-}
-
 /* The runtime has ended with success, so both its connection and its message are there: nothing here waits. */
 int console_take(struct process *p, struct fault *f)
 {
     AUTO_CLOSE int connection = accept4(p->console, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0)
         return fault_errno(f, STAGE_CONSOLE, "the runtime sent no terminal");
-    AUTO_CLOSE int master = receive_fd(connection);
-    if (master < 0)
+    AUTO_CLOSE int master = -1;
+    errno = EPROTO; /* of a message without one */
+    if (receive_some(connection, p->shim->chunk, CHUNK_BYTES, &master) < 0 || master < 0)
         return fault_errno(f, STAGE_CONSOLE, "the runtime sent no terminal");
     if (!isatty(master) || fcntl(master, F_SETFL, O_NONBLOCK) < 0)
         return fault_errno(f, STAGE_CONSOLE, "what the runtime sent is no terminal");

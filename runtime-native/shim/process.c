@@ -15,6 +15,8 @@
 
 /* How long after the exit a process that outlives it may keep the pipes: moby waits as long (daemon/monitor.go). */
 #define GRACE_MS 2000
+/* Several reads: in a pipe of one, reader and writer would take turns. */
+#define OUTPUT_PIPE_BYTES (4 * (int)CHUNK_BYTES)
 
 void process_init(struct process *p, struct shim *s)
 {
@@ -31,6 +33,8 @@ static int make_pipe(int *ours, int *theirs, bool is_ours_writing, struct fault 
         return fault_errno(f, STAGE_IO, "pipe");
     *ours = ends[is_ours_writing ? 1 : 0];
     *theirs = ends[is_ours_writing ? 0 : 1];
+    if (!is_ours_writing)
+        (void)fcntl(*ours, F_SETPIPE_SZ, OUTPUT_PIPE_BYTES); /* EPERM: as large as it is, then */
     /* Only our end: the container's flags are its own, and a shared file description would share them. */
     return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? fault_errno(f, STAGE_IO, "fcntl") : 0;
 }

@@ -67,8 +67,10 @@ struct connection {
     uint64_t serial; /* what a job remembers: the connection may be gone before its answer */
     struct buffer in, out;
     bool is_subscriber;
+    int passed; /* a descriptor that came with the lines */
     /* Of an attached client; process is NULL for a control connection. */
     struct process *process;
+    struct source client; /* where its output goes; -1: over the connection itself */
     bool wants_stdin, wants_stdout, wants_stderr;
     bool has_ended_stdin;
     bool is_finished; /* all was sent, our side is shut down */
@@ -96,6 +98,7 @@ void control_request(struct connection *c, const char *line, size_t length);
 /* ---- attach.c */
 void attach_begin(struct connection *c, const struct json *request);
 void attach_ready(struct connection *c, uint32_t events);
+void attach_client_left(struct connection *c);
 void attach_watch(struct process *p); /* the process takes stdin again, or no more */
 void attach_send(struct process *p, int stream, const char *bytes, size_t size);
 void attach_finish(struct process *p);

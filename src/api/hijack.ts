@@ -42,7 +42,8 @@ export async function runSession(
     // It fails, too, when the client hangs up.
     if (connection.destroyed) apiLog.debug(entry, "stream cut off");
     else apiLog.error(entry, "stream failed");
-    connection.destroy();
+    // Not destroyed at once: a shim that does not answer may have the connection, too.
+    connection.destroySoon();
   }
 }
 

@@ -45,6 +45,9 @@ export function bindSyscall(number: number, args: readonly string[]): Native {
   return (...values) => call(number, ...values);
 }
 
+/** Where the bytes are, for a structure that points to them. It must not outlive them. */
+export const addressOf = (bytes: Uint8Array): bigint => koffi.address(bytes);
+
 /** Throws the errno of the call just made when it returned -1. Nothing may come between the call and this. */
 export function check(result: number, syscall: string, path?: PathBytes): number {
   if (result !== -1) return result;

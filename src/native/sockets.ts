@@ -1,6 +1,8 @@
-import { isIPv6 } from "node:net";
+import { isIPv6, Socket } from "node:net";
 import { endianness } from "node:os";
-import { bind as bindFunction, check } from "./call.ts";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { addressOf, bind as bindFunction, check } from "./call.ts";
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -35,6 +37,7 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const SHUT_WR = 1;
+const SCM_RIGHTS = 1;
 
 const sysSocket = bindFunction("socket", "int", ["int", "int", "int"]);
 /** Close-on-exec always. The caller owns the fd. */
@@ -62,6 +65,19 @@ const sysSendto = bindFunction("sendto", "long", ["int", "void *", "ulong", "int
 export function sendto(fd: number, data: Uint8Array, flags = 0, address?: Uint8Array): number {
   const result = sysSendto(fd, data, data.length, flags | MSG_NOSIGNAL, address ?? null, address?.length ?? 0);
   return check(result, "sendto");
+}
+
+const sysSendmsg = bindFunction("sendmsg", "long", ["int", "void *", "int"]);
+/** Sends the bytes and, with the first of them, a descriptor: the receiver gets one of its own for what it stands for. */
+export function sendDescriptor(fd: number, data: Uint8Array, passed: number): number {
+  // One piece of memory, alive as long as the call: struct msghdr (recvmsg(2)), iovec, cmsghdr (cmsg(3)), the data.
+  const message = Buffer.alloc(96 + data.length);
+  const at = addressOf(message);
+  const words = [0n, 0n, at + 56n, 1n, at + 72n, 24n, 0n, at + 96n, BigInt(data.length), 20n];
+  message.set(new Uint8Array(BigUint64Array.from(words).buffer));
+  message.set(new Uint8Array(Int32Array.of(SOL_SOCKET, SCM_RIGHTS, passed).buffer), 80);
+  message.set(data, 96);
+  return check(sysSendmsg(fd, message, MSG_NOSIGNAL | MSG_DONTWAIT), "sendmsg");
 }
 
 const sysRecv = bindFunction("recv", "long", ["int", "void *", "ulong", "int"]);
@@ -97,6 +113,14 @@ export function getsockopt(fd: number, level: number, option: number): number {
 const sysShutdown = bindFunction("shutdown", "int", ["int", "int"]);
 export function shutdown(fd: number, how: number): void {
   check(sysShutdown(fd, how), "shutdown");
+}
+
+/** Of a connection that Node holds. Undefined: it is closed, or its bytes are not those that its user sees. */
+export function descriptorOf(stream: Duplex): number | undefined {
+  if (!(stream instanceof Socket) || stream instanceof TLSSocket) return undefined;
+  const handle: unknown = Reflect.get(stream, "_handle");
+  if (typeof handle !== "object" || handle === null || !("fd" in handle)) return undefined;
+  return typeof handle.fd === "number" && handle.fd >= 0 ? handle.fd : undefined;
 }
 
 const writeFamily = (address: Buffer, family: number): void => {

@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { descriptorOf, sendDescriptor } from "#native";
 import { openSocket, shimGone, shimSilent } from "./shim-connection.ts";
-import { parseFailure, parseFields } from "./wire.ts";
+import { fieldsOf, parseFailure, parseFields } from "./wire.ts";
 
 export interface AttachOptions {
   readonly stdin: boolean;
@@ -8,6 +10,19 @@ export interface AttachOptions {
   readonly stderr: boolean;
   /** To this exec instead of the container's first process. */
   readonly exec?: string;
+}
+
+export interface Attachment {
+  /**
+   * The caller's: output comes from it from now on (stdcopy frames without a terminal, raw with one), stdin goes into it,
+   * ending its writing side ends this client's stdin, destroying it detaches.
+   */
+  readonly socket: Socket;
+  /**
+   * Output goes straight to the client, where nobody else may write until the socket's end says that all was sent.
+   * A byte before that end says that the client takes no more.
+   */
+  readonly isDirect: boolean;
 }
 
 const answerLimitBytes = 64 * 1024;
@@ -46,20 +61,27 @@ function readAnswer(socket: Socket): Promise<string> {
   });
 }
 
-/**
- * Attaches to a process. The socket is the caller's: output comes from it from now on (stdcopy frames without a
- * terminal, raw with one), stdin goes into it, ending its writing side ends this client's stdin, destroying it detaches.
- */
-export async function attach(socketPath: string, options: AttachOptions): Promise<Socket> {
+/** Attaches to a process. Output goes straight to the client, if one is given and it is a bare connection. */
+export async function attach(socketPath: string, options: AttachOptions, client?: Duplex): Promise<Attachment> {
   const socket = await openSocket(socketPath);
   if (socket === undefined) throw shimGone();
   try {
-    socket.write(`${JSON.stringify({ op: "attach", ...options })}\n`);
-    const answer = parseFields(await readAnswer(socket));
-    if (answer.error !== undefined) throw parseFailure(answer.error);
-    return socket;
+    send(socket, `${JSON.stringify({ op: "attach", ...options })}\n`, lendable(client));
+    const { ok, error } = parseFields(await readAnswer(socket));
+    if (error !== undefined) throw parseFailure(error);
+    return { socket, isDirect: fieldsOf(ok, "an answer").direct === true };
   } catch (error) {
     socket.destroy();
     throw error;
   }
+}
+
+/** What was written to it must be on its way: it would come behind the output. */
+const lendable = (client?: Duplex): number | undefined =>
+  client === undefined || client.writableLength > 0 ? undefined : descriptorOf(client);
+
+function send(socket: Socket, line: string, lent: number | undefined): void {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || lent === undefined) socket.write(line);
+  else sendDescriptor(fd, Buffer.from(line), lent);
 }

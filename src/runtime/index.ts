@@ -10,6 +10,7 @@ export { RuntimeError } from "./runtime-error.ts";
 export type { LogConfig, ShimConfig } from "./shim-config.ts";
 export { type NamespacesRequest, Spawner } from "./spawner.ts";
 export {
+  type Attachment,
   type AttachOptions,
   type ExecExit,
   type ExecState,

@@ -1,7 +1,8 @@
 import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { type AttachOptions, attach } from "./attach.ts";
+import type { Duplex } from "node:stream";
+import { type Attachment, type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
 import type { Process, Resources } from "./oci-spec.ts";
 import { RuntimeError } from "./runtime-error.ts";
@@ -18,7 +19,7 @@ import {
   type TaskState,
 } from "./wire.ts";
 
-export type { AttachOptions } from "./attach.ts";
+export type { Attachment, AttachOptions } from "./attach.ts";
 export type { ExecExit, ExecState, ExitRecord, TaskState, TaskStatus } from "./wire.ts";
 
 export interface StartedExec {
@@ -166,9 +167,14 @@ export class Task extends EventEmitter<TaskEvents> {
     await this.#connection.request("close-stdin", exec === undefined ? {} : { exec });
   }
 
-  /** See `attach` in attach.ts: the socket is the caller's. */
-  attach(options: AttachOptions): Promise<Socket> {
-    return attach(this.socketPath, options);
+  /** The socket is the caller's: see Attachment. */
+  async attach(options: AttachOptions): Promise<Socket> {
+    return (await attach(this.socketPath, options)).socket;
+  }
+
+  /** Output goes to the client without passing through us, where the shim can do that. */
+  attachClient(client: Duplex, options: AttachOptions): Promise<Attachment> {
+    return attach(this.socketPath, options, client);
   }
 
   /** Registers an exec, so that it can be attached to before it runs. */

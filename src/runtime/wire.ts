@@ -48,7 +48,7 @@ export type ShimMessage =
   | { readonly kind: "error"; readonly seq: number; readonly error: RuntimeError }
   | { readonly kind: "event"; readonly event: ShimEvent };
 
-function fieldsOf(value: unknown, what: string): Fields {
+export function fieldsOf(value: unknown, what: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
   throw new Error(`the shim sent no object where ${what} was expected`);
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import {
   closeSync,
+  createReadStream,
   mkdirSync,
   openSync,
   readFileSync,
@@ -12,8 +13,12 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { connect, createServer, Socket } from "node:net";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
+import { TLSSocket } from "node:tls";
 import { Worker } from "node:worker_threads";
 import * as native from "#native";
 import { hasCode, testFolder } from "./rig.ts";
@@ -184,6 +189,31 @@ test("sockets: UDP over loopback, addresses, options, and a port in use", () => 
   native.listen(listener, 1);
   assert.ok(native.portOf(native.getsockname(listener)) > 0);
   for (const fd of [server, client, other, listener]) closeSync(fd);
+});
+
+test("descriptors: one that is on its way holds what it stands for open; no connection, no descriptor", async () => {
+  await using folder = testFolder();
+  const path = join(folder.path, "s");
+  const server = createServer().listen(path);
+  await once(server, "listening");
+  const client = connect(path);
+  const [peer] = await once(server, "connection");
+  server.close();
+  const fd = native.descriptorOf(client) ?? -1;
+  const pipe = native.pipe2();
+  assert.equal(native.sendDescriptor(fd, Buffer.from("with it"), pipe.writeFd), 7);
+  closeSync(pipe.writeFd);
+  const end = text(createReadStream("", { fd: pipe.readFd }));
+  assert.equal(await Promise.race([end, once(peer, "data").then(String)]), "with it");
+  // Node reads without taking what comes along, and with that it is closed.
+  assert.equal(await end, "");
+  assert.throws(() => native.sendDescriptor(fd, Buffer.from("x"), 99_999), hasCode("EBADF"));
+  assert.equal(native.descriptorOf(new PassThrough()), undefined);
+  assert.equal(native.descriptorOf(new TLSSocket(new Socket())), undefined);
+  peer.destroy();
+  client.destroy();
+  await once(client, "close");
+  assert.equal(native.descriptorOf(client), undefined);
 });
 
 test("netlink: a bound socket has a port id", () => {

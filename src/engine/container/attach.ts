@@ -1,11 +1,10 @@
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { EngineError } from "#base/errors";
 import { writeThrough } from "#base/write-through";
-import type { Task } from "#runtime";
+import type { Attachment, Task } from "#runtime";
 import { parseDetachKeys } from "../stream/detach-keys.ts";
-import { pump } from "../stream/pump.ts";
+import { attachFor, pump } from "../stream/pump.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
 import { readContainerLogs } from "./container-logs.ts";
@@ -38,17 +37,17 @@ export function attachContainer(
       emitContainerEvent(context, container, "attach");
       const isJoined = stdin || options.stdout || options.stderr;
       if (!options.stream || !isJoined) return void client.end();
+      // A container's terminal is raw for everyone, as the reply's type says.
+      const form = { isTty: config.Tty, framing: config.Tty ? "raw" : options.framing } as const;
       let settled: Promise<unknown> | undefined;
-      const shim = await shimConnection(container, client, (task) => {
+      const attachment = await attachedTo(container, client, (task) => {
         settled = endOf(task).then(() => context.locks.run(container.id, async () => undefined));
-        return task.attach({ stdin, stdout: options.stdout, stderr: options.stderr });
+        return attachFor(client, task, { stdin, stdout: options.stdout, stderr: options.stderr, ...form });
       });
-      if (shim === undefined) return void client.end();
-      const end = await pump(client, shim, {
+      if (attachment === undefined) return void client.end();
+      const end = await pump(client, attachment, {
+        ...form,
         stdin,
-        isTty: config.Tty,
-        // A container's terminal is raw for everyone, as the reply's type says.
-        framing: config.Tty ? "raw" : options.framing,
         detachKeys,
         closesStdin: config.StdinOnce && !config.Tty,
         ...(settled === undefined ? {} : { settled }),
@@ -65,11 +64,11 @@ const endOf = (task: Task): Promise<unknown> => task.exited.catch(() => undefine
  * The shim's side of an attach: at once, or when a start has created the task, and then before the process runs. Undefined:
  * the client has left, the start has failed, or the container was removed.
  */
-function shimConnection(
+function attachedTo(
   container: Container,
   client: Duplex,
-  attach: (task: Task) => Promise<Socket>,
-): Promise<Socket | undefined> {
+  attach: (task: Task) => Promise<Attachment>,
+): Promise<Attachment | undefined> {
   if (container.task !== undefined) return attach(container.task);
   if (container.isRemoved) return Promise.resolve(undefined);
   return new Promise((resolve) => {

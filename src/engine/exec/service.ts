@@ -7,7 +7,7 @@ import { emitContainerEvent } from "../container/container-events.ts";
 import type { ContainerContext } from "../container/context.ts";
 import { isPausedForExec, runningTask } from "../container/errors.ts";
 import type { AttachSession } from "../container/options.ts";
-import { pump } from "../stream/pump.ts";
+import { attachFor, pump } from "../stream/pump.ts";
 import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import type { Exec, ExecConfig } from "./exec.ts";
 import { execFailureOf } from "./exec-failure.ts";
@@ -77,17 +77,18 @@ export class ExecService {
     const { attachStdin, attachStdout, attachStderr, isTty } = exec.config;
     try {
       await beginExec(this.#context, container, exec, options.consoleSize);
-      const shim = await runningTask(container).attach({
+      const form = { isTty, framing: options.isTty ? "raw" : "stdcopy" } as const;
+      const attachment = await attachFor(client, runningTask(container), {
+        ...form,
         stdin: attachStdin,
         stdout: attachStdout,
         // A terminal has one stream, and what the start says counts.
         stderr: attachStderr && !options.isTty,
         exec: exec.id,
       });
-      const pumping = pump(client, shim, {
+      const pumping = pump(client, attachment, {
+        ...form,
         stdin: attachStdin,
-        isTty,
-        framing: options.isTty ? "raw" : "stdcopy",
         detachKeys: exec.detachKeys,
         closesStdin: !isTty,
         settled: exec.ended,

@@ -1,5 +1,5 @@
-import type { Socket } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { Attachment, AttachOptions, Task } from "#runtime";
 import { DetachScanner } from "./detach-keys.ts";
 import { StdcopyStrip } from "./stdcopy-strip.ts";
 import { StdcopyWrap } from "./stdcopy-wrap.ts";
@@ -20,8 +20,18 @@ export interface PumpOptions {
 /** How it ended: the process's output was delivered, the client pressed the detach keys, ended its input, or hung up. */
 export type PumpEnd = "ended" | "detached" | "inputEnded" | "gone";
 
+/** Attaches to a process for a client. What the shim sends goes there without us, if it is what the client is to get. */
+export async function attachFor(
+  client: Duplex,
+  task: Task,
+  { framing, isTty, ...options }: AttachOptions & Pick<PumpOptions, "framing" | "isTty">,
+): Promise<Attachment> {
+  if ((framing === "raw") === isTty) return task.attachClient(client, options);
+  return { socket: await task.attach(options), isDirect: false };
+}
+
 /** Joins a client and a shim's attach connection until one of them is through. Closes both. */
-export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promise<PumpEnd> {
+export function pump(client: Duplex, { socket: shim, isDirect }: Attachment, options: PumpOptions): Promise<PumpEnd> {
   return new Promise((resolve) => {
     let isOver = false;
     const finish = (end: PumpEnd) => {
@@ -39,12 +49,23 @@ export function pump(client: Duplex, shim: Socket, options: PumpOptions): Promis
     };
     client.on("error", () => finish("gone"));
     client.on("close", () => finish("gone"));
-    shim.on("error", () => finish("ended"));
-    shim.on("close", () => finish("ended"));
+    let hasLeft = false;
+    const onShimEnd = () => finish(hasLeft ? "gone" : "ended");
+    shim.on("error", onShimEnd);
+    shim.on("close", onShimEnd);
 
-    const output = framed(shim, options);
-    output.pipe(client, { end: false });
-    output.on("end", () => finish("ended"));
+    if (isDirect) {
+      // What it sent before it left goes to the process all the same, and then the shim hangs up.
+      const onLeft = () => {
+        hasLeft = true;
+        if (!options.stdin) finish("gone");
+      };
+      shim.on("end", onShimEnd).on("data", onLeft).resume();
+    } else {
+      const output = framed(shim, options);
+      output.pipe(client, { end: false });
+      output.on("end", onShimEnd);
+    }
 
     if (!options.stdin) client.resume();
     else joinInput(client, shim, options, finish);
