@@ -116,11 +116,7 @@ export function systemFacts(config: DaemonConfig, identity: EngineIdentity): Sys
     loggingDriver: config.logDriver,
     defaultRuntime: config.defaultRuntime ?? shownRuntime,
     runtimes: runtimesOf(config),
-    proxies: {
-      http: withoutCredentials(config.proxies.http),
-      https: withoutCredentials(config.proxies.https),
-      no: config.proxies.no,
-    },
+    proxies: withoutCredentials(config.proxies),
     defaultAddressPools: config.defaultAddressPools,
     cdiSpecDirs: config.cdiSpecDirs,
     seccompProfile: config.seccompProfile,

@@ -8,7 +8,7 @@ import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
 import { buildEngine } from "./build-engine.ts";
 import { removeCgroupParent } from "./cgroup-parent.ts";
-import { useProxies } from "./config/proxies.ts";
+import { useProxies, withoutCredentials } from "./config/proxies.ts";
 import type { Configuration } from "./config/running.ts";
 import { refuseUnserved } from "./config/unserved.ts";
 import { engineVersion } from "./defaults.ts";
@@ -31,8 +31,8 @@ export interface Daemon extends AsyncDisposable {
 
 export async function startDaemon(configuration: Configuration): Promise<Daemon> {
   await using parts = new AsyncDisposableStack();
-  useProxies(configuration.config.proxies, process.env);
   const log = createLog(logLevelOf(configuration.config), configuration.config.logFormat);
+  useProxies(configuration.config.proxies, process.env, log);
   refuseUnserved(configuration.config, log);
   const config = withRemappedUsers(configuration.config, { mayMakeUser: true });
   if (config.usernsRemap !== configuration.config.usernsRemap) {
@@ -79,7 +79,8 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
         const { dataRoot, idMappings } = config;
         await reloadEngine(built, { ...changed.config, dataRoot, ...(idMappings && { idMappings }) });
         current = changed;
-        log.info("Reloaded configuration");
+        const shown = { ...changed.config, proxies: withoutCredentials(changed.config.proxies) };
+        log.info({ config: shown }, "Reloaded configuration");
       } catch (err) {
         log.error({ err }, "Error reloading configuration");
       }

@@ -109,6 +109,28 @@ test("reload: what may change changes, is told, and stays when the file does not
   assert.equal(after.features, "map[]");
 });
 
+test("proxies: that the environment says something else is told, and no log shows their passwords", async () => {
+  const proxy = "http://me:secret@p.invalid";
+  await using daemon = await startDaemon({
+    hasBusybox: false,
+    args: ["--http-proxy", proxy],
+    env: { HTTP_PROXY: "http://me:secret@b:secret@e.invalid", http_proxy: proxy },
+  });
+  await using reloads = new Reloads(daemon);
+  await reloads.reload({});
+  do assert.equal(await daemon.ok("info", "--format", "{{.HTTPProxy}}"), "http://xxxxx:xxxxx@p.invalid");
+  while (!daemon.log.includes("Reloaded configuration"));
+  const lines = daemon.log.split("\n");
+  const overriding = lines.filter((line) => line.includes("overriding existing proxy variable"));
+  assert.equal(overriding.length, 1);
+  assert.match(
+    overriding[0] ?? "",
+    /name=HTTP_PROXY old-value="http:\/\/xxxxx:xxxxx@e\.invalid" new-value="http:\/\/xxxxx:xxxxx@p\.invalid"/,
+  );
+  assert.match(daemon.log, /msg="Reloaded configuration" config=.*xxxxx:xxxxx@p\.invalid/);
+  assert.doesNotMatch(daemon.log, /secret/);
+});
+
 const unusable = [
   [{ bad: 1 }, "the following directives don't match any configuration option: bad"],
   [{ labels: ["x=y"], "default-runtime": "nope" }, "specified default runtime 'nope' does not exist"],

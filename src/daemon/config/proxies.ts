@@ -1,3 +1,4 @@
+import type { Log } from "#base/log";
 import type { DaemonConfig } from "./config.ts";
 
 type Proxies = DaemonConfig["proxies"];
@@ -14,14 +15,27 @@ export function proxiesOf(flags: Proxies, environment: Readonly<Environment>): P
 }
 
 /** As dockerd does: whatever goes out of this process from now on, goes through them. */
-export function useProxies({ http, https, no }: Proxies, environment: Environment): void {
-  const values = { HTTP_PROXY: http, HTTPS_PROXY: https, NO_PROXY: no };
-  for (const [name, value] of Object.entries(values)) if (value !== "") environment[name] = value;
+export function useProxies({ http, https, no }: Proxies, environment: Environment, log?: Log): void {
+  for (const [name, value] of Object.entries({ HTTP_PROXY: http, HTTPS_PROXY: https, NO_PROXY: no })) {
+    if (value === "") continue;
+    for (const spelling of [name, name.toLowerCase()]) {
+      const before = environment[spelling] || value;
+      const change = { name: spelling, "old-value": withoutPassword(before), "new-value": withoutPassword(value) };
+      if (before !== value) log?.warn(change, "overriding existing proxy variable with value from configuration");
+      environment[spelling] = value;
+    }
+  }
 }
 
-/** What `docker info` may show of them. */
-export function withoutCredentials(proxy: string): string {
+/** What `docker info` and logs may show of them. */
+export const withoutCredentials = ({ http, https, no }: Proxies): Proxies => ({
+  http: withoutPassword(http),
+  https: withoutPassword(https),
+  no,
+});
+
+function withoutPassword(proxy: string): string {
   if (!URL.canParse(proxy)) return proxy;
   const { username, password } = new URL(proxy);
-  return username === "" && password === "" ? proxy : proxy.replace(/\/\/[^@/]*@/, "//xxxxx:xxxxx@");
+  return username === "" && password === "" ? proxy : proxy.replace(/\/\/[^/]*@/, "//xxxxx:xxxxx@");
 }
