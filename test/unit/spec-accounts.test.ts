@@ -58,6 +58,7 @@ test("user: what is no id is refused in Docker's words", () => {
     assert.throws(() => ids(spec), range, spec);
   }
   assert.throws(() => ids("0x0"), { message: "unable to find user 0x0: no matching entries in passwd file" });
+  assert.throws(() => ids("0:0:0"), { message: "unable to find group 0:0: no matching entries in group file" });
   assert.throws(() => ids("0:nosuch"), { message: "unable to find group nosuch: no matching entries in group file" });
   assert.throws(() => ids("0", ["nosuch"]), {
     message: "unable to find group nosuch: no matching entries in group file",

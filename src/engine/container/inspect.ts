@@ -8,6 +8,7 @@ import { shownLinks } from "../network/links/legacy-links.ts";
 import type { Attachment } from "../network/sandbox/endpoint-settings.ts";
 import { stackOwner } from "../network/sandbox/shared.ts";
 import { profileOf } from "../spec/apparmor.ts";
+import type { HostInfo } from "../spec/host-info.ts";
 import { parseSecurityOptions } from "../spec/security-options.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
@@ -30,14 +31,18 @@ export async function inspectContainer(
     graphData: { ID: record.id, ...metadata },
     execIds: [...container.execs.keys()],
     links: shownLinks(record, find),
-    appArmorProfile: context.host.hasAppArmor ? appliedProfile(record) : "",
+    appArmorProfile: appArmorProfileOf(record, context.host),
     defaultUlimits: Object.values(context.defaults.spec.ulimits ?? {}),
     sizes,
   });
 }
 
-const appliedProfile = ({ state, hostConfig }: ContainerRecord): string =>
-  state.hasRun ? profileOf(hostConfig, parseSecurityOptions(hostConfig.SecurityOpt)) : "";
+/** What was asked for, until a start decides. */
+function appArmorProfileOf({ state, hostConfig }: ContainerRecord, { hasAppArmor }: HostInfo): string {
+  const security = parseSecurityOptions(hostConfig.SecurityOpt);
+  if (!state.hasRun) return security.appArmor;
+  return hasAppArmor ? profileOf(hostConfig, security) : "";
+}
 
 /** What the record itself does not say. */
 export interface InspectFacts {
@@ -48,7 +53,6 @@ export interface InspectFacts {
   readonly graphData: Record<string, string>;
   readonly execIds: readonly string[];
   readonly links: string[] | null;
-  /** Of the last start; "" where nothing is confined. */
   readonly appArmorProfile: string;
   readonly defaultUlimits: readonly Ulimit[];
   readonly sizes: { readonly sizeRw: number; readonly sizeRootFs: number } | undefined;

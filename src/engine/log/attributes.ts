@@ -12,9 +12,11 @@ export function logAttributes(record: ContainerRecord, options: Texts): Record<s
   const labels = record.config.Labels ?? {};
   // An entry without `=` is no variable here.
   const env = Object.fromEntries((record.config.Env ?? []).flatMap(variable));
+  const hasEnv = Object.keys(env).length > 0;
   const attributes = new Map([
     ...chosen(labels, options.labels, options["labels-regex"]),
-    ...chosen(env, options.env, options["env-regex"]),
+    // moby does not even look at the pattern where there is nothing to choose from.
+    ...(hasEnv ? chosen(env, options.env, options["env-regex"]) : []),
   ]);
   const tag = expandTag(options.tag ?? "", tagFields(record, options));
   if (tag !== "") attributes.set("tag", tag);

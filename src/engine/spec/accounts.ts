@@ -26,7 +26,8 @@ const rangeError = (): Error => new Error("uids and gids must be in range 0-2147
  * (CVE-2024-40635), and an id that is out of range is refused, wherever it stands.
  */
 export function resolveUser(spec: string, groupAdd: readonly string[], readFile: ReadFile): User {
-  const [userPart = "", groupPart = ""] = spec.split(":");
+  const [userPart = "", ...rest] = spec.split(":");
+  const groupPart = rest.join(":");
   const accounts = parseAccounts(readFile("/etc/passwd"));
   const groups = parseGroups(readFile("/etc/group"));
   const account = findAccount(userPart, accounts);
