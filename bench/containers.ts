@@ -15,9 +15,11 @@ const withMany = (count: number) => async (engine: Engine) => {
 
 /** 200 MB in lines of 100 bytes. */
 const logScript = "yes $(head -c 99 /dev/zero | tr '\\0' x) | head -c 200000000";
-/** Not lines: the shell that makes them would be what is measured. */
-const attachLine =
-  "docker run --rm --log-driver none busybox dd if=/dev/zero bs=64k count=3200 2>/dev/null > /dev/null";
+/** Not lines, and enough of it: neither who makes it nor the container's start is to be what is measured. */
+const attachLine = "docker run --rm --log-driver none busybox dd if=/dev/zero bs=1M count=1000 2>/dev/null > /dev/null";
+const attachLogged =
+  "f=/dev/shm/f; docker run --rm --log-opt max-size=1g busybox sh -c " +
+  `"yes $(yes x | head -n 99 | tr -d '\\n') | head -c 20000000 > $f; cat $f $f $f $f $f $f $f $f $f $f" > /dev/null`;
 async function withLog(engine: Engine): Promise<() => Promise<void>> {
   await engine.docker("run", "--name", "bench", "--log-opt", "max-size=1g", "-d", "busybox", "sh", "-c", logScript);
   await engine.docker("wait", "bench");
@@ -39,7 +41,8 @@ export const containerCases: Cases = {
   },
   "api list of 100": { runs: 100, prepare: withMany(100), work: (engine) => engine.list() },
   "api list of 500": { runs: 100, prepare: withMany(500), work: (engine) => engine.list() },
-  "attach to 200 MB": { runs: 3, work: async (engine) => void (await engine.shell(attachLine)) },
+  "attach to 1 GB": { runs: 3, work: async (engine) => void (await engine.shell(attachLine)) },
+  "attach to 200 MB that are logged": { runs: 3, work: async (engine) => void (await engine.shell(attachLogged)) },
   "write 200 MB of log": { runs: 2, work: async (engine) => await (await withLog(engine))() },
   "read 200 MB of log": {
     runs: 3,

@@ -228,6 +228,7 @@ void attach_begin(struct connection *c, const struct json *request)
     }
     c->process = p;
     c->client = (struct source){.fd = take_fd(&c->passed), .ready = client_ready};
+    process_fit_pipes(p);
     if (c->wants_stdin)
         process_write_stdin(p, buffer_first(&c->in), buffer_size(&c->in));
     buffer_free(&c->in);

@@ -36,6 +36,8 @@ void connection_close(struct connection *c)
         }
     }
     s->connection_count--;
+    if (c->process)
+        process_fit_pipes(c->process);
     buffer_free(&c->in);
     buffer_free(&c->out);
     loop_free(&s->loop, &c->source);

@@ -15,8 +15,6 @@
 
 /* How long after the exit a process that outlives it may keep the pipes: moby waits as long (daemon/monitor.go). */
 #define GRACE_MS 2000
-/* Several reads: in a pipe of one, reader and writer would take turns. */
-#define OUTPUT_PIPE_BYTES (4 * (int)CHUNK_BYTES)
 
 void process_init(struct process *p, struct shim *s)
 {
@@ -33,8 +31,6 @@ static int make_pipe(int *ours, int *theirs, bool is_ours_writing, struct fault 
         return fault_errno(f, STAGE_IO, "pipe");
     *ours = ends[is_ours_writing ? 1 : 0];
     *theirs = ends[is_ours_writing ? 0 : 1];
-    if (!is_ours_writing)
-        (void)fcntl(*ours, F_SETPIPE_SZ, OUTPUT_PIPE_BYTES); /* EPERM: as large as it is, then */
     /* Only our end: the container's flags are its own, and a shared file description would share them. */
     return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? fault_errno(f, STAGE_IO, "fcntl") : 0;
 }
@@ -49,6 +45,17 @@ int process_prepare(struct process *p, struct fault *f)
         if (make_pipe(&p->outputs[i].source.fd, &p->child_stdio[i + 1], false, f) < 0)
             return -1;
     return 0;
+}
+
+/* In a pipe of one read, the process and its clients would take turns. The pages of all pipes of a user are counted,
+ * and beyond a limit its new pipes are tiny (pipe(7)): only while somebody looks on. What does not fit back stays wide.
+ */
+void process_fit_pipes(struct process *p)
+{
+    int size = (int)CHUNK_BYTES * (attach_has_clients(p) ? 4 : 1);
+    for (int i = 0; i < 2 && !p->terminal; i++)
+        if (p->outputs[i].source.fd >= 0)
+            (void)fcntl(p->outputs[i].source.fd, F_SETPIPE_SZ, size);
 }
 
 static void close_child_ends(struct process *p)
@@ -187,6 +194,7 @@ int process_open(struct process *p, struct fault *f)
             (void)process_resize(p, p->height, p->width);
     }
     p->is_open = true;
+    process_fit_pipes(p);
     for (int i = 0; i < 2; i++)
         p->outputs[i].source.ready = output_ready;
     p->input.source.ready = input_ready;

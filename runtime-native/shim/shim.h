@@ -177,6 +177,7 @@ void process_init(struct process *p, struct shim *s);
 struct process *process_find(struct shim *s, const char *exec); /* NULL or "": the first */
 int process_prepare(struct process *p, struct fault *f);        /* child_stdio, or a console socket */
 int process_open(struct process *p, struct fault *f);           /* the runtime has its ends: begin to read and write */
+void process_fit_pipes(struct process *p);                      /* a client has come, or left */
 void process_drop(struct process *p);                           /* the runtime failed */
 void process_adopt(struct process *p, pid_t pid);
 void process_exited(struct process *p, int status);
