@@ -7,6 +7,12 @@ import { LineReader } from "./lines.ts";
 import { RuntimeError } from "./runtime-error.ts";
 import { type Fields, parseMessage, type ShimEvent } from "./wire.ts";
 
+export interface RequestOptions {
+  readonly patienceMs?: number | undefined;
+  /** For what is done after all, when its caller has been told that it is not. */
+  readonly undo?: () => unknown;
+}
+
 interface Waiting {
   resolve(ok: Fields): void;
   reject(error: Error): void;
@@ -62,8 +68,9 @@ export class ShimConnection {
     this.closed = new Promise((resolve) => socket.once("close", () => resolve(this.#refuseAll())));
   }
 
-  /** Rejects with a RuntimeError that `isSilent` when the answer takes too long; it may still come, and is then dropped. */
-  request(op: string, fields: Fields = {}, patienceMs = patienceFor(op)): Promise<Fields> {
+  /** Rejects with a RuntimeError that `isSilent` when the answer takes too long. It may still come. */
+  request(op: string, fields: Fields = {}, options: RequestOptions = {}): Promise<Fields> {
+    const { patienceMs = patienceFor(op), undo } = options;
     if (this.#socket.destroyed) return Promise.reject(shimGone());
     const seq = ++this.#seq;
     const line = `${stringifyExact({ seq, op, ...fields })}\n`;
@@ -73,7 +80,7 @@ export class ShimConnection {
       this.#socket.write(line);
     });
     return within(patienceMs, answer, () => {
-      this.#waiting.delete(seq);
+      answer.then(undo).catch(() => undefined);
       return shimSilent(op, patienceMs);
     });
   }
@@ -118,7 +125,7 @@ export async function dismissShim(socketPath: string): Promise<void> {
   if (socket === undefined) return;
   const connection = new ShimConnection(socket, () => undefined);
   try {
-    await connection.request("delete", {}, shimPatienceMs);
+    await connection.request("delete", {}, { patienceMs: shimPatienceMs });
   } catch (error) {
     if (!(error instanceof RuntimeError && error.isShimGone)) throw error;
   } finally {

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { constants } from "node:os";
 import type { Duplex } from "node:stream";
 import { type Attachment, type AttachOptions, attach } from "./attach.ts";
 import { readExitRecord } from "./bundle.ts";
@@ -109,7 +110,7 @@ export class Task extends EventEmitter<TaskEvents> {
     if (socket === undefined) return undefined;
     const task = new Task(place, socket);
     try {
-      const state = parseTaskState(await task.#connection.request("subscribe", {}, patienceMs));
+      const state = parseTaskState(await task.#connection.request("subscribe", {}, { patienceMs }));
       task.#learnPid(state.pid);
       if (state.exit !== undefined) task.#resolveExit(state.exit);
       return { task, state };
@@ -143,11 +144,11 @@ export class Task extends EventEmitter<TaskEvents> {
   }
 
   async pause(): Promise<void> {
-    await this.#connection.request("pause");
+    await this.#connection.request("pause", {}, { undo: () => this.resume() });
   }
 
   async resume(): Promise<void> {
-    await this.#connection.request("resume");
+    await this.#connection.request("resume", {}, { undo: () => this.#connection.request("pause") });
   }
 
   /** Writes the processes to a folder; with `exit` they end then. */
@@ -184,10 +185,11 @@ export class Task extends EventEmitter<TaskEvents> {
   }
 
   async execStart(exec: string): Promise<StartedExec> {
+    const undo = () => this.execKill(exec, constants.signals.SIGKILL);
     // Registered first: a short process ends together with the answer.
     const ended = new Promise<ExecExit>((resolve) => this.#runningExecs.set(exec, resolve));
     try {
-      const pid = numberField(await this.#connection.request("exec-start", { exec }), "pid");
+      const pid = numberField(await this.#connection.request("exec-start", { exec }, { undo }), "pid");
       const exited = Promise.race([ended, this.closed.then(() => Promise.reject(shimGone()))]);
       exited.catch(() => undefined);
       return { pid, exited };

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { RuntimeError } from "#runtime";
+import { openSocket, ShimConnection } from "../../src/runtime/shim-connection.ts";
 import { Rig, receive, shell, splitFrames, waitFor } from "./shim-rig.ts";
 
 const outputs = { stdin: false, stdout: true, stderr: true };
@@ -255,6 +256,25 @@ test("pause and resume: the state follows, output waits", async () => {
   await waitFor(socket, "thawed");
   socket.destroy();
   assert.equal((await task.exited).exitCode, 0);
+});
+
+test("silence: what a shim does after its caller has given up is undone", async () => {
+  await using rig = await Rig.start();
+  const container = await rig.prepare({ args: ["sleep", "1000"] });
+  const task = await container.create();
+  await task.start();
+  const socket = await openSocket(task.socketPath);
+  assert.ok(socket);
+  const connection = new ShimConnection(socket, () => undefined);
+  const [, shim] = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${task.pid}/status`, "utf8")) ?? [];
+  process.kill(Number(shim), "SIGSTOP");
+  const undone = Promise.withResolvers<unknown>();
+  const undo = () => undone.resolve(connection.request("resume"));
+  await assert.rejects(connection.request("pause", {}, { patienceMs: 50, undo }), /has not answered pause/);
+  process.kill(Number(shim), "SIGCONT");
+  await undone.promise;
+  assert.equal((await task.state()).status, "running");
+  connection.close();
 });
 
 test("oom: the event comes, and the exit says it", async () => {
