@@ -72,11 +72,14 @@ test("exec: inspect tells how it ended, and a second start is refused", async ()
 });
 
 test("exec: a text that no program can be given is refused, and the container goes on", async () => {
-  for (const body of [{ Cmd: ["echo", "a\0b"] }, { Cmd: ["env"], Env: ["A=b\0c"] }]) {
+  for (const [body, reason] of [
+    [{ Cmd: ["echo", "a\0b"] }, 'exec: "echo": invalid argument'],
+    [{ Cmd: ["env"], Env: ["A=b\0c"] }, 'invalid environment variable "A": contains nul byte (\\x00)'],
+  ] as const) {
     const { Id } = (await daemon.http.post("/containers/c1/exec", body)).json() as { Id: string };
-    const { status, text } = await daemon.http.post(`/exec/${Id}/start`, { Detach: true });
-    assert.match(text, /unable to start container process: invalid argument/);
-    assert.equal(status, 500);
+    const reply = await daemon.http.post(`/exec/${Id}/start`, { Detach: true });
+    const message = `OCI runtime exec failed: exec failed: unable to start container process: ${reason}`;
+    assert.deepEqual([reply.status, reply.json()], [500, { message }]);
   }
   assert.equal(await exec("c1", "echo", "on"), "on");
 });
