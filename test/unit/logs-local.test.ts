@@ -67,6 +67,8 @@ test("local log: lines, parts of lines, frames, timestamps and details", async (
   const stamp = "2026-11-21T00:00:00.000000000Z ";
   assert.equal(await log.text({ timestamps: true, stderr: false }), `${stamp}a\n${stamp}long${stamp} line\n`);
   assert.equal(await log.text({ details: true, tail: 4, stderr: false }), " a\n long  line\n");
+  await writeFile(log.path, Buffer.concat([entry("a"), Buffer.alloc(100)]));
+  assert.equal(await log.text(), "a\n");
 });
 
 test("local log: tail, since and until over many blocks, with half an entry at the end", async () => {

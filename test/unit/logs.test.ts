@@ -180,6 +180,14 @@ test("logs: a broken line does not hide what comes after it", async () => {
   await using logs = await logFolder();
   await writeFile(logs.path, `${entries({ log: "a\n" })}{"log":"torn\n\0\0\0\n${entries({ log: "b\n" })}`);
   assert.equal(await logs.text(), "a\nb\n");
+  const [zeros, torn] = ["\0".repeat(50), '{"log":"torn'];
+  await writeFile(logs.path, [zeros, torn, torn].map((hurt, n) => hurt + entry({ log: `${n}\n` })).join(""));
+  assert.equal(await logs.text(), "0\n1\n2\n");
+  await writeFile(
+    logs.path,
+    entries({ log: "x\n", stream: "stdin" }, { log: "y\n", time: "yesterday" }, { log: "b\n" }),
+  );
+  assert.equal(await logs.text(), "b\n");
 });
 
 test("logs: a container that never ran has an empty log", async () => {

@@ -1,3 +1,4 @@
+import { parseGoTime, rfc3339 } from "#base/go-time";
 import { escapes } from "#base/json";
 import { Frames, fixedTime, timeLength } from "./frames.ts";
 import type { LogDecoder, LogFormat, LogLayout } from "./layout.ts";
@@ -7,7 +8,7 @@ const textKey = ascii('{"log":"');
 const stdoutKey = ascii(',"stream":"stdout",');
 const stderrKey = ascii(',"stream":"stderr",');
 const timeKey = ascii('"time":"');
-const lineEnd = ascii('"}\n');
+const lineEnd = ascii('Z"}\n');
 const [quote, backslash, newline, zero, letterN, letterU] = [0x22, 0x5c, 0x0a, 0x30, 0x6e, 0x75];
 
 export const jsonLayout: LogLayout = {
@@ -76,9 +77,9 @@ class LogLines implements LogDecoder {
     if (stream === 0) return -1;
     const time = timeValue(bytes, textEnd + 1 + stdoutKey.length);
     const timeEnd = bytes.indexOf(quote, time);
-    if (time < 0 || !isAt(bytes, timeEnd, lineEnd)) return -1;
+    if (time < 0 || !isAt(bytes, timeEnd - 1, lineEnd)) return -1;
 
-    const next = timeEnd + lineEnd.length;
+    const next = timeEnd - 1 + lineEnd.length;
     if (!this.#isWanted(stream, bytes, time, timeEnd)) return next;
     const end = this.#unescape(from, textEnd);
     if (end < 0) return next;
@@ -90,16 +91,16 @@ class LogLines implements LogDecoder {
   #slowLine(start: number): number {
     const end = this.#lines.indexOf(newline, start);
     if (end < 0) return this.#lines.length;
-    const message = parseMessage(this.#lines.subarray(start, end));
-    if (message === undefined) return end + 1;
-    const stream = message.stream === "stderr" ? 2 : 1;
+    for (const message of parseMessages(this.#lines.toString("utf8", start, end))) this.#message(message, end + 1);
+    return end + 1;
+  }
+
+  #message(message: Message, limit: number): void {
     const time = ascii(message.time);
-    if (!this.#isWanted(stream, time, 0, time.length)) return end + 1;
+    if (this.#isOver || !this.#isWanted(message.stream, time, 0, time.length)) return;
     if (this.#format.timestamps) copyTime(time, 0, time.length, this.#frames.time);
     const details = this.#format.details ? `${formatAttributes(message.attrs)} ` : "";
-    const text = Buffer.from(details + message.log);
-    this.#frames.put(stream, text, end + 1);
-    return end + 1;
+    this.#frames.put(message.stream, Buffer.from(details + message.log), limit);
   }
 
   #isWanted(stream: 1 | 2, bytes: Uint8Array, time: number, timeEnd: number): boolean {
@@ -215,27 +216,31 @@ function compareTimes(bytes: Uint8Array, start: number, end: number, fixed: Uint
 
 interface Message {
   readonly log: string;
-  readonly stream: string;
+  readonly stream: 1 | 2;
   readonly time: string;
   readonly attrs: Readonly<Record<string, string>>;
 }
 
-function parseMessage(line: Uint8Array): Message | undefined {
-  let parsed: unknown;
+/** Of one line. A machine that lost power may have left half a one without its end: the one behind it is worth showing. */
+function parseMessages(line: string): Message[] {
+  const whole = parseMessage(line);
+  const parts = whole === undefined ? line.split(/(?=\{"log":")/).map(parseMessage) : [whole];
+  return parts.filter((part) => part !== undefined);
+}
+
+function parseMessage(line: string): Message | undefined {
   try {
-    parsed = JSON.parse(Buffer.from(line.buffer, line.byteOffset, line.length).toString());
+    const { log, stream, time, attrs } = JSON.parse(line) as Record<string, unknown>;
+    if (stream !== "stdout" && stream !== "stderr") return undefined;
+    return {
+      log: typeof log === "string" ? log : "",
+      stream: stream === "stdout" ? 1 : 2,
+      time: fixedTime(parseGoTime(rfc3339, String(time))),
+      attrs: typeof attrs === "object" && attrs !== null ? (attrs as Record<string, string>) : {},
+    };
   } catch {
-    return undefined; // Half a line, from a machine that lost power: the rest of the log is worth showing.
+    return undefined;
   }
-  if (typeof parsed !== "object" || parsed === null) return undefined;
-  const { log, stream, time, attrs } = parsed as Record<string, unknown>;
-  if (typeof time !== "string") return undefined;
-  return {
-    log: typeof log === "string" ? log : "",
-    stream: typeof stream === "string" ? stream : "",
-    time,
-    attrs: typeof attrs === "object" && attrs !== null ? (attrs as Record<string, string>) : {},
-  };
 }
 
 /** `k=v,k2=v2`, sorted and escaped as Go's url.QueryEscape does it. */

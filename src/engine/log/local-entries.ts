@@ -58,6 +58,8 @@ class LocalEntries implements LogDecoder {
   }
 
   #entry(bytes: Buffer, start: number, end: number): void {
+    // Zeros, which a machine that lost power leaves, look like that.
+    if (end - start === 2 * lengthSize) return;
     const entry = parseEntry(bytes, start, end);
     const { since, until, stdout, stderr, timestamps, details } = this.#format;
     const isTimeNeeded = timestamps || since !== undefined || until !== undefined;
