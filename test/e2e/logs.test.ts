@@ -86,9 +86,11 @@ test("logs: the local driver's files are read like any other", async () => {
 
 test("logs: driver none cannot be read", async () => {
   await daemon.ok("run", "--name", "none", "--log-driver", "none", "busybox", "echo", "x");
-  const { status, stderr } = await daemon.docker(["logs", "none"]);
-  assert.equal(status, 1);
-  assert.match(stderr, /configured logging driver does not support reading/);
+  for (const query of ["stdout=1", "stdout=1&since=abc"]) {
+    const { status, text } = await daemon.http.get(`/containers/none/logs?${query}`);
+    assert.equal(status, 501);
+    assert.match(text, /configured logging driver does not support reading/);
+  }
   await daemon.ok("rm", "none");
 });
 

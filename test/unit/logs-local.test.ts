@@ -43,7 +43,7 @@ class LocalLog implements AsyncDisposable {
   async text(options: Partial<LogOptions> = {}, framing: "raw" | "stdcopy" = "raw"): Promise<string> {
     const life = { ended: Promise.resolve(), signal: new AbortController().signal };
     let text = "";
-    const source = { driver: "local", path: this.path, framing };
+    const source = { driver: "local" as const, path: this.path, framing };
     for await (const chunk of this.#readers.read(source, { ...everything, ...options }, life))
       text += chunk.toString("latin1");
     return text;

@@ -202,14 +202,6 @@ test("logs: a symlink in place of the log is refused in-band", async () => {
   assert.match(await logs.text(), /^Error grabbing logs: open .*: too many levels of symbolic links\n$/);
 });
 
-test("logs: a driver that cannot be read is refused in dockerd's words", () => {
-  const life = { ended: Promise.resolve(), signal: new AbortController().signal };
-  assert.throws(() => readers.read({ driver: "none", path: "/x", framing: "raw" }, everything, life), {
-    kind: "notImplemented",
-    message: "configured logging driver does not support reading",
-  });
-});
-
 /** Reads a followed log piece by piece, as a client does. */
 class Follower implements AsyncDisposable {
   readonly #stop = new AbortController();

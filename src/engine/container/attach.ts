@@ -95,5 +95,8 @@ async function sendLogs(
   const { stdout, stderr } = options;
   const framing = container.record.config.Tty ? "raw" : options.framing;
   const wanted = { stdout, stderr, follow: false, timestamps: false, details: false, framing };
-  await writeThrough(client, readContainerLogs(context, container, wanted, AbortSignal.any([])));
+  await writeThrough(
+    client,
+    readContainerLogs(context, container, () => wanted, AbortSignal.any([])),
+  );
 }

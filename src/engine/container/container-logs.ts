@@ -1,16 +1,19 @@
 import { EngineError } from "#base/errors";
 import type { Framing } from "../log/frames.ts";
-import { compressedLogPath, logPathOf, shimLogConfig } from "../log/shim-config.ts";
+import { compressedLogPath, isFileDriver, logPathOf, shimLogConfig } from "../log/shim-config.ts";
 import type { Container } from "./container.ts";
 import type { ContainerContext } from "./context.ts";
 import type { LogOptions } from "./options.ts";
 import { containerDirectory } from "./paths.ts";
 
-/** The log of one container; `follow` ends with the run that is going on now. */
+/**
+ * The log of one container; `follow` ends with the run that is going on now. `wanted` is asked for when the log can be read: of
+ * two mistakes dockerd names that one.
+ */
 export function readContainerLogs(
   context: ContainerContext,
   container: Container,
-  { framing = container.record.config.Tty ? "raw" : "stdcopy", ...options }: LogOptions & Partial<Framing>,
+  wanted: () => LogOptions & Partial<Framing>,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   if (container.isRemovalInProgress || container.status === "dead") {
@@ -21,14 +24,15 @@ export function readContainerLogs(
   const directory = containerDirectory(context.defaults, record.id);
   // moby opens the log for that, and says what it finds.
   if (!container.isRunning) shimLogConfig(record, directory);
-  const source = {
-    driver: hostConfig.LogConfig.Type,
-    path: logPathOf(record, directory) ?? "",
-    framing,
-  };
+  const { Type: driver } = hostConfig.LogConfig;
+  const path = logPathOf(record, directory);
+  if (!isFileDriver(driver) || path === undefined) {
+    throw new EngineError("notImplemented", "configured logging driver does not support reading");
+  }
+  const { framing = record.config.Tty ? "raw" : "stdcopy", ...options } = wanted();
   const ended = task?.exited.catch(() => undefined) ?? Promise.resolve();
   return context.logReaders.read(
-    source,
+    { driver, path, framing },
     { ...options, follow: options.follow && task !== undefined },
     { ended, signal },
   );

@@ -153,10 +153,9 @@ export class ContainerService {
     return attachContainer(this.#context, this.#get(reference), options, reference);
   }
 
-  /** `options` are asked for once the container is known: of two mistakes dockerd names that one. */
   logs(reference: string, options: () => LogOptions, signal: AbortSignal): LogStream {
     const container = this.#get(reference);
-    const chunks = readContainerLogs(this.#context, container, options(), signal);
+    const chunks = readContainerLogs(this.#context, container, options, signal);
     return { isTty: container.record.config.Tty, chunks };
   }
 

@@ -1,4 +1,4 @@
-import { EngineError, messageOf } from "#base/errors";
+import { messageOf } from "#base/errors";
 import type { LogOptions } from "../container/options.ts";
 import { stdcopyHeader } from "../stream/stdcopy-wrap.ts";
 import { LogBlocks } from "./blocks.ts";
@@ -10,11 +10,11 @@ import { jsonLayout } from "./json-lines.ts";
 import type { LogDecoder, LogLayout } from "./layout.ts";
 import { localLayout } from "./local-entries.ts";
 import { SharedLog } from "./shared-log.ts";
+import type { FileDriver } from "./shim-config.ts";
 
 /** A container's log as its reader needs to know it. */
 export interface LogSource {
-  /** HostConfig.LogConfig.Type */
-  readonly driver: string;
+  readonly driver: FileDriver;
   /** The file that the shim writes now; rotated ones stand beside it as `.1`, `.2`, `.2.gz`. */
   readonly path: string;
   readonly framing: Framing["framing"];
@@ -27,7 +27,7 @@ export interface LogLife {
   readonly signal: AbortSignal;
 }
 
-const layouts: Readonly<Record<string, LogLayout>> = { "json-file": jsonLayout, local: localLayout };
+const layouts: Readonly<Record<FileDriver, LogLayout>> = { "json-file": jsonLayout, local: localLayout };
 
 /** Reads containers' logs, and holds what their readers share. */
 export class LogReaders {
@@ -42,9 +42,6 @@ export class LogReaders {
    */
   read(source: LogSource, options: LogOptions, life: LogLife): AsyncGenerator<Buffer> {
     const layout = layouts[source.driver];
-    if (layout === undefined) {
-      throw new EngineError("notImplemented", "configured logging driver does not support reading");
-    }
     return this.#read({ source, options, life, layout, chunks: this.#chunks, blocks: this.#blocks });
   }
 

@@ -8,6 +8,11 @@ import { logAttributes } from "./attributes.ts";
 
 type Options = Readonly<Record<string, string>>;
 
+/** Those that keep what they are told. */
+export type FileDriver = "json-file" | "local";
+
+export const isFileDriver = (driver: string): driver is FileDriver => driver === "json-file" || driver === "local";
+
 /** Where a driver writes, below the container's folder; undefined for one that keeps nothing. */
 export function logPathOf(record: Pick<ContainerRecord, "id" | "hostConfig">, directory: string): string | undefined {
   switch (record.hostConfig.LogConfig.Type) {
@@ -27,7 +32,7 @@ export function logPathOf(record: Pick<ContainerRecord, "id" | "hostConfig">, di
 export function shimLogConfig(record: ContainerRecord, directory: string): LogConfig {
   const { Type: driver, Config } = record.hostConfig.LogConfig;
   const path = logPathOf(record, directory);
-  if (path === undefined || (driver !== "json-file" && driver !== "local")) return { driver: "none" };
+  if (path === undefined || !isFileDriver(driver)) return { driver: "none" };
   const options = Config ?? {};
   const buffer = options["max-buffer-size"];
   const attrs = driver === "json-file" ? logAttributes(record, options) : {};
@@ -44,11 +49,11 @@ export function shimLogConfig(record: ContainerRecord, directory: string): LogCo
 /** The log whose rotated files are to be compressed; undefined where they are not, or there are none. */
 export function compressedLogPath({ id, hostConfig }: ContainerRecord, directory: string): string | undefined {
   const { Type: driver, Config } = hostConfig.LogConfig;
-  if (driver !== "json-file" && driver !== "local") return undefined;
+  if (!isFileDriver(driver)) return undefined;
   return keptOf(driver, Config ?? {}).compress ? logPathOf({ id, hostConfig }, directory) : undefined;
 }
 
-const keptOf = (driver: "json-file" | "local", options: Options): Kept =>
+const keptOf = (driver: FileDriver, options: Options): Kept =>
   driver === "json-file" ? keptJson(options) : keptLocal(options);
 
 type Kept = Required<Pick<LogConfig, "maxSizeBytes" | "maxFiles" | "compress">>;
