@@ -168,13 +168,19 @@ test("exec start: a chunked body is read to its last chunk and no further", asyn
   }
 });
 
-test("exec: nothing is sent together with the head to a client that would lose it", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  await using api = await startApi(script);
-  const client = api.connect();
-  client.write(post("/exec/e1/start", [...upgrade, "User-Agent: docker-sdk-python/7.1.0", json], "{}"));
-  assert.equal(bodyOf(await readUntil(client, /\r\n\r\n/)), "");
-  t.mock.timers.tick(1000);
-  assert.match(await readUntil(client, /e1/), /^e1 /);
-  client.destroy();
-});
+for (const [name, path, output] of [
+  ["exec", "/exec/e1/start", /^e1 /],
+  ["attach to a log alone", "/containers/c/attach?logs=1&stdout=1", /^\(end of stdin\)/],
+] as const) {
+  test(`${name}: nothing is sent together with the head to a client that would lose it`, async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    await using api = await startApi(script);
+    const client = api.connect();
+    client.write(post(path, [...upgrade, "User-Agent: docker-sdk-python/7.1.0", json], "{}"));
+    client.end();
+    assert.equal(bodyOf(await readUntil(client, /\r\n\r\n/)), "");
+    t.mock.timers.tick(1000);
+    assert.match(await readUntil(client, output), output);
+    client.destroy();
+  });
+}

@@ -1,20 +1,22 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { AttachOptions, AttachSession, Engine } from "#engine";
-import { refuseAttach, runSession } from "../../hijack.ts";
+import { refuseAttach, runSession, withHeadStart } from "../../hijack.ts";
 import { skipBody } from "../../upgrade.ts";
 import type { Named } from "../../urls.ts";
 
 export function attachRoute(app: FastifyInstance, { containers }: Engine): void {
   app.post<Named>("/containers/:name/attach", async (request, reply) => {
+    const options = attachOptions(request);
     let session: AttachSession;
     try {
-      session = containers.attach(request.params.name, attachOptions(request));
+      session = containers.attach(request.params.name, options);
     } catch (error) {
       refuseAttach(request, reply, error);
       return reply;
     }
     await skipBody(request);
-    await runSession(request, reply, session);
+    // Only what a log holds can wait without loss.
+    await runSession(request, reply, options.stream ? session : withHeadStart(request, session));
     return reply;
   });
 }
