@@ -1,6 +1,7 @@
 /** The daemon's entry point: command line in, exit status out. What it starts is composed in src/daemon/main.ts. */
 
 import { flushCompileCache } from "node:module";
+import { join } from "node:path";
 import { messageOf } from "#base/errors";
 import { buildInfo } from "#daemon/build-info";
 import { type Invocation, loadConfig } from "#daemon/config/load";
@@ -48,6 +49,7 @@ async function run({ configuration }: Extract<Invocation, { kind: "run" }>): Pro
   try {
     const starting = startDaemon(configuration);
     reloadOnHangup(starting);
+    reportOnUsr2(configuration.config.execRoot);
     await using _daemon = await starting;
     await stopped;
   } catch (error) {
@@ -69,6 +71,11 @@ function reloadOnHangup(starting: Promise<Daemon>): void {
   process.on("SIGHUP", () => {
     turn = turn.then(async () => (await starting).reload());
   });
+}
+
+/** For who looks into one that is stuck: what it does at this moment. */
+function reportOnUsr2(execRoot: string): void {
+  process.on("SIGUSR2", () => process.report.writeReport(join(execRoot, `report-${Date.now()}.json`)));
 }
 
 /** Resolves at the first SIGTERM or SIGINT; at the third the process ends where it stands. */

@@ -153,6 +153,15 @@ test("reload: a file that cannot be used is told, and changes nothing", async ()
   assert.equal(await daemon.ok("info", "--format", "{{len .Labels}}"), "0");
 });
 
+test("SIGUSR1 opens no debugger, SIGUSR2 writes a report, and neither ends the daemon", async () => {
+  await using daemon = await startDaemon({ hasBusybox: false });
+  process.kill(daemon.pid, "SIGUSR1");
+  process.kill(daemon.pid, "SIGUSR2");
+  const reports = () => readdirSync(daemon.execRoot).filter((name) => name.startsWith("report-"));
+  while (reports().length === 0) await daemon.ok("ps");
+  assert.equal(await daemon.inNetwork("ss", "-Hltn"), "");
+});
+
 /** What systemd does for a socket unit: listens, and starts the service with the sockets from descriptor 3 on. */
 function startActivated(folder: string, host: string, sockets: readonly number[]): ChildProcess {
   const flags = [
