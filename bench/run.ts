@@ -1,6 +1,6 @@
 /**
  * The same work on our engine and, in the same minutes, on a dockerd; medians and ratios.
- *   bench/run [--quick] [case …]          prints a table; --json prints figures for a machine
+ *   bench/run [--quick] [case …]          prints a table; --json prints figures for a machine; "memory" is a case, too
  * The last column is the most memory that our daemon had resident meanwhile.
  * The dockerd is the one at $DOCKER_HOST_PEER, or one that $PEER_ENV (a script: `dockerd NAME` prints its host, `stop NAME`)
  * starts; with neither, only ours is measured. Both get the same image and
@@ -12,6 +12,7 @@ import { startDaemon } from "#test/daemon";
 import type { Case, Cases } from "./case.ts";
 import { containerCases } from "./containers.ts";
 import { Engine } from "./engine.ts";
+import { kbPerContainer } from "./footprint.ts";
 import { imageCases } from "./images.ts";
 import { type Figures, measure } from "./measure.ts";
 import { forgetPeak, residentMb } from "./memory.ts";
@@ -107,14 +108,20 @@ if (peer !== undefined) {
   engines.push(dockerd);
 }
 
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.some((word) => name.includes(word));
+const containerKb: number[] = [];
+if (isWanted("memory")) for (const engine of engines) containerKb.push(await kbPerContainer(engine));
+
 const rows: Row[] = [];
 for (const [name, work] of Object.entries(cases)) {
-  if (wanted.length > 0 && !wanted.some((word) => name.includes(word))) continue;
+  if (!isWanted(name)) continue;
   const row = await runCase(name, work, engines);
   rows.push(row);
   // At once, for whoever does not wait for the end.
   if (!isJson) console.error(rowText(row));
 }
 console.log(
-  isJson ? JSON.stringify({ idleMb, rows }, undefined, 2) : `idle daemon: ${idleMb} MB resident\n${table(rows)}`,
+  isJson
+    ? JSON.stringify({ idleMb, containerKb, rows }, undefined, 2)
+    : `idle daemon: ${idleMb} MB resident\nkB for a running container: ${containerKb.join(", dockerd ")}\n${table(rows)}`,
 );
