@@ -4,11 +4,12 @@ import { EngineError, messageOf } from "#base/errors";
 import { goRegExp } from "#base/go-regexp";
 import { shortId } from "#base/ids";
 import type { ContainerRecord } from "#storage";
-import { expandTag, type TagFields } from "./tag.ts";
+import { expandTag } from "./tag.ts";
+import type { TagFields } from "./tag-values.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
-export function logAttributes(record: ContainerRecord, options: Texts): Record<string, string> {
+export function logAttributes(record: ContainerRecord, options: Texts, logPath: string): Record<string, string> {
   const labels = record.config.Labels ?? {};
   // An entry without `=` is no variable here.
   const env = Object.fromEntries((record.config.Env ?? []).flatMap(variable));
@@ -18,7 +19,7 @@ export function logAttributes(record: ContainerRecord, options: Texts): Record<s
     // moby does not even look at the pattern where there is nothing to choose from.
     ...(hasEnv ? chosen(env, options.env, options["env-regex"]) : []),
   ]);
-  const tag = expandTag(options.tag ?? "", tagFields(record, options));
+  const tag = expandTag(options.tag ?? "", tagFields(record, options, logPath));
   if (tag !== "") attributes.set("tag", tag);
   return Object.fromEntries(attributes);
 }
@@ -43,7 +44,7 @@ function compile(pattern: string): RegExp {
 }
 
 /** moby's logger.Info and its methods. */
-function tagFields(record: ContainerRecord, options: Texts): TagFields {
+function tagFields(record: ContainerRecord, options: Texts, logPath: string): TagFields {
   const { id, name, config, path, args } = record;
   const imageId: string = record.imageId ?? "";
   return {
@@ -64,7 +65,10 @@ function tagFields(record: ContainerRecord, options: Texts): TagFields {
     ContainerArgs: args,
     ContainerImageID: imageId,
     ContainerImageName: config.Image,
+    // As time.Time prints itself.
+    ContainerCreated: record.created.replace("T", " ").replace("Z", " +0000 UTC"),
     ContainerEnv: config.Env ?? [],
     ContainerLabels: config.Labels ?? {},
+    LogPath: logPath,
   };
 }

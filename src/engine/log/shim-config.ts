@@ -35,7 +35,7 @@ export function shimLogConfig(record: ContainerRecord, directory: string): LogCo
   if (path === undefined || !isFileDriver(driver)) return { driver: "none" };
   const options = Config ?? {};
   const buffer = options["max-buffer-size"];
-  const attrs = driver === "json-file" ? logAttributes(record, options) : {};
+  const attrs = driver === "json-file" ? logAttributes(record, options, path) : {};
   return {
     driver,
     path,
