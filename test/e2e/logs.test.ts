@@ -122,7 +122,7 @@ test("logs: an option's value is looked at when the log is opened, in dockerd's 
     ["json-file", "max-size=0", "max-size must be a positive number"],
     ["json-file", "max-file=x", 'strconv.Atoi: parsing "x": invalid syntax'],
     ["json-file", "compress=true", "compress cannot be true when max-file is less than 2 or max-size is not set"],
-    ["json-file", "env-regex=(", "error parsing regexp: missing closing ): `(`"],
+    ["json-file", "labels-regex=(", "error parsing regexp: missing closing ): `(`"],
     ["json-file", "tag={{.ID", "template: log-tag:1: unclosed action"],
     ["local", "max-file=1", "compression cannot be enabled when max file count is 1"],
     ["local", "compress=yes", 'error reading compress log option: strconv.ParseBool: parsing "yes": invalid syntax'],
