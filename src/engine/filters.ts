@@ -110,15 +110,15 @@ type Values = ReadonlyMap<string, boolean>;
 
 const allTrue = (values: Iterable<string>): Values => new Map(Array.from(values, (value) => [value, true]));
 
-/** A list, or a map from value to flag; null is false there, as it is to Go. */
+/** A list, or a map from value to flag; null is "" or false there, as it is to Go. */
 function valuesOf(values: unknown): Values {
   if (values === null) return new Map();
   if (typeof values !== "object") throw invalidFilter();
   if (Array.isArray(values)) {
     return allTrue(
       values.map((value) => {
-        if (typeof value !== "string") throw invalidFilter();
-        return value;
+        if (typeof value !== "string" && value !== null) throw invalidFilter();
+        return value ?? "";
       }),
     );
   }

@@ -74,9 +74,9 @@ const explanations: readonly Explanation[] = [
     fits: (_, ours, theirs) => refuse(ours, theirs, /^Container cannot be created with multiple network endpoints: /),
   },
   {
-    why: "of several containers to look from Go asks for any first",
+    why: "of several containers or images to look from Go asks for any first",
     fits: (request, ours, theirs) =>
-      isTo(request, /\/containers\/json\?/) && refuse(ours, theirs, /^No such container: \w+$/),
+      isTo(request, /\/(containers|images)\/json\?/) && refuse(ours, theirs, /^No such (container|image): [\w:]+$/),
   },
   {
     why: "the OCI runtime's own words",
@@ -108,7 +108,7 @@ const explanations: readonly Explanation[] = [
     why: "a start that fails for want of its second network has gone further in dockerd",
     fits: (request, ours, theirs) =>
       isTo(request, /\/containers\/.*\/json/) &&
-      /^failed to set up container networking: .* not found$/s.test(startErrorOf(ours)) &&
+      /^failed to set up container networking: .* (not found|in host network mode)$/s.test(startErrorOf(ours)) &&
       differOnlyAt(ours, theirs, [...fileKeys, ...endpointKeys, "Error", "ExitCode"]),
   },
   {

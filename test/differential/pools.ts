@@ -42,11 +42,11 @@ export const times = [
 export const signals = ["KILL", "SIGTERM", "9", "15", "0", "SIGFOO", "", "999", "TERM", "sigusr1"];
 
 export const filters: Pools = {
-  label: [["a"], ["a=b"], ["b"], ["a", "a=b"], ["=b"], [""], { a: true }, { a: false }, []],
+  label: [["a"], ["a=b"], ["b"], ["a", "a=b"], ["=b"], [""], { a: true }, { a: false }, [], [null]],
   "label!": [["a"], ["a=b", "b"], [""]],
   name: [["w0"], ["^/w"], ["n"], ["["], ["v0", "v1"], ["W"], ["^w0$"], [""], ["(?i)W0"], ["w{2"]],
   id: [["a"], ["nosuch"], [""], ["^a"], ["a", "b"]],
-  status: [["running"], ["exited", "created"], ["nope"], ["paused"], ["dead"], [""], ["Running"]],
+  status: [["running"], ["exited", "created"], ["nope"], ["paused"], ["dead"], [""], ["Running"], []],
   ancestor: [["busybox"], ["nosuch"], ["busybox:latest"], ["UPPER"], [""], ["sha256:12"]],
   exited: [["0"], ["3"], ["x"], ["-1"], ["0", "3"], ["99999999999999999999"], [""]],
   health: [["none"], ["bad"], ["starting", "healthy"], [""]],

@@ -86,6 +86,7 @@ test("ps: the youngest first, and only what runs", () => {
 
 test("ps: filters", () => {
   assert.deepEqual(list({ status: ["exited"] }, { all: false }), ["name1"]);
+  assert.deepEqual(list({ status: [] }, { all: false }), ["name2"]);
   assert.deepEqual(list({ status: ["exited", "created"] }), ["name3", "name1"]);
   assert.deepEqual(list({ exited: ["3"] }), ["name1"]);
   assert.deepEqual(list({ exited: ["0"] }), []);

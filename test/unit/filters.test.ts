@@ -8,6 +8,10 @@ test("filters: the map form and the list form mean the same", () => {
   }
 });
 
+test("filters: a null in a list is an empty value, as it is to Go", () => {
+  assert.deepEqual(Filters.parse('{"label":[null,"a"]}').get("label"), ["", "a"]);
+});
+
 test("filters: nothing, null and an empty object filter nothing", () => {
   for (const text of [undefined, "", "null", "{}"]) assert.equal(Filters.parse(text).isEmpty, true);
 });

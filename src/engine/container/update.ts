@@ -1,6 +1,6 @@
 import type { HostConfig, Resources } from "#api-schema/container-config";
 import { EngineError, messageOf } from "#base/errors";
-import type { Task } from "#runtime";
+import { RuntimeError, type Task } from "#runtime";
 import { linuxResources } from "../spec/index.ts";
 import type { Container } from "./container.ts";
 import { emitContainerEvent } from "./container-events.ts";
@@ -30,11 +30,17 @@ export async function updateContainer(
     record.isUpdating = false;
     context.index.save(container);
     const kind = error instanceof EngineError ? error.kind : "system";
-    throw new EngineError(kind, `Cannot update container ${container.id}: ${messageOf(error)}`, { cause: error });
+    throw new EngineError(kind, `Cannot update container ${container.id}: ${reasonOf(error)}`, { cause: error });
   }
   emitContainerEvent(context, container, "update");
   return { Warnings: warnings.length === 0 ? null : [...warnings] };
 }
+
+/** What the runtime refuses, in the words of containerd's shim. */
+const reasonOf = (error: unknown): string =>
+  error instanceof RuntimeError && error.stage !== "shim"
+    ? `runc did not terminate successfully: exit status 1: ${error.runtimeMessage}`
+    : messageOf(error);
 
 /** The recorded limits reach what runs; also after a daemon has died in between. */
 export async function finishUpdate(context: ContainerContext, container: Container, task: Task): Promise<void> {

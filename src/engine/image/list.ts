@@ -23,11 +23,13 @@ export function listImages(parts: ImageParts, options: ListOptions): ImageSummar
   const { filters } = options;
   filters.validate(acceptedFilters);
   const now = parts.clock.now();
+  const danglingOnly = filters.bool("dangling", false);
+  const before = createdOf(parts, filters.get("before"));
   const until = filters.get("until").map((value) => parseTimestamp(value, now, "system"));
   const selection: Selection = {
     ...options,
-    danglingOnly: filters.bool("dangling", false),
-    before: given(earliest([...createdOf(parts, filters.get("before")), ...until])),
+    danglingOnly,
+    before: given(earliest([...before, ...until])),
     since: given(latest(createdOf(parts, filters.get("since")))),
     patterns: filters.has("reference") ? filters.get("reference") : undefined,
   };

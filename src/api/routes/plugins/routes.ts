@@ -1,12 +1,16 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { EngineError } from "#base/errors";
 import { goQuote } from "#base/strconv";
+import { Filters } from "#engine";
 import { sendJsonText } from "../../reply.ts";
 import type { Named } from "../../urls.ts";
 
 /** Managed plugins are not supported: there are none, and none can be installed. */
 export function pluginRoutes(app: FastifyInstance): void {
-  app.get("/plugins", (_request, reply) => void sendJsonText(reply, "[]"));
+  app.get("/plugins", async ({ form }, reply) => {
+    Filters.parse(form.get("filters")).validate(["enabled", "capability"]);
+    return sendJsonText(reply, "[]");
+  });
   app.get<Named>("/plugins/:name/json", unknown);
   app.delete<Named>("/plugins/:name", unknown);
   for (const verb of ["enable", "disable", "push", "upgrade", "set"])

@@ -70,7 +70,7 @@ export function parseListFilters(filters: Filters, ids: readonly string[], looku
     portTest(filters),
   ];
   return {
-    includesStopped: filters.has("status"),
+    includesStopped: filters.get("status").length > 0,
     before,
     since,
     matches: (record) => tests.every((test) => test(record)),

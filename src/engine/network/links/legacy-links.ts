@@ -208,6 +208,7 @@ function networkOwner(name: string, find: Find): ContainerRecord {
 
 /** "name:alias", "name", or as inspect shows it: "/name:/container/alias". */
 export function parseLink(link: string): { readonly name: string; readonly alias: string } {
-  const [name = "", alias = name] = link.split(":");
+  const [name = "", alias] = link.split(":");
+  if (alias === undefined) return { name, alias: name };
   return { name: name.replace(/^\//, ""), alias: alias.slice(alias.lastIndexOf("/") + 1) };
 }

@@ -11,10 +11,17 @@ import {
 
 /** "80/tcp". Without a protocol it is TCP, in any case of letters; what is no number is port 0, as in moby. */
 export function parsePort(text: string): { readonly port: number; readonly protocol: Protocol } | undefined {
-  const [number = "", name = "tcp"] = text.toLowerCase().split("/");
+  const [number, name = "tcp"] = text.toLowerCase().split("/");
   const protocol = protocols.find((candidate) => candidate === (name === "" ? "tcp" : name));
-  return protocol === undefined ? undefined : { port: /^\d+$/.test(number) ? Number(number) : 0, protocol };
+  return number === "" || protocol === undefined ? undefined : { port: portNumber(text), protocol };
 }
+
+function portNumber(text: string): number {
+  const [number = ""] = text.split("/");
+  return /^\d+$/.test(number) && Number(number) <= maxPort ? Number(number) : 0;
+}
+
+const maxPort = 65_535;
 
 const protocols: readonly Protocol[] = ["tcp", "udp", "sctp"];
 
@@ -42,12 +49,12 @@ function parseRange(text: string): PortRange | undefined {
   return first === 0 ? undefined : { first, last };
 }
 
-/** `NetworkSettings.Ports` of a running container: null for a port that is exposed and not published. */
+/** `NetworkSettings.Ports` of a running container: null for a port that is exposed and not published, 0 for no protocol. */
 export function portMap(config: ContainerConfig, published: readonly PublishedPort[]): NonNullable<PortMap> {
   const map: NonNullable<PortMap> = {};
   for (const name of Object.keys(config.ExposedPorts ?? {}).sort()) {
-    const exposed = parsePort(name);
-    if (exposed !== undefined) map[`${exposed.port}/${exposed.protocol}`] = null;
+    const { port, protocol } = parsePort(name) ?? { port: portNumber(name), protocol: "0" };
+    map[`${port}/${protocol}`] = null;
   }
   for (const { protocol, containerPort, host, hostPort } of published) {
     const name = `${containerPort}/${protocol}`;
