@@ -4,6 +4,7 @@
  */
 import { createServer } from "#api";
 import { createLog } from "#base/log";
+import { endsWithin } from "#base/within";
 import { Spawner } from "#runtime";
 import { openStorage } from "#storage";
 import { buildEngine } from "./build-engine.ts";
@@ -22,6 +23,9 @@ import { logLevelOf, reloadEngine } from "./reload.ts";
 import { holdRemappedIds, openDataRoot, withRemappedUsers } from "./remap-users.ts";
 import { stopContainers } from "./shutdown.ts";
 import { notifySystemd, takeActivatedSockets } from "./systemd.ts";
+
+/** How long clients wait for containers that start with the daemon. */
+const settlingMs = 5000;
 
 /** A running engine; disposing it is `systemctl stop docker`. */
 export interface Daemon extends AsyncDisposable {
@@ -63,14 +67,17 @@ export async function startDaemon(configuration: Configuration): Promise<Daemon>
     execRoot.isNeeded = context.index.list().some((container) => container.isRunning);
   });
 
-  const finish = await takeOver(context);
+  const settle = await takeOver(context);
+  const settled = settle();
+  // Who asks first finds what was to start again running, as with dockerd; a disk that does not answer keeps nobody waiting.
+  await endsWithin(settlingMs, settled);
   const { minApiVersion, isExperimental } = config;
   const server = parts.use(await createServer({ engine, log, version: engineVersion, minApiVersion, isExperimental }));
   if (config.metricsAddress !== "") parts.use(await serveMetrics(config.metricsAddress, engine));
   for (const address of addresses) await server.listen(address);
   log.info({ hosts: config.hosts }, "API listen");
   notifySystemd(process.env, "READY=1");
-  await finish();
+  await settled;
   const running = parts.move();
   return {
     reload: async () => {

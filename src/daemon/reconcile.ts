@@ -25,7 +25,7 @@ import {
 import { RuntimeError, readExitRecord, Task, type TaskState } from "#runtime";
 import type { ContainerState } from "#storage";
 
-/** Connects to what runs. Returns the work that is left for after the daemon serves: ends, restarts, leftovers. */
+/** Connects to what runs. Returns the work that may take longer: ends, restarts, leftovers. */
 export async function takeOver(context: ContainerContext): Promise<() => Promise<void>> {
   // Not only those that are recorded as running: a daemon may have died between a start and its record.
   const bundles = new Set(await readdir(join(context.defaults.execRoot, "containers")).catch(() => []));

@@ -170,7 +170,7 @@ test("takeover: what its policy wants back comes back once, and that is no resta
   await must(["tail", `--pid=${pid}`, "-f", "/dev/null"]);
   await daemon.start();
   for (const name of ["lost", "shot"])
-    while ((await inspect(name, "{{.State.Status}} {{.RestartCount}}")) !== "running 0");
+    assert.equal(await inspect(name, "{{.State.Status}} {{.RestartCount}}"), "running 0");
   assert.equal(await inspect("halted", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
   await daemon.ok("rm", "-f", "lost", "shot", "halted");
 });
