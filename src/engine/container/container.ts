@@ -82,6 +82,10 @@ export class Container {
     return waitIn(this.#removalWaiters, signal);
   }
 
+  get isRemovalAwaited(): boolean {
+    return this.#removalWaiters.size > 0;
+  }
+
   /** The container has ended, or never ran and is gone. */
   notifyStopped(): void {
     const result = this.waitResult();

@@ -54,6 +54,9 @@ export const lostExit = (context: ContainerContext): ExitRecord => ({
   oomKilled: false,
 });
 
+/** Counted from the start. */
+const firstWaitMs = 200;
+
 /** Never rejects. */
 export async function handleExit(
   context: ContainerContext,
@@ -63,11 +66,20 @@ export async function handleExit(
 ): Promise<void> {
   try {
     const isRestarting = await context.locks.run(container.id, () => settle(context, container, exit, mayRestart));
-    if (isRestarting) await restartLater(context, container);
-    else await autoRemove(context, container);
+    if (isRestarting) return await restartLater(context, container);
+    if (container.record.hostConfig.AutoRemove) await firstWait(context, container);
+    if (!container.isRunning) await autoRemove(context, container);
   } catch (error) {
     context.log.error({ id: container.id, err: error }, "cannot handle the exit of a container");
   }
+}
+
+/** A client that starts a container with `--rm` and only then asks for its end still finds it: dockerd's removal takes as long. */
+async function firstWait(context: ContainerContext, container: Container): Promise<void> {
+  const nowMs = Number(context.clock.now() / 1_000_000n);
+  const leftMs = Date.parse(container.record.state.startedAt) + firstWaitMs - nowMs;
+  // A clock that was set back must not keep it.
+  if (leftMs > 0 && !container.isRemovalAwaited) await context.clock.sleep(Math.min(leftMs, firstWaitMs));
 }
 
 async function settle(
