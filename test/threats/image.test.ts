@@ -81,7 +81,7 @@ test("CVE-2026-30892, CVE-2024-40635, CVE-2026-46680: no text is read as another
     bad: "refused refused",
     "root\n": "refused refused",
     " root": "refused refused",
-    "root:root:wide": "0 0",
+    "root:root:wide": "refused refused",
     "../root": "refused refused",
   };
   const found: Record<string, string> = {};
