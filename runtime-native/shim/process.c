@@ -52,7 +52,7 @@ int process_prepare(struct process *p, struct fault *f)
  */
 void process_fit_pipes(struct process *p)
 {
-    int size = (int)CHUNK_BYTES * (attach_has_clients(p) ? 4 : 1);
+    int size = (int)PIPE_BYTES * (attach_has_clients(p) ? 4 : 1);
     for (int i = 0; i < 2 && !p->terminal; i++)
         if (p->outputs[i].source.fd >= 0)
             (void)fcntl(p->outputs[i].source.fd, F_SETPIPE_SZ, size);

@@ -23,7 +23,8 @@
 #include "loop.h"
 #include "note.h"
 
-#define CHUNK_BYTES  ((size_t)64 << 10)  /* one read: the size of a pipe */
+#define PIPE_BYTES   ((size_t)64 << 10)  /* as the kernel makes them */
+#define CHUNK_BYTES  (2 * PIPE_BYTES)    /* one read, at the most */
 #define CLIENT_LIMIT ((size_t)256 << 10) /* what may wait for one attached client */
 #define EXEC_ID_MAX  64
 
