@@ -59,7 +59,7 @@ export class Task extends EventEmitter<TaskEvents> {
   readonly closed: Promise<void>;
   #isLetGo = false;
   readonly #connection: ShimConnection;
-  readonly #runningExecs = new Map<string, (exit: ExecExit) => void>();
+  readonly #runningExecs = new Map<string, PromiseWithResolvers<ExecExit>>();
   #resolveExit: (record: ExitRecord) => void = () => undefined;
   #pid = 0;
   #bornAt: string | undefined;
@@ -75,6 +75,7 @@ export class Task extends EventEmitter<TaskEvents> {
     });
     this.exited = Promise.race([told, this.#findExitRecord()]);
     this.exited.catch(() => undefined); // whoever waits sees the rejection; nobody has to wait
+    void this.closed.then(() => this.#loseExecs());
   }
 
   /**
@@ -187,12 +188,12 @@ export class Task extends EventEmitter<TaskEvents> {
   async execStart(exec: string): Promise<StartedExec> {
     const undo = () => this.execKill(exec, constants.signals.SIGKILL);
     // Registered first: a short process ends together with the answer.
-    const ended = new Promise<ExecExit>((resolve) => this.#runningExecs.set(exec, resolve));
+    const exit = Promise.withResolvers<ExecExit>();
+    exit.promise.catch(() => undefined);
+    this.#runningExecs.set(exec, exit);
     try {
       const pid = numberField(await this.#connection.request("exec-start", { exec }, { undo }), "pid");
-      const exited = Promise.race([ended, this.closed.then(() => Promise.reject(shimGone()))]);
-      exited.catch(() => undefined);
-      return { pid, exited };
+      return { pid, exited: exit.promise };
     } catch (error) {
       this.#runningExecs.delete(exec);
       throw error;
@@ -236,6 +237,11 @@ export class Task extends EventEmitter<TaskEvents> {
     throw shimGone();
   }
 
+  #loseExecs(): void {
+    for (const exit of this.#runningExecs.values()) exit.reject(shimGone());
+    this.#runningExecs.clear();
+  }
+
   #learnPid(pid: number): void {
     this.#pid = pid;
     this.#bornAt = birthOf(pid);
@@ -251,7 +257,7 @@ export class Task extends EventEmitter<TaskEvents> {
         this.emit(event.event);
         return;
       case "exec-exit":
-        this.#runningExecs.get(event.exec)?.(event);
+        this.#runningExecs.get(event.exec)?.resolve(event);
         this.#runningExecs.delete(event.exec);
         this.emit("exec-exit", event);
         return;

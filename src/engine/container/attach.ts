@@ -39,9 +39,9 @@ export function attachContainer(
       if (!options.stream || !isJoined) return void client.end();
       // A container's terminal is raw for everyone, as the reply's type says.
       const form = { isTty: config.Tty, framing: config.Tty ? "raw" : options.framing } as const;
-      let settled: Promise<unknown> | undefined;
+      let settled: (() => Promise<unknown>) | undefined;
       const attachment = await attachedTo(container, client, (task) => {
-        settled = endOf(task).then(() => context.locks.run(container.id, async () => undefined));
+        settled = () => endOf(task).then(() => context.locks.run(container.id, async () => undefined));
         return attachFor(client, task, { stdin, stdout: options.stdout, stderr: options.stderr, ...form });
       });
       if (attachment === undefined) return void client.end();

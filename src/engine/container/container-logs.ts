@@ -30,12 +30,9 @@ export function readContainerLogs(
     throw new EngineError("notImplemented", "configured logging driver does not support reading");
   }
   const { framing = record.config.Tty ? "raw" : "stdcopy", ...options } = wanted();
-  const ended = task?.exited.catch(() => undefined) ?? Promise.resolve();
-  return context.logReaders.read(
-    { driver, path, framing },
-    { ...options, follow: options.follow && task !== undefined },
-    { ended, signal },
-  );
+  const follow = options.follow && task !== undefined;
+  const ended = follow ? task.exited.catch(() => undefined) : Promise.resolve();
+  return context.logReaders.read({ driver, path, framing }, { ...options, follow }, { ended, signal });
 }
 
 /** Rotated files, where the options say so. */

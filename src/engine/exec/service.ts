@@ -91,7 +91,7 @@ export class ExecService {
         stdin: attachStdin,
         detachKeys: exec.detachKeys,
         closesStdin: !isTty,
-        settled: exec.ended,
+        settled: () => exec.ended,
       });
       await launchExec(this.#context, container, exec);
       const end = await pumping;

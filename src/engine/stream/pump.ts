@@ -14,7 +14,7 @@ export interface PumpOptions {
   /** The client's end of stdin is the process's too. If not, it ends this client's output, as moby does. */
   readonly closesStdin: boolean;
   /** Waited for between the last byte and the client's end: what a client asks next must be true by then. */
-  readonly settled?: Promise<unknown>;
+  readonly settled?: () => Promise<unknown>;
 }
 
 /** How it ended: the process's output was delivered, the client pressed the detach keys, ended its input, or hung up. */
@@ -41,7 +41,7 @@ export function pump(client: Duplex, { socket: shim, isDirect }: Attachment, opt
       if (end === "gone") client.destroy();
       // What the client still sends is read and dropped: a close with unread bytes would reset the connection.
       client.resume();
-      const settled = end === "ended" ? options.settled : undefined;
+      const settled = end === "ended" ? options.settled?.() : undefined;
       void Promise.resolve(settled).finally(() => {
         client.end();
         resolve(end);
