@@ -55,6 +55,8 @@ export class Task extends EventEmitter<TaskEvents> {
    * then nobody supervises the container any more, and `Spawner.clean` ends what is left of it.
    */
   readonly exited: Promise<ExitRecord>;
+  /** Aborted when `exited` is settled: for those who may stop waiting before that, as a promise keeps all who ever asked. */
+  readonly ended: AbortSignal;
   /** The shim has let go: the container's mounts and cgroup are gone, its bundle and socket can be used again. */
   readonly closed: Promise<void>;
   #isLetGo = false;
@@ -74,7 +76,10 @@ export class Task extends EventEmitter<TaskEvents> {
       this.#resolveExit = resolve;
     });
     this.exited = Promise.race([told, this.#findExitRecord()]);
-    this.exited.catch(() => undefined); // whoever waits sees the rejection; nobody has to wait
+    const over = new AbortController();
+    this.ended = over.signal;
+    const end = () => over.abort();
+    this.exited.then(end, end); // whoever waits sees the rejection; nobody has to wait
     void this.closed.then(() => this.#loseExecs());
   }
 

@@ -41,7 +41,7 @@ class LocalLog implements AsyncDisposable {
     this.path = join(folder, "container.log");
   }
   async text(options: Partial<LogOptions> = {}, framing: "raw" | "stdcopy" = "raw"): Promise<string> {
-    const life = { ended: Promise.resolve(), signal: new AbortController().signal };
+    const life = { ended: AbortSignal.abort(), signal: new AbortController().signal };
     let text = "";
     const source = { driver: "local" as const, path: this.path, framing };
     for await (const chunk of this.#readers.read(source, { ...everything, ...options }, life))

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, readdir, readlink, rename, rm, writeFile } from "node:fs/promises";
+import { getEventListeners } from "node:events";
+import { appendFile, mkdtemp, mkdtempDisposable, readdir, readlink, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -55,12 +56,12 @@ test("shared log: followers of every pace get every byte over rotations and comp
   const folder = await mkdtemp("/var/tmp/tools-logs-");
   const path = join(folder, "c-json.log");
   const readers = new LogReaders();
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const end = new AbortController();
   const line = (n: number) => `{"log":"line ${n}\\n","stream":"stdout","time":"2026-11-21T03:19:01.5Z"}\n`;
   const lines = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => line(from + i)).join("");
   const followed = async (pauses: number) => {
     const options = { stdout: true, stderr: true, follow: true, timestamps: false, details: false };
-    const life = { ended, signal: new AbortController().signal };
+    const life = { ended: end.signal, signal: new AbortController().signal };
     const parts: string[] = [];
     for await (const chunk of readers.read({ driver: "json-file", path, framing: "raw" }, options, life)) {
       for (let i = 0; i < pauses; i++) await setImmediate();
@@ -77,7 +78,7 @@ test("shared log: followers of every pace get every byte over rotations and comp
     await writeFile(path, lines(n * 1000 + 500, n * 1000 + 1000));
     await compressRotated(path, new AbortController().signal);
   }
-  end();
+  end.abort();
   const expected = Array.from({ length: 9000 }, (_, i) => `line ${i}\n`).join("");
   assert.deepEqual(new Set(await all), new Set([expected]));
   assert.deepEqual(
@@ -90,6 +91,21 @@ test("shared log: followers of every pace get every byte over rotations and comp
     [],
   );
   await rm(folder, { recursive: true });
+});
+
+test("shared log: nothing of a follower that leaves stays with the run that it followed", async () => {
+  await using folder = await mkdtempDisposable("/var/tmp/tools-logs-");
+  const path = join(folder.path, "c-json.log");
+  await writeFile(path, '{"log":"line\\n","stream":"stdout","time":"2026-11-21T03:19:01.5Z"}\n');
+  const [run, client] = [new AbortController(), new AbortController()];
+  const options = { stdout: true, stderr: true, follow: true, timestamps: false, details: false };
+  const life = { ended: run.signal, signal: client.signal };
+  for await (const chunk of new LogReaders().read({ driver: "json-file", path, framing: "raw" }, options, life)) {
+    assert.equal(chunk.toString(), "line\n");
+    assert.equal(getEventListeners(run.signal, "abort").length, 1);
+    client.abort();
+  }
+  assert.deepEqual(getEventListeners(run.signal, "abort"), []);
 });
 
 const readlinkOf = (path: string) => readlink(path).catch(() => "");

@@ -36,7 +36,7 @@ class LogFolder implements AsyncDisposable {
     this.source = { driver: "json-file", path: this.path, framing };
   }
   async text(options: Partial<LogOptions> = {}): Promise<string> {
-    const life = { ended: Promise.resolve(), signal: new AbortController().signal };
+    const life = { ended: AbortSignal.abort(), signal: new AbortController().signal };
     const parts: Buffer[] = [];
     for await (const chunk of readers.read(this.source, { ...everything, ...options }, life))
       parts.push(Buffer.from(chunk));
@@ -205,11 +205,11 @@ test("logs: a symlink in place of the log is refused in-band", async () => {
 /** Reads a followed log piece by piece, as a client does. */
 class Follower implements AsyncDisposable {
   readonly #stop = new AbortController();
-  readonly #end = Promise.withResolvers<void>();
+  readonly #end = new AbortController();
   readonly #chunks: AsyncIterator<Buffer>;
   seen = "";
   constructor(source: LogSource, options: Partial<LogOptions> = {}) {
-    const life = { ended: this.#end.promise, signal: this.#stop.signal };
+    const life = { ended: this.#end.signal, signal: this.#stop.signal };
     this.#chunks = readers.read(source, { ...everything, follow: true, ...options }, life)[Symbol.asyncIterator]();
   }
   async until(text: string): Promise<void> {
@@ -220,7 +220,7 @@ class Follower implements AsyncDisposable {
     }
   }
   async rest(): Promise<string> {
-    this.#end.resolve();
+    this.#end.abort();
     for (let item = await this.#chunks.next(); item.done !== true; item = await this.#chunks.next())
       this.seen += item.value;
     return this.seen;

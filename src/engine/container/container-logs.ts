@@ -31,7 +31,7 @@ export function readContainerLogs(
   }
   const { framing = record.config.Tty ? "raw" : "stdcopy", ...options } = wanted();
   const follow = options.follow && task !== undefined;
-  const ended = follow ? task.exited.catch(() => undefined) : Promise.resolve();
+  const ended = follow ? task.ended : AbortSignal.abort();
   return context.logReaders.read({ driver, path, framing }, { ...options, follow }, { ended, signal });
 }
 

@@ -21,8 +21,8 @@ export interface LogSource {
 }
 
 export interface LogLife {
-  /** Resolves when nothing more will be written: the container has stopped and its shim has closed the log. */
-  readonly ended: Promise<unknown>;
+  /** Aborted when nothing more will be written: the container has stopped and its shim has closed the log. */
+  readonly ended: AbortSignal;
   /** The client has gone. */
   readonly signal: AbortSignal;
 }
@@ -121,18 +121,21 @@ class LogReader {
   async *#follow(): AsyncGenerator<Buffer> {
     using follower = this.#log.follow();
     const { ended, signal } = this.#life;
-    let hasEnded = false;
-    const end = () => {
-      hasEnded = true;
-      this.#log.refresh();
+    const wake = () => {
+      if (ended.aborted) this.#log.refresh();
       follower.wake();
     };
-    ended.then(end, end);
-    signal.addEventListener("abort", () => follower.wake(), { once: true });
+    // Until this reader leaves: the container's run may last much longer.
+    using listening = new DisposableStack();
+    for (const told of [ended, signal]) {
+      told.addEventListener("abort", wake);
+      listening.defer(() => told.removeEventListener("abort", wake));
+    }
+    if (ended.aborted) wake();
     let start = await this.#first();
     try {
       for (;;) {
-        const isLast = hasEnded;
+        const isLast = ended.aborted;
         if (start !== undefined) start = { ...start, offset: yield* this.#render(start) };
         if (this.#isOver || signal.aborted) return;
         const next = await this.#log.fileAfter(start?.file);
