@@ -53,7 +53,13 @@ export class Residue {
   async #network(): Promise<string[]> {
     const { network } = this.#daemon;
     const links = (await must([...network.prefix, "ip", "-o", "link"])).split("\n");
-    if (!network.isIsolated) return links.filter((line) => line.includes(`master ${network.name}`));
+    if (!network.isIsolated) {
+      const rules = (await must(["nft", "list", "ruleset"])).split("\n");
+      return [
+        ...links.filter((line) => line.includes(`master ${network.name}`)),
+        ...rules.filter((line) => line.includes(`"${network.name}"`)),
+      ];
+    }
     const strangers = links.filter((line) => !/^\d+: (lo|tunl0|sit0|ip6tnl0|gre0|gretap0|erspan0)[:@]/.test(line));
     const tables = (await must([...network.prefix, "nft", "list", "tables"])).split("\n").filter((line) => line !== "");
     return [...strangers.map((line) => `link: ${line}`), ...tables.map((table) => `firewall: ${table}`)];
